@@ -1,0 +1,79 @@
+# Two commands are all that a new user needs: `make demo` and `make test`. Both install what they need first.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= /usr/bin/python3
+# The lab's tools, SSH and borg for control. Nothing here starts a service.
+APT := python3-venv mmdebstrap systemd-container iproute2 nftables socat apt-utils openssh-client borgbackup sudo snmp
+# Programs that tests compare with or check by; unpacked into .tools/, never installed, so that none is started.
+TOOLS := prometheus prometheus-snmp-exporter snmpd
+export PATH := $(CURDIR)/$(BIN):$(CURDIR)/.tools/usr/bin:$(CURDIR)/.tools/usr/sbin:$(PATH)
+export EGOV_PROJECT := $(CURDIR)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup demo test test-fast test-long lint bench goldens lock clean
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+setup: $(VENV)/.ready .tools/.ready ## Install what the project needs: Debian packages, then .venv from the lock
+	@$(BIN)/python exporters/build_wheelhouse.py
+
+$(VENV)/.ready: requirements-dev.lock pyproject.toml
+	@missing=$$(dpkg-query -W -f='$${db:Status-Status} $${Package}\n' $(APT) 2>/dev/null | awk '$$1=="installed"{print $$2}' | \
+	  sort | comm -13 - <(printf '%s\n' $(APT) | sort)); \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" != 0 ]; then echo "error: Debian packages are missing and only root can install them: apt-get install" $$missing >&2; exit 2; fi; \
+	  echo "== Debian packages:" $$missing; apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+	@echo "== Python environment: $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install -q --require-hashes -r requirements-dev.lock
+	@$(BIN)/pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+.tools/.ready: Makefile
+	@mkdir -p .tools/deb
+	@echo "== Programs for tests: $(TOOLS)"
+	@cd .tools/deb && for name in $(TOOLS); do ls $${name}_*.deb >/dev/null 2>&1 || apt-get download -qq $$name 2>/dev/null || \
+	  { apt-get update -qq && apt-get download -qq $$name; }; done
+	@for deb in .tools/deb/*.deb; do dpkg -x $$deb .tools; done
+	@touch $@
+
+demo: setup ## A small city on this machine: built, configured, measured, assessed, a restore proven
+	@$(BIN)/python -m egovctl.demo
+
+test: setup ## Everything CI runs: lint, unit, contract, golden, and the lab (needs root)
+	@tests/run
+
+test-fast: setup ## The tests that need no root, under a minute
+	@$(BIN)/pytest -q -n 2 tests/unit tests/contract tests/golden
+
+test-long: setup ## What is too slow for every change
+	@EGOV_LONG=1 $(BIN)/pytest -q tests
+
+lint: setup ## ruff, mypy --strict, yamllint, ansible-lint
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/yamllint -s .
+	@$(BIN)/ansible-lint --offline -q --strict playbooks
+
+bench: setup ## Measurements against the named peers
+	@for script in tests/bench/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+goldens: setup ## Write the expected derived plans anew; read the difference before you commit it
+	@EGOV_UPDATE_GOLDENS=1 $(BIN)/pytest -q tests/golden
+
+lock: ## Resolve the dependencies anew and pin them by hash
+	@$(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/pip install -q uv
+	@$(BIN)/uv pip compile -q -U --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev --extra build pyproject.toml -o requirements-dev.lock
+	@$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra build pyproject.toml -c requirements-dev.lock -o requirements.lock
+	@printf '%s\n' aiohttp click cryptography prometheus-client pysnmp pyyaml | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header - -c requirements-dev.lock -o requirements-exporter.lock
+
+clean: ## Take the lab down and remove what was built (keeps .egov: keys, secrets, evidence)
+	@[ ! -x $(BIN)/egovctl ] || [ "$$(id -u)" != 0 ] || $(BIN)/egovctl lab down
+	@rm -rf build .tools .venv .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,5 @@
+"""python -m egovctl: the same as the console script."""
+
+from egovctl.commands.main import main
+
+main()

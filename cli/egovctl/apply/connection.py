@@ -1,0 +1,65 @@
+"""Ansible's connection as the transaction's shell: plain commands, input on standard input, no module in between."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleConnectionFailure
+
+from egovctl.apply.transaction import PYTHON, Answer, ConnectionLost, Request, Shell
+from egovctl.paths import Inventory
+from egovctl.secrets import Secrets
+
+RETRY_SECONDS = 90
+
+
+def shell_of(action: Any) -> Shell:
+    """Run commands over an action plugin's connection, as its become user; ConnectionLost when it fails."""
+
+    def run(command: str, data: bytes) -> Answer:
+        try:
+            # in_data: no terminal; executable given: no `sleep 0` after the command
+            done = action._low_level_execute_command(command, in_data=data, executable="/bin/sh")
+        except AnsibleConnectionFailure as error:
+            raise ConnectionLost(str(error)) from error
+        return Answer(int(done["rc"]), str(done["stdout"]), str(done["stderr"]))
+
+    return run
+
+
+def fresh_shell_of(action: Any) -> Shell:
+    """The same over a really new connection, tried until it answers or RETRY_SECONDS have passed."""
+    run = shell_of(action)
+
+    def patient(command: str, data: bytes) -> Answer:
+        limit = time.monotonic() + RETRY_SECONDS
+        while True:
+            try:
+                action._connection.reset()
+                return run(command, data)
+            except (ConnectionLost, AnsibleConnectionFailure) as error:
+                if time.monotonic() > limit:
+                    raise ConnectionLost(str(error)) from error
+                time.sleep(2)
+
+    return patient
+
+
+def request_of(action: Any, variables: Mapping[str, Any], arguments: Mapping[str, Any]) -> Request:
+    """What a task asks for: its arguments, the inventory's variables, and Ansible's check and diff modes."""
+    inventory = Inventory(Path(str(variables["egov_inventory"])))
+    python = str(variables.get("ansible_python_interpreter") or "")
+    bundles = arguments.get("bundles") or None
+    return Request(
+        build=Path(str(variables["egov_build"])),
+        host=str(variables["inventory_hostname"]),
+        secret=Secrets(inventory).get,
+        bundles=None if bundles is None else [str(name) for name in bundles],
+        adopt=bool(arguments.get("adopt")),
+        check=bool(action._task.check_mode),
+        diff=bool(action._task.diff),
+        python=python if python.startswith("/") else PYTHON,
+    )

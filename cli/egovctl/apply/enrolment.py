@@ -1,0 +1,99 @@
+"""Enrolment: the host makes its own keys; only public halves come back, into inventories/<city>/enrolled/."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from egovctl.errors import CannotMeasure, UsageError
+from egovctl.paths import Inventory
+
+FIRST, LAST = "egov-enrol-1", "egov-enrol-end"
+PUBLIC_KEY = re.compile(r"ssh-ed25519 [A-Za-z0-9+/=]{68}")
+CONTROL = "control"
+
+
+def read_record(inventory: Inventory, host: str) -> dict[str, str]:
+    """The host's public keys as committed; empty when it is not enrolled. UsageError for a file that is not YAML."""
+    path = inventory.enrolled_dir / f"{host}.yml"
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path}: not YAML ({error}); delete it and enrol the host again") from None
+    return {str(key): str(value) for key, value in data.items()} if isinstance(data, dict) else {}
+
+
+def write_record(inventory: Inventory, host: str, keys: Mapping[str, str]) -> bool:
+    """Write inventories/<city>/enrolled/<host>.yml, sorted; returns whether it changed."""
+    path = inventory.enrolled_dir / f"{host}.yml"
+    text = "---\n# Public keys, written by playbooks/enrol.yml.\n"
+    text += yaml.safe_dump({"host": host, **keys}, sort_keys=True, width=1000)
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{host}.{os.getpid()}")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(path)
+    return True
+
+
+def ensure_control(inventory: Inventory) -> str:
+    """Control's own keys, made at first use: deploy and restore. Returns the deploy key's public half."""
+    folder = inventory.deploy_key.parent
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:  # every host's worker comes here
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        deploy = _ensure_key(inventory.deploy_key, f"egov-deploy@{inventory.name}")
+        restore = _ensure_key(inventory.deploy_key.with_name("borg_restore_ed25519"), f"restore@{inventory.name}")
+        write_record(inventory, CONTROL, {"deploy_ed25519": deploy, "borg_restore_ed25519": restore})
+    return deploy
+
+
+def _ensure_key(path: Path, comment: str) -> str:
+    public = path.with_name(f"{path.name}.pub")
+    if not path.is_file():
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)], check=True)
+    if not public.is_file():
+        done = subprocess.run(["ssh-keygen", "-y", "-f", str(path)], capture_output=True, text=True, check=True)
+        public.write_text(done.stdout, encoding="utf-8")
+    return _plain(public.read_text(encoding="utf-8"), str(public))
+
+
+def _plain(text: str, where: str) -> str:
+    """Type and key, without the comment."""
+    match = PUBLIC_KEY.match(text)
+    if match is None:
+        raise CannotMeasure(f"{where}: not an Ed25519 public key")
+    return match[0]
+
+
+def script(program: str, deploy_key: str, check: bool) -> str:
+    """The first contact's script with its settings in front, for `/bin/sh -s`."""
+    return f"DEPLOY_KEY={shlex.quote(deploy_key)}\nCHECK={'yes' if check else ''}\n{program}"
+
+
+def parse(host: str, answer: str) -> tuple[dict[str, str], list[str]]:
+    """(public keys, what was changed there) from the script's answer; CannotMeasure with its reason when it failed."""
+    lines = [line.strip() for line in answer.splitlines()]
+    said = [line for line in lines if line]
+    if FIRST not in lines or LAST not in lines:
+        reason = next((line[6:] for line in said if line.startswith("error:")), said[-1] if said else "no answer")
+        raise CannotMeasure(f"{host}: {reason.strip()[:300]}; the host was not enrolled")
+    keys: dict[str, str] = {}
+    changed: list[str] = []
+    for line in lines[lines.index(FIRST) + 1 : lines.index(LAST)]:
+        name, _, rest = line.partition(" ")
+        if name == "changed":
+            changed += rest.split()
+        elif name in ("ssh_host_ed25519", "borg_ed25519"):
+            keys[name] = _plain(rest, f"{host}: {name}")
+    return keys, changed

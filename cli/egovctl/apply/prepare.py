@@ -1,0 +1,77 @@
+"""Packages and users: what must be there before the transaction, and is not undone by it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from egovctl.apply.manifest import Manifest
+from egovctl.apply.on_host import SEARCH_PATH
+from egovctl.errors import CannotMeasure, UsageError
+
+LAST = "egov-prepare-end"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Packages, and sysusers.d(5) lines by the user or group that they make."""
+
+    packages: tuple[str, ...]
+    users: dict[str, str]
+    groups: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Missing:
+    packages: tuple[str, ...]
+    users: tuple[str, ...]
+    lines: tuple[str, ...]
+
+
+def wanted(build: Path, host: str, bundles: Sequence[str] | None) -> Wanted:
+    """What the manifest asks for; UsageError for a line that is not sysusers.d's."""
+    manifest = Manifest.load(build, host).only(bundles)
+    users: dict[str, str] = {}
+    groups: dict[str, str] = {}
+    for lines in manifest.users.values():
+        for line in lines:
+            words = shlex.split(line)
+            if len(words) < 2 or words[0] not in ("u", "u!", "g"):
+                raise UsageError(f"{host}: users: {line!r} is no u or g line of sysusers.d(5)")
+            (groups if words[0] == "g" else users)[words[1]] = line
+    packages = dict.fromkeys(name for items in manifest.packages.values() for name in items)
+    return Wanted(tuple(packages), users, groups)
+
+
+def command(what: Wanted) -> str:
+    """One plain script for `/bin/sh -s`; it only reads."""
+    parts = [f"LC_ALL=C PATH={SEARCH_PATH}; export LC_ALL PATH"]
+    if what.packages:
+        names = shlex.join(what.packages)
+        parts.append(f"dpkg-query -W -f '${{db:Status-Status}} ${{Package}}\\n' {names} 2>/dev/null")
+    if what.users:
+        parts.append(f"getent passwd {shlex.join(what.users)} | sed 's/^/user /; s/:.*//'")
+    if what.groups:
+        parts.append(f"getent group {shlex.join(what.groups)} | sed 's/^/group /; s/:.*//'")
+    return "\n".join([*parts, f"echo {LAST}"]) + "\n"
+
+
+def missing(host: str, what: Wanted, answer: str) -> Missing:
+    """What is not there; CannotMeasure when the answer is not complete."""
+    lines = [line.split() for line in answer.splitlines()]
+    if [LAST] not in lines:
+        last = next((" ".join(line) for line in reversed(lines) if line), "nothing")
+        raise CannotMeasure(f"{host}: the probe was not answered ({last[:200]}); can the user run sudo there?")
+    pairs = {tuple(line) for line in lines if len(line) == 2}
+    packages = tuple(name for name in what.packages if ("installed", name) not in pairs)
+    users = tuple(name for name in what.users if ("user", name) not in pairs)
+    groups = tuple(name for name in what.groups if ("group", name) not in pairs)
+    named = [what.users[name] for name in users] + [what.groups[name] for name in groups]
+    return Missing(packages, users + groups, tuple(named))
+
+
+def make_users(lines: Sequence[str]) -> str:
+    """The command that makes the missing users and groups."""
+    return shlex.join(["systemd-sysusers", "--inline", *lines])

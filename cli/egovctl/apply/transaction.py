@@ -1,0 +1,184 @@
+"""One host, one transaction: probe, and only if something differs, send the program and what differs."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shlex
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from egovctl.apply import differences, on_host, placeholders, probe
+from egovctl.apply.manifest import PROTOCOL, FileEntry, Manifest
+from egovctl.errors import CannotMeasure, EgovError
+
+PYTHON = "/usr/bin/python3"
+ROUNDS = 3  # looks at a host that somebody edits at the same time
+# Reads the two lengths, then the program, and leaves the job on standard input: nothing of it in the process list.
+BOOTSTRAP = (
+    "import sys,zlib;i=sys.stdin.buffer;n=int(i.readline());s=zlib.decompress(i.read(n)).decode();"
+    "sys.argv=['egov-apply','apply'];exec(compile(s,'egov-apply','exec'))"
+)
+EMPTY: dict[str, Any] = {
+    "files": [],
+    "folders": [],
+    "units": [],
+    "sysctls": [],
+    "removed": [],
+    "actions": [],
+    "why": {},
+}
+
+
+class ConnectionLost(CannotMeasure):
+    """The connection went away under a command that may still be running on the host."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command on the host said."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+# Given a command line and its standard input, run it on the host as root; raises ConnectionLost.
+Shell = Callable[[str, bytes], Answer]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for: the host's part of the build, and the caller's wishes."""
+
+    build: Path
+    host: str
+    secret: Callable[[str], str]
+    bundles: Sequence[str] | None = None
+    adopt: bool = False
+    check: bool = False
+    diff: bool = False
+    python: str = PYTHON
+    test: dict[str, Any] = field(default_factory=dict)
+
+
+def apply_host(request: Request, shell: Shell, again: Shell | None = None) -> dict[str, Any]:
+    """Bring the host to its manifest. Returns Ansible's result keys and ours; raises EgovError before anything is sent.
+
+    `again` is a shell over a fresh connection, for asking what became of a transaction whose connection was lost.
+    """
+    whole = Manifest.load(request.build, request.host)
+    part = whole.only(request.bundles)
+    contents = {entry.path: part.content(entry) for entry in part.files}
+    values = placeholders.resolve(
+        [text for entry in part.files if entry.secrets for text in placeholders.find(contents[entry.path])],
+        request.secret,
+    )
+    started = time.monotonic()
+    forced: list[str] = []
+    for _ in range(ROUNDS):
+        nonce = probe.new_nonce()
+        digests = {
+            entry.path: differences.wanted_digest(entry, contents[entry.path], values, nonce) for entry in part.files
+        }
+        answer = shell("/bin/sh -s", probe.command(part, nonce).encode())
+        seen = probe.parse(request.host, answer.stdout or answer.stderr, part)
+        bundles = None if request.bundles is None else list(request.bundles)
+        found = differences.compare(whole, part, digests, seen, bundles)
+        t_probe = round(time.monotonic() - started, 3)
+        if found.none and not forced and (request.check or not found.unregistered):
+            return {"changed": False, **EMPTY, **({"diff": []} if request.diff else {}), "t_probe": t_probe}
+        send = {entry.path for entry in found.files} | set(forced)
+        job = _job(request, whole, part, digests, nonce, values, {path: contents[path] for path in send})
+        result = _send(request, job, shell, again or shell)
+        result.update(t_probe=t_probe, t_apply=round(time.monotonic() - started - t_probe, 3))
+        if "again" not in result:
+            return {"changed": False, **EMPTY, **result}
+        forced = result["again"]
+    raise CannotMeasure(f"{request.host}: somebody changes {forced[0]} all the time; find out who, then apply again")
+
+
+def _job(
+    request: Request,
+    whole: Manifest,
+    part: Manifest,
+    digests: dict[str, str],
+    nonce: list[str],
+    values: dict[str, str],
+    send: dict[str, bytes],
+) -> dict[str, Any]:
+    return {
+        "protocol": PROTOCOL,
+        "id": str(time.time_ns()),
+        "host": request.host,
+        "revision": whole.plan_revision,
+        "nonce": nonce,
+        "bundles": None if request.bundles is None else list(request.bundles),
+        "keep": differences.kept(whole),
+        "files": [_file(entry, digests[entry.path], send.get(entry.path)) for entry in part.files],
+        "folders": [asdict(item) for item in part.folders],
+        "absent": [{"path": path, "bundle": bundle} for path, bundle in part.absent],
+        "units": [asdict(item) for item in part.units],
+        "sysctls": [asdict(item) for item in part.sysctls],
+        "order": list(whole.order),
+        "secrets": values,
+        "check": request.check,
+        "diff": request.diff,
+        "adopt": request.adopt,
+        "test": request.test,
+    }
+
+
+def _file(entry: FileEntry, digest: str, content: bytes | None) -> dict[str, Any]:
+    fields = asdict(entry)
+    del fields["sha256"]
+    fields.update(secret=bool(fields.pop("secrets")), digest=digest, actions=list(entry.actions))
+    fields["data"] = None if content is None else base64.b64encode(content).decode()
+    return fields
+
+
+@lru_cache(maxsize=1)
+def program() -> bytes:
+    """The on-host program, compressed: it goes along with every job."""
+    return zlib.compress(Path(on_host.__file__).read_bytes(), 9)
+
+
+def stream(job: dict[str, Any]) -> bytes:
+    """What the bootstrap reads: length and program, then the job."""
+    source = program()
+    return b"%d\n" % len(source) + source + zlib.compress(json.dumps(job).encode(), 6)
+
+
+def _send(request: Request, job: dict[str, Any], shell: Shell, again: Shell) -> dict[str, Any]:
+    command = f"{shlex.quote(request.python)} -I -S -c {shlex.quote(BOOTSTRAP)}"
+    try:
+        answer = shell(command, stream(job))
+    except ConnectionLost as lost:
+        if request.check:
+            raise
+        return _ask_again(request, str(job["id"]), again, lost)
+    for line in reversed(answer.stdout.splitlines()):
+        if line.startswith("{"):
+            decoded: dict[str, Any] = json.loads(line)
+            return decoded
+    said = (answer.stderr or answer.stdout).strip().splitlines()
+    reason = said[-1][-300:] if said else f"exit code {answer.code}"
+    raise CannotMeasure(
+        f"{request.host}: the apply ended without a result ({reason}); apply again, it will be finished or undone"
+    )
+
+
+def _ask_again(request: Request, job: str, again: Shell, lost: EgovError) -> dict[str, Any]:
+    """The program goes on without us: over a fresh connection, wait for the result that it leaves behind."""
+    place = f"{on_host.BASE}/tx/{job}/result.json"
+    script = f"for i in $(seq 60); do [ -e {place} ] && cat {place} && exit 0; sleep 1; done; exit 3\n"
+    answer = again("/bin/sh -s", script.encode())
+    for line in reversed(answer.stdout.splitlines()):
+        if line.startswith("{"):
+            return {**json.loads(line), "connection_lost": True}
+    raise CannotMeasure(f"{request.host}: {lost}; apply again, it will be finished or undone") from lost

@@ -1,0 +1,17 @@
+"""Checks: statements that are true when all is well. Collectors observe, the judge judges, the engine runs both."""
+
+from egovctl.checks.context import Context, open_context
+from egovctl.checks.engine import Run, run_checklist, run_checks
+from egovctl.checks.model import Check, Checklist, Result, Status
+
+__all__ = [
+    "Check",
+    "Checklist",
+    "Context",
+    "Result",
+    "Run",
+    "Status",
+    "open_context",
+    "run_checklist",
+    "run_checks",
+]

@@ -1,0 +1,11 @@
+"""Collectors: each fetches, none judges. A new one is one module and one line here."""
+
+from egovctl.checks.collect import host, prometheus, reach
+from egovctl.checks.collect.base import Collector
+
+COLLECTORS: dict[str, Collector] = {
+    "host": host.collect,
+    "prometheus": prometheus.collect,
+    "reach-from-lan": reach.from_lan,
+    "reach-from-router": reach.from_router,
+}

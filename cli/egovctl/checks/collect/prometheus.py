@@ -1,0 +1,84 @@
+"""The Prometheus collector: instant queries over its HTTP API."""
+
+from __future__ import annotations
+
+import json
+import math
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any
+
+from egovctl.checks.collect.base import Facts, Observed, Request
+from egovctl.checks.context import Context
+from egovctl.checks.expected import planned_service, targets
+from egovctl.checks.model import Query
+from egovctl.errors import CannotMeasure
+from egovctl.lab import state
+from egovctl.lab.names import PROMETHEUS_OFFSET, LabNames, port_base
+from egovctl.paths import Inventory
+from egovctl.plan import City
+
+PORT = 9090
+SECONDS = 15.0
+
+
+def prometheus_url(inventory: Inventory, city: City) -> str:
+    """Where this city's Prometheus is for control: the lab's forwarder on this machine, else the NOC's loopback."""
+    names = LabNames(inventory.name)
+    if names.run.is_dir():
+        lab = state.load(names)
+        ports = [item.port for item in lab.forwards if item.name == "prometheus"] if lab else []
+        return f"http://127.0.0.1:{ports[0] if ports else port_base() + PROMETHEUS_OFFSET}"
+    for host in city.hosts.values():
+        if host.role == "noc":
+            return f"http://{host.address_v4}:{PORT}"
+    raise CannotMeasure(
+        f"inventory {inventory.name} has no host of role noc, so there is no Prometheus to ask"
+    )
+
+
+def query(url: str, expression: str, *, timeout: float = SECONDS) -> list[dict[str, Any]]:
+    """The samples of an instant vector: [{"metric": {...}, "value": [time, "text"]}]; CannotMeasure when refused."""
+    data = urllib.parse.urlencode({"query": expression}).encode()
+    request = urllib.request.Request(f"{url}/api/v1/query", data=data)  # noqa: S310 - an http address of our own
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=timeout) as answer:
+            result = json.load(answer)["data"]
+    except urllib.error.HTTPError as error:
+        raise CannotMeasure(
+            f"Prometheus at {url} refuses {expression!r}: {error.code} {error.reason}"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise CannotMeasure(f"Prometheus at {url} does not answer: {reason}; is the NOC's host up?") from None
+    if result.get("resultType") != "vector":
+        raise CannotMeasure(f"{expression!r} gives no instant vector")
+    return list(result["result"])
+
+
+def collect(context: Context, requests: list[Request]) -> list[Observed]:
+    """seen.NAME = {"by": key → value, "keys": [...]} for each query, key being the labels joined by a space."""
+    url = prometheus_url(context.inventory, context.city)
+    return [{name: _facts(context, url, request, name) for name in request.subjects} for request in requests]
+
+
+def _facts(context: Context, url: str, request: Request, name: str) -> Facts:
+    try:
+        seen = {key: _series(url, item, name) for key, item in request.collect.queries.items()}
+    except CannotMeasure as error:
+        return error
+    services = {service.name: service for service in context.plan.services}
+    planned = planned_service(services[name]) if name in services else {"targets": targets(context.city)}
+    return {"planned": planned, "seen": seen}
+
+
+def _series(url: str, item: Query, subject: str) -> dict[str, Any]:
+    by: dict[str, float] = {}
+    for sample in query(url, item.expr.replace("$subject", subject)):
+        key = " ".join(sample["metric"].get(label, "?") for label in item.key)
+        value = float(sample["value"][1])
+        if math.isfinite(value):
+            by[key] = value
+    return {"by": by, "keys": sorted(by)}

@@ -1,0 +1,118 @@
+"""Reading the content files: checks, checklists and drills, of the suite and of the city's own folder.
+
+A broken file does not stop the others: it is named, and whatever needs it gets an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from egovctl.checks.model import Check, Checklist
+from egovctl.errors import UsageError
+from egovctl.paths import Inventory
+
+M = TypeVar("M", bound=BaseModel)
+CONTENT = Path(__file__).resolve().parent.parent / "content"
+
+
+@dataclass(frozen=True)
+class Shelf(Generic[M]):
+    """The entries of one kind by id, and the files that could not be read: id as the file's name says → why."""
+
+    kind: str
+    entries: dict[str, M] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
+
+    def get(self, name: str) -> M:
+        """UsageError with what there is, or with file and line of what is wrong in it."""
+        if name in self.entries:
+            return self.entries[name]
+        if name in self.broken:
+            raise UsageError(self.broken[name])
+        known = ", ".join(sorted(self.entries)) or "none"
+        raise UsageError(f"{self.kind} {name} is not known; there is: {known}")
+
+
+def checks(inventory: Inventory | None = None) -> Shelf[Check]:
+    """All checks; a city's own (inventories/<city>/content/checks) stand beside the suite's."""
+    return read_shelf("check", Check, _folders("checks", inventory))
+
+
+def checklists(inventory: Inventory | None = None) -> Shelf[Checklist]:
+    """All checklists, likewise."""
+    return read_shelf("checklist", Checklist, _folders("checklists", inventory))
+
+
+def folders_of_drills(inventory: Inventory | None = None) -> tuple[Path, ...]:
+    """Where drills are described."""
+    return _folders("drills", inventory)
+
+
+def _folders(kind: str, inventory: Inventory | None) -> tuple[Path, ...]:
+    own = () if inventory is None else (inventory.root / "content" / kind,)
+    return (CONTENT / kind, *own)
+
+
+@lru_cache(maxsize=32)
+def read_shelf(kind: str, model: type[M], folders: tuple[Path, ...]) -> Shelf[M]:
+    """Read every *.yml of the folders; an id must be its file's name and unique."""
+    shelf: Shelf[M] = Shelf(kind)
+    for path in _files(folders):
+        if path.stem in shelf.entries:
+            raise UsageError(f"{path}: {kind} {path.stem} is there already; give it another name")
+        try:
+            entry = _read(path, model)
+        except UsageError as error:
+            shelf.broken[path.stem] = str(error)
+        else:
+            shelf.entries[path.stem] = entry
+    return shelf
+
+
+def _files(folders: tuple[Path, ...]) -> Iterator[Path]:
+    for folder in folders:
+        yield from sorted(folder.glob("*.yml"))
+
+
+def _read(path: Path, model: type[M]) -> M:
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = yaml.safe_load(text)
+        entry = model.model_validate(data)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise UsageError(f"{path}:{line}: not YAML: {error.problem}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}:1: not YAML: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise UsageError(f"{path}:{_line_of(text, first['loc'])}: {where}: {first['msg']}") from None
+    if getattr(entry, "id", None) != path.stem:
+        raise UsageError(f"{path}:1: id must be {path.stem}, as the file is called")
+    return entry
+
+
+def _line_of(text: str, where: tuple[int | str, ...]) -> int:
+    """The line of the deepest key of `where` that is in the text; 1 when none is."""
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    line = 1
+    for key in where:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((k, v) for k, v in node.value if k.value == str(key)), None)
+            if found is None:
+                break
+            line, node = found[0].start_mark.line + 1, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+            node = node.value[key]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line

@@ -1,0 +1,74 @@
+"""What a run of checks knows before it measures anything: the inventory, its plan and its derived city."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from egovctl.checks.model import SubjectKind
+from egovctl.paths import Inventory
+from egovctl.plan import City, Host, Lan, Plan, Service
+from egovctl.plan.load import load
+
+
+@dataclass(frozen=True)
+class Context:
+    """One inventory, read once."""
+
+    inventory: Inventory
+    plan: Plan
+    city: City
+
+    def subjects(self, kind: SubjectKind) -> dict[str, dict[str, Any]]:
+        """All subjects of a kind: name → what `where` and the other expressions know of it as `subject`."""
+        match kind:
+            case "city":
+                return {self.city.inventory: {"name": self.city.inventory, "kind": "city"}}
+            case "host":
+                return {host.name: _host(host) for host in self.city.hosts.values()}
+            case "service":
+                return {service.name: _service(service) for service in self.plan.services}
+            case "lan":
+                return {lan.site: _lan(lan) for lan in self.city.lans}
+
+    def service(self, name: str) -> Service:
+        """The service called `name`; KeyError when there is none."""
+        for service in self.plan.services:
+            if service.name == name:
+                return service
+        raise KeyError(name)
+
+
+def open_context(inventory: Inventory) -> Context:
+    """Read the plan; raises PlanError (exit 2) when it is wrong."""
+    plan, city = load(inventory)
+    return Context(inventory, plan, city)
+
+
+def _host(host: Host) -> dict[str, Any]:
+    return {
+        "name": host.name,
+        "kind": "host",
+        "role": host.role,
+        "site": host.site,
+        "county": host.county or "",
+        "platform": host.platform,
+        "router": host.router,
+        "managed": "managed" in host.groups,
+        "services": list(host.services),
+    }
+
+
+def _service(service: Service) -> dict[str, Any]:
+    return {
+        "name": service.name,
+        "kind": "service",
+        "owner": service.owner,
+        "grade": service.grade,
+        "hosts": list(service.hosts),
+        "backup": "" if service.backup is None else service.backup.engine,
+    }
+
+
+def _lan(lan: Lan) -> dict[str, Any]:
+    return {"name": lan.site, "kind": "lan", "zone": lan.zone, "hosts": list(lan.hosts)}

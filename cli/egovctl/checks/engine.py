@@ -1,0 +1,201 @@
+"""The engine: choose subjects, collect once, judge each, record before and after.
+
+Nothing measured is an error, never a pass. What fails for one subject, host or file does not stop the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+from uuid import uuid4
+
+import rfc8785
+
+from egovctl.checks import content
+from egovctl.checks.collect import COLLECTORS
+from egovctl.checks.collect.base import Facts, Request
+from egovctl.checks.context import Context
+from egovctl.checks.judge import BadExpression, judge, truth, words
+from egovctl.checks.model import JUDGED, Check, NotApplicable, Result, Status
+from egovctl.errors import EgovError, UsageError
+from egovctl.evidence import Chain, Head
+from egovctl.evidence.record import now
+from egovctl.transport import HostSilent
+
+Progress = Callable[[str], None]
+Chosen = dict[str, dict[str, Any]]
+NO_SUBJECT = "-"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of some checks. `head` is the evidence chain's after the run was recorded."""
+
+    id: str
+    checklist: str
+    results: tuple[Result, ...]
+    started_at: str
+    seconds: float
+    head: Head | None = None
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """How many results have each status, all seven named."""
+        counted = Counter(result.status for result in self.results)
+        return {status.value: counted[status] for status in Status}
+
+    @property
+    def exit_code(self) -> int:
+        """1 when something judged is not as it should be, else 3 when something could not be measured, else 0."""
+        statuses = {result.status for result in self.results}
+        if statuses & {Status.FAIL, Status.PARTIAL}:
+            return 1
+        return 3 if statuses & {Status.UNKNOWN, Status.ERROR} or not statuses & JUDGED else 0
+
+
+def run_checklist(
+    context: Context,
+    name: str,
+    chain: Chain,
+    only: Iterable[str] = (),
+    progress: Progress = lambda text: None,
+) -> Run:
+    """Run a checklist, or only some of its checks. The plan to run is on record before anything is measured.
+
+    Raises UsageError for a name that is not known. A check whose file is broken gives an error, the others run.
+    """
+    listed = content.checklists(context.inventory).get(name)
+    wanted = list(only)
+    if unknown := [item for item in wanted if item not in listed.checks]:
+        raise UsageError(f"{unknown[0]} is not in checklist {name}; it has: {', '.join(listed.checks)}")
+    chosen = [item for item in listed.checks if not wanted or item in wanted]
+    run_id, started_at, begun = uuid4().hex[:12], now(), time.monotonic()
+    chain.append("assess.planned", {"run": run_id, "checklist": name, "checks": chosen})
+    shelf = content.checks(context.inventory)
+    checks = [shelf.entries[item] for item in chosen if item in shelf.entries]
+    results = run_checks(context, checks, progress=progress)
+    for item in chosen:
+        if item not in shelf.entries:
+            results.append(_broken(item, shelf.broken.get(item, f"there is no check {item}")))
+    results.sort(key=lambda result: chosen.index(result.check))
+    run = Run(run_id, name, tuple(results), started_at, round(time.monotonic() - begun, 3))
+    chain.append("assess.result", _body(run))
+    return replace(run, head=chain.head())
+
+
+def run_checks(
+    context: Context,
+    checks: Iterable[Check],
+    *,
+    narrow: Mapping[str, str] | None = None,
+    progress: Progress = lambda text: None,
+) -> list[Result]:
+    """Judge checks without recording them. `narrow` may hold a further CEL over `subject` for a check's id."""
+    results: list[Result] = []
+    groups: dict[str, list[tuple[Check, Chosen]]] = {}
+    for check in checks:
+        try:
+            subjects = _choose(context, check, (narrow or {}).get(check.id, "true"))
+        except BadExpression as error:
+            results.append(_error(check, NO_SUBJECT, str(error)))
+            continue
+        if subjects:
+            groups.setdefault(check.collect.by, []).append((check, subjects))
+        else:
+            results.append(_nothing(check))
+    for name, members in groups.items():
+        progress(name)
+        results += _run_group(context, name, members)
+    return results
+
+
+def _choose(context: Context, check: Check, narrow: str) -> Chosen:
+    chosen = {}
+    for name, subject in context.subjects(check.subject).items():
+        if truth(check.where, {"subject": subject}) and truth(narrow, {"subject": subject}):
+            chosen[name] = subject
+    return chosen
+
+
+def _run_group(context: Context, name: str, members: list[tuple[Check, Chosen]]) -> list[Result]:
+    requests = [Request(check.id, tuple(subjects), check.collect) for check, subjects in members]
+    observed: list[dict[str, Facts]]
+    collector = COLLECTORS.get(name)
+    try:
+        if collector is None:
+            raise BadExpression(f"there is no collector {name}; there is: {', '.join(sorted(COLLECTORS))}")
+        observed = collector(context, requests)
+    except Exception as error:  # a collector's fault is every subject's, and no other collector's
+        observed = [dict.fromkeys(request.subjects, error) for request in requests]
+    at = now()
+    return [
+        replace(_judged(check, subject_name, subject, facts.get(subject_name)), observed_at=at)
+        for (check, subjects), facts in zip(members, observed, strict=True)
+        for subject_name, subject in subjects.items()
+    ]
+
+
+def _judged(check: Check, name: str, subject: dict[str, Any], facts: Facts | None) -> Result:
+    if facts is None:
+        return _error(check, name, f"collector {check.collect.by} said nothing of it")
+    if isinstance(facts, NotApplicable):
+        return Result(check.id, name, Status.NOT_APPLICABLE, facts.reason)
+    if isinstance(facts, HostSilent):
+        detail = {"zh": f"无应答：{facts.reason}", "en": f"no answer: {facts.reason}"}
+        return Result(check.id, name, Status.UNKNOWN, detail)
+    if isinstance(facts, EgovError):
+        return _unknown(check, name, str(facts))
+    if isinstance(facts, Exception):
+        return _error(check, name, f"{type(facts).__name__}: {facts}")
+    try:
+        status, shown = judge(check, {"subject": subject, **facts})
+        return Result(check.id, name, status, words(check, status, shown), shown, _digest(facts))
+    except BadExpression as error:
+        return _error(check, name, str(error))
+
+
+def _digest(facts: Mapping[str, Any]) -> str:
+    return hashlib.sha256(rfc8785.dumps(dict(facts))).hexdigest()
+
+
+def _unknown(check: Check, subject: str, reason: str) -> Result:
+    return Result(
+        check.id,
+        subject,
+        Status.UNKNOWN,
+        {"zh": f"无法测量：{reason}", "en": f"cannot be measured: {reason}"},
+    )
+
+
+def _error(check: Check, subject: str, reason: str) -> Result:
+    return Result(
+        check.id,
+        subject,
+        Status.ERROR,
+        {"zh": f"检查本身出错：{reason}", "en": f"the check is wrong: {reason}"},
+    )
+
+
+def _nothing(check: Check) -> Result:
+    detail = {"zh": "没有可测的对象：不算通过", "en": "there is nothing to measure: that is no pass"}
+    return Result(check.id, NO_SUBJECT, Status.ERROR, detail, observed_at=now())
+
+
+def _broken(check: str, reason: str) -> Result:
+    detail = {"zh": f"检查文件有误：{reason}", "en": f"the check's file is wrong: {reason}"}
+    return Result(check, NO_SUBJECT, Status.ERROR, detail, observed_at=now())
+
+
+def _body(run: Run) -> dict[str, Any]:
+    return {
+        "run": run.id,
+        "checklist": run.checklist,
+        "started_at": run.started_at,
+        "seconds": run.seconds,
+        "totals": run.totals,
+        "results": [asdict(result) for result in run.results],
+    }

@@ -1,0 +1,81 @@
+"""Which flows are tried, and what must become of each. Pure functions of the plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from egovctl.plan import City, Host, Lan
+
+SSH, PROMETHEUS, HTTP, HTTPS = 22, 9090, 80, 443
+Expectation = Literal["allow", "deny"]
+
+
+@dataclass(frozen=True)
+class Flow:
+    """One TCP connection to try. `target` is a host, or a site when a user's place there is the target."""
+
+    target: str
+    at_place: bool
+    family: Literal[4, 6]
+    port: int
+    expect: Expectation
+
+    @property
+    def name(self) -> str:
+        """As people read it."""
+        where = f"users@{self.target}" if self.at_place else self.target
+        return f"{where}:{self.port}/tcp IPv{self.family}"
+
+
+def _both(target: str, port: int, expect: Expectation, *, at_place: bool = False) -> list[Flow]:
+    return [Flow(target, at_place, 4, port, expect), Flow(target, at_place, 6, port, expect)]
+
+
+def management(city: City, source: Host) -> list[Flow]:
+    """What no department may reach: ssh of its own gateway, of the first core and of the NOC, and Prometheus.
+
+    Prometheus listens on the NOC's IPv4 loopback only.
+    """
+    flows = _both(source.name, SSH, "deny")
+    for role in ("core", "noc", "backup"):
+        host = first(city, role)
+        if host is not None:
+            flows += _both(host.name, SSH, "deny")
+    noc = first(city, "noc")
+    if noc is not None:
+        flows.append(Flow(noc.name, False, 4, PROMETHEUS, "deny"))
+    return flows
+
+
+def from_lan(city: City, lan: Lan) -> list[Flow]:
+    """From a user's place: management denied, the next department's users denied, shared services allowed."""
+    flows = management(city, city.hosts[lan.hosts[0]])
+    users = [item.site for item in city.lans if item.zone == "users"]
+    if len(users) > 1:
+        neighbour = users[(users.index(lan.site) + 1) % len(users)]
+        flows += _both(neighbour, HTTPS, "deny", at_place=True)
+    services = [item.site for item in city.lans if item.zone == "services"]
+    if services:
+        flows += _both(services[0], HTTP, "allow", at_place=True)
+    return flows
+
+
+def from_router(city: City, router: Host, backup_clients: frozenset[str]) -> list[Flow]:
+    """From the department's router itself, should it be taken over: no ssh and no Prometheus elsewhere.
+
+    A backup client may open ssh to the backup node: that flow is left out for it.
+    """
+    flows = [flow for flow in management(city, router) if flow.target != router.name]
+    backup = first(city, "backup")
+    if backup is not None and router.name in backup_clients:
+        flows = [flow for flow in flows if flow.target != backup.name]
+    return flows
+
+
+def first(city: City, role: str) -> Host | None:
+    """The first managed host of a role, in plan order."""
+    for host in city.hosts.values():
+        if host.role == role and "managed" in host.groups:
+            return host
+    return None

@@ -1,0 +1,119 @@
+"""The judge: CEL over what was collected. It contacts nobody and knows no host, plan or collector.
+
+Beside the standard functions there is `minus(a, b)`: the items of list a that are not in list b.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import celpy
+from celpy import celtypes
+from celpy.adapter import json_to_cel
+from celpy.evaluation import CELEvalError
+
+from egovctl.checks.model import Check, Status
+
+LIST_SHOWN = 6
+
+
+class BadExpression(ValueError):
+    """An expression cannot be compiled, or does not give what it must. The text says which and why."""
+
+
+def _minus(first: Any, second: Any) -> Any:
+    excluded = set(second)
+    return celtypes.ListType([item for item in first if item not in excluded])
+
+
+@lru_cache(maxsize=512)
+def _program(expression: str) -> Any:
+    environment = celpy.Environment()
+    try:
+        return environment.program(environment.compile(expression), functions={"minus": _minus})
+    except Exception as error:
+        raise BadExpression(f"{expression!r} is not CEL: {str(error).splitlines()[0]}") from None
+
+
+def evaluate(expression: str, facts: Mapping[str, Any]) -> Any:
+    """The expression's value as plain Python; BadExpression when it cannot be had from these facts."""
+    activation = {name: json_to_cel(value) for name, value in facts.items()}
+    return _evaluate(expression, activation)
+
+
+def _evaluate(expression: str, activation: Mapping[str, Any]) -> Any:
+    try:
+        value = _program(expression).evaluate(activation)
+    except CELEvalError as error:
+        raise BadExpression(f"{expression!r}: {error.args[0] if error.args else error}") from None
+    return _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (bool, celtypes.BoolType)):
+        return bool(value)
+    if isinstance(value, celtypes.ListType):
+        return [_plain(item) for item in value]
+    if isinstance(value, celtypes.MapType):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, int):
+        return int(value)
+    return None if value is None else str(value)
+
+
+def truth(expression: str, facts: Mapping[str, Any]) -> bool:
+    """The expression's truth; BadExpression when it is no truth value."""
+    value = evaluate(expression, facts)
+    if not isinstance(value, bool):
+        raise BadExpression(f"{expression!r} gives {value!r}, neither true nor false")
+    return value
+
+
+def judge(check: Check, facts: Mapping[str, Any]) -> tuple[Status, dict[str, Any]]:
+    """The status of one subject from its facts, and the values that the check shows.
+
+    Raises BadExpression when an expression is wrong: that is an error of the check, never a fail of the subject.
+    """
+    activation = {name: json_to_cel(value) for name, value in facts.items()}
+    shown = {name: _evaluate(expression, activation) for name, expression in check.show.items()}
+
+    def holds(expression: str) -> bool:
+        value = _evaluate(expression, activation)
+        if not isinstance(value, bool):
+            raise BadExpression(f"{expression!r} gives {value!r}, neither true nor false")
+        return value
+
+    if not holds(check.measured):
+        return Status.UNKNOWN, shown
+    if holds(check.expression):
+        return Status.PASS, shown
+    if check.partial is not None and holds(check.partial):
+        return Status.PARTIAL, shown
+    return Status.FAIL, shown
+
+
+def words(check: Check, status: Status, shown: Mapping[str, Any]) -> dict[str, str]:
+    """The detail in both languages; raises BadExpression when the text names a value that is not shown."""
+    text = check.detail_pass if status is Status.PASS else check.detail
+    try:
+        return {
+            "zh": text.zh.format_map({name: _readable(value, "、", "无") for name, value in shown.items()}),
+            "en": text.en.format_map({name: _readable(value, ", ", "none") for name, value in shown.items()}),
+        }
+    except (KeyError, IndexError, ValueError) as error:
+        raise BadExpression(f"detail of {check.id} names {error}, which show does not have") from None
+
+
+def _readable(value: Any, separator: str, nothing: str) -> str:
+    if isinstance(value, list):
+        if not value:
+            return nothing
+        more = f" … (+{len(value) - LIST_SHOWN})" if len(value) > LIST_SHOWN else ""
+        return separator.join(str(item) for item in value[:LIST_SHOWN]) + more
+    if isinstance(value, float):
+        return f"{value:.3f}".rstrip("0").rstrip(".")
+    return str(value)

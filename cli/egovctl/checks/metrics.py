@@ -1,0 +1,123 @@
+"""Results as metrics: what the evidence says last of each check and drill, in Prometheus' text form.
+
+egov_check_ok is there only for what was judged (1 pass, 0 fail or partial); egov_check_status says which of the
+seven statuses holds. A pure function of the evidence, written to the NOC's textfile folder in one step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+from egovctl import transport
+from egovctl.checks.context import Context
+from egovctl.errors import CannotMeasure
+from egovctl.evidence import Chain, Head, Record
+
+TEXTFILE = "/var/lib/prometheus/node-exporter/egov_checks.prom"
+JUDGED_VALUES = {"pass": 1, "partial": 0, "fail": 0}
+VERDICT_VALUES = {"met": 1, "not_met": 0}
+HELP = {
+    "egov_check_ok": "1 when a check's statement is true of its subject, 0 when not; absent when it was not judged",
+    "egov_check_status": "1 for the status that the check gave last",
+    "egov_check_run_timestamp_seconds": "When the check was last run",
+    "egov_drill_verdict_ok": "1 when the last drill met the promise, 0 when not; absent when it could not say",
+    "egov_drill_outcome": "1 for how the last drill ended: completed, aborted or error",
+    "egov_drill_run_timestamp_seconds": "When the drill was last run",
+    "egov_drill_rto_seconds": "How long the last restore took",
+    "egov_drill_rto_promised_seconds": "How long a restore may take, as promised in the plan",
+    "egov_drill_rpo_seconds": "How old the restored data were",
+    "egov_drill_rpo_promised_seconds": "How old restored data may be, as promised in the plan",
+    "egov_drill_files_compared": "Files whose content was compared with the manifest",
+    "egov_evidence_records": "Records in the evidence chain",
+    "egov_evidence_head_info": "The hash of the last record of the evidence chain",
+}
+Sample = tuple[str, dict[str, str], float]
+
+
+def publish(context: Context, chain: Chain) -> str:
+    """Write the metrics to the NOC's host; returns its name. HostSilent or CannotMeasure when that is not possible."""
+    for host in context.city.hosts.values():
+        if host.role == "noc" and "managed" in host.groups:
+            text = exposition(chain.records(), chain.head())
+            transport.write_file(context.inventory, host.name, TEXTFILE, text.encode())
+            return host.name
+    raise CannotMeasure(
+        f"inventory {context.inventory.name} has no managed host of role noc to show the results on"
+    )
+
+
+def exposition(records: Iterable[Record], head: Head) -> str:
+    """The text for these records: samples grouped by name, each group with its help."""
+    samples = [*_latest(list(records)), *_chain_samples(head)]
+    lines = []
+    for name, text in HELP.items():
+        chosen = [sample for sample in samples if sample[0] == name]
+        if chosen:
+            lines += [f"# HELP {name} {text}", f"# TYPE {name} gauge", *map(_line, chosen)]
+    return "\n".join([*lines, ""])
+
+
+def _latest(records: list[Record]) -> Iterator[Sample]:
+    checks: dict[str, list[dict[str, Any]]] = {}
+    drills: dict[tuple[str, str, str], tuple[str, dict[str, Any]]] = {}
+    for record in records:
+        if record.kind == "assess.result":
+            by_check: dict[str, list[dict[str, Any]]] = {}
+            for result in record.body["results"]:
+                by_check.setdefault(result["check"], []).append(result)
+            checks |= by_check
+        elif record.kind == "drill.result":
+            for item in record.body["items"]:
+                drills[(record.body["drill"], item["service"], item["host"])] = (record.at, item)
+    for results in checks.values():
+        for result in results:
+            yield from _check_samples(result)
+    for (drill, service, host), (at, item) in drills.items():
+        yield from _drill_samples({"drill": drill, "service": service, "source": host}, at, item)
+
+
+def _check_samples(result: dict[str, Any]) -> Iterator[Sample]:
+    labels = {"check": result["check"], "subject": result["subject"]}
+    if result["status"] in JUDGED_VALUES:
+        yield "egov_check_ok", labels, JUDGED_VALUES[result["status"]]
+    yield "egov_check_status", {**labels, "status": result["status"]}, 1
+    if result["observed_at"]:
+        yield "egov_check_run_timestamp_seconds", labels, _seconds(result["observed_at"])
+
+
+def _drill_samples(labels: dict[str, str], at: str, item: dict[str, Any]) -> Iterator[Sample]:
+    if item["verdict"] in VERDICT_VALUES:
+        yield "egov_drill_verdict_ok", labels, VERDICT_VALUES[item["verdict"]]
+    yield "egov_drill_outcome", {**labels, "outcome": item["outcome"]}, 1
+    yield "egov_drill_run_timestamp_seconds", labels, _seconds(at)
+    for key in (
+        "rto_seconds",
+        "rto_promised_seconds",
+        "rpo_seconds",
+        "rpo_promised_seconds",
+        "files_compared",
+    ):
+        if item.get(key) is not None:
+            yield f"egov_drill_{key}", labels, item[key]
+
+
+def _chain_samples(head: Head) -> Iterator[Sample]:
+    yield "egov_evidence_records", {}, head.count
+    yield "egov_evidence_head_info", {"hash": head.hash}, 1
+
+
+def _seconds(at: str) -> float:
+    return datetime.fromisoformat(at.replace("Z", "+00:00")).timestamp()
+
+
+def _line(sample: Sample) -> str:
+    name, labels, value = sample
+    inside = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
+    number = repr(int(value)) if float(value).is_integer() else repr(float(value))
+    return f"{name}{{{inside}}} {number}" if inside else f"{name} {number}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

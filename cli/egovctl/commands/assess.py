@@ -1,0 +1,100 @@
+"""egovctl assess: is the city as it should be? Measure, judge, record."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from egovctl.checks import content, open_context, run_checklist
+from egovctl.checks.context import Context
+from egovctl.checks.metrics import publish
+from egovctl.commands.language import lang_option
+from egovctl.commands.options import format_option, inventory_option
+from egovctl.errors import EgovError
+from egovctl.evidence import Chain, open_chain
+from egovctl.i18n import tr
+from egovctl.paths import Inventory
+from egovctl.report import checks as report
+
+COLLECTOR_WORDS = {
+    "host": ("查看各主机", "looking at the hosts"),
+    "prometheus": ("查询 Prometheus", "asking Prometheus"),
+    "reach-from-lan": ("从用户局域网试探流量", "trying flows from the users' LANs"),
+    "reach-from-router": ("从单位路由器试探流量", "trying flows from the departments' routers"),
+}
+
+
+@click.group()
+def assess() -> None:
+    """Run checklists and record what was seen as evidence. / 按清单核查，所见记为证据。"""
+
+
+@assess.command()
+@click.argument("checklist")
+@click.option("--only", multiple=True, metavar="ID", help="Only this check; may be given again.")
+@inventory_option
+@lang_option
+@format_option
+def run(checklist: str, only: tuple[str, ...], inventory: Inventory, output: str) -> None:
+    """Run CHECKLIST, such as as-planned. Exit 0 all well, 1 something is not, 3 something could not be measured."""
+    context = open_context(inventory)
+    chain = open_chain(context.inventory, context.city.plan_revision)
+    console = Console(stderr=True)
+    with console.status(tr("检查中", "checking")) as status:
+        result = run_checklist(
+            context,
+            checklist,
+            chain,
+            only,
+            lambda name: status.update(tr(*COLLECTOR_WORDS.get(name, (name, name)))),
+        )
+    if output == "json":
+        click.echo(json.dumps(report.as_json(result), ensure_ascii=False))
+    else:
+        out = Console()
+        out.print(report.table(result, content.checks(context.inventory).entries))
+        out.print(report.summary(result), highlight=False)
+        out.print(
+            tr(f"证据链头 {result.head}", f"evidence head {result.head}"), highlight=False, soft_wrap=True
+        )
+    publish_or_say(context, chain)
+    sys.exit(result.exit_code)
+
+
+def publish_or_say(context: Context, chain: Chain) -> None:
+    """Show the results on the NOC; when its host does not answer say so, the results stand all the same."""
+    try:
+        publish(context, chain)
+    except EgovError as error:
+        click.echo(
+            tr(f"注意：结果未能写入监测：{error}", f"note: the results are not in the metrics: {error}"),
+            err=True,
+        )
+
+
+@assess.command("list")
+@inventory_option
+@lang_option
+def list_(inventory: Inventory) -> None:
+    """List the checklists, their checks, and why each is there."""
+    checks = content.checks(inventory)
+    console = Console()
+    for checklist in content.checklists(inventory).entries.values():
+        table = Table(title=f"{checklist.id}: {checklist.title}")
+        for heading in (tr("编号", "id"), tr("检查", "check"), tr("理由", "why")):
+            table.add_column(heading, overflow="fold")
+        for name in checklist.checks:
+            entry = checks.entries.get(name)
+            row = (
+                (name, str(entry.title), str(entry.why))
+                if entry
+                else (name, "?", checks.broken.get(name, "?"))
+            )
+            table.add_row(*row)
+        console.print(table)
+    for reason in content.checklists(inventory).broken.values():
+        click.echo(reason, err=True)

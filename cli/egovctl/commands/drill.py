@@ -1,0 +1,121 @@
+"""egovctl drill: rehearse, measure against the promise, clean up, record."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from egovctl.commands.language import lang_option
+from egovctl.commands.options import format_option, inventory_option
+from egovctl.i18n import tr
+from egovctl.paths import Inventory
+
+
+@click.group()
+def drill() -> None:
+    """Rehearse restores and compare with what was promised. / 演练恢复，与承诺比较。"""
+
+
+@drill.command()
+@click.argument("name", metavar="DRILL")
+@click.option(
+    "--service", "services", multiple=True, help="Only this service; may be given again. / 只演练此服务。"
+)
+@click.option(
+    "--scratch",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Existing folder to restore into; what the run makes there is removed. / 临时目录。",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be done; contact nobody. / 只说明，不执行。")
+@inventory_option
+@lang_option
+@format_option
+def run(
+    name: str,
+    services: tuple[str, ...],
+    scratch: Path | None,
+    dry_run: bool,
+    inventory: Inventory,
+    output: str,
+) -> None:
+    """Run DRILL, such as restore-files. Exit 0 promise met, 1 not met, 3 could not be said."""
+    from rich.console import Console
+
+    from egovctl.checks import open_context
+    from egovctl.commands.assess import publish_or_say
+    from egovctl.drill import plan_run, run_drill
+    from egovctl.drill.model import Options
+    from egovctl.evidence import open_chain
+    from egovctl.report import drills as report
+
+    context = open_context(inventory)
+    options = Options(scratch, services)
+    if dry_run:
+        click.echo("\n".join(report.plan_lines(plan_run(context, name, options))))
+        return
+    chain = open_chain(inventory, context.city.plan_revision)
+    with Console(stderr=True).status(tr("演练中", "drill under way")) as status:
+        result = run_drill(context, name, chain, options, lambda text: status.update(_progress(text)))
+    if output == "json":
+        click.echo(json.dumps(report.as_json(result), ensure_ascii=False))
+    else:
+        out = Console(highlight=False)
+        out.print(report.table(result))
+        for line in report.reasons(result):
+            out.print(f"· {line}", markup=False)
+        out.print(report.summary(result))
+        out.print(tr(f"证据链头 {result.head}", f"evidence head {result.head}"), soft_wrap=True)
+    publish_or_say(context, chain)
+    sys.exit(result.exit_code)
+
+
+def _progress(text: str) -> str:
+    return tr("检查演练前状态", "looking at the steady state") if text == "steady" else text
+
+
+@drill.command("list")
+@inventory_option
+@lang_option
+def list_(inventory: Inventory) -> None:
+    """List the drills, and why each is there. / 列出演练。"""
+    from rich.console import Console
+
+    from egovctl.checks import open_context
+    from egovctl.drill.engine import drills
+    from egovctl.report.drills import drills_table
+
+    shelf = drills(open_context(inventory))
+    Console().print(drills_table(list(shelf.entries.values())))
+    for reason in shelf.broken.values():
+        click.echo(reason, err=True)
+
+
+@drill.command()
+@inventory_option
+@lang_option
+@format_option
+def history(inventory: Inventory, output: str) -> None:
+    """List past runs; clean up after one that was killed, and record it. / 历次演练。"""
+    from rich.console import Console
+
+    from egovctl.checks import open_context
+    from egovctl.drill import history as past
+    from egovctl.drill import recover
+    from egovctl.evidence import open_chain
+    from egovctl.report.drills import history_table
+
+    context = open_context(inventory)
+    chain = open_chain(inventory, context.city.plan_revision)
+    recover(context, chain)
+    records = past(chain)
+    if output == "json":
+        click.echo(
+            json.dumps(
+                [{"seq": item.seq, "at": item.at, **item.body} for item in records], ensure_ascii=False
+            )
+        )
+    else:
+        Console().print(history_table(records))

@@ -1,0 +1,115 @@
+"""egovctl plan: show it, check it, compare it, list its addresses."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from egovctl.commands.options import format_option, inventory_option
+from egovctl.commands.plan_tables import print_addresses, print_diff, print_summary
+from egovctl.i18n import pick, tr
+from egovctl.paths import Inventory
+
+
+@click.group()
+def plan() -> None:
+    """The one plan of the city: show, check, compare, addresses. / 全市网络规划：查看、检查、比较、地址。"""
+
+
+def _print_json(data: Any) -> None:
+    click.echo(json.dumps(data, ensure_ascii=False, indent=2))
+
+
+@plan.command()
+@inventory_option
+@format_option
+def show(inventory: Inventory, output: str) -> None:
+    """Areas, services and promises, and what survives the loss of each link. / 概况、承诺与链路失效影响。"""
+    from egovctl.plan import load
+    from egovctl.plan.summary import summary
+
+    data = summary(*load(inventory))
+    if output == "json":
+        _print_json(data)
+    else:
+        print_summary(data)
+
+
+@plan.command()
+@inventory_option
+@format_option
+def check(inventory: Inventory, output: str) -> None:
+    """Say that the plan is good, or each fault with file and line; exit 2. / 检查规划，指出错误所在的文件与行。"""
+    from egovctl.plan import PlanError, load
+    from egovctl.plan.summary import counts
+
+    try:
+        good_plan, city = load(inventory)
+    except PlanError as error:
+        if output != "json":
+            raise
+        _print_json({"inventory": inventory.name, "good": False, "faults": list(error.faults)})
+        sys.exit(error.exit_code)
+    numbers = counts(good_plan, city)
+    if output == "json":
+        revision = good_plan.revision
+        _print_json({"inventory": inventory.name, "good": True, "faults": [], "revision": revision, "counts": numbers})
+        return
+    click.echo(_good(pick(good_plan.city.name.model_dump()), good_plan.revision, numbers))
+
+
+def _good(name: str, revision: str, numbers: Mapping[str, int]) -> str:
+    return tr(
+        f"规划正确：{name}，{numbers['counties']} 个县区，{numbers['sites']} 个站点，{numbers['hosts']} 台主机"
+        f"（纳管 {numbers['managed']} 台），{numbers['links']} 条链路，{numbers['lans']} 个局域网，"
+        f"{numbers['services']} 项服务，规划版本 {revision}。",
+        f"good: {name}, {_count(numbers['counties'], 'county', 'counties')}, {numbers['sites']} sites, "
+        f"{numbers['hosts']} hosts ({numbers['managed']} managed), {numbers['links']} links, {numbers['lans']} LANs, "
+        f"{_count(numbers['services'], 'service', 'services')}, plan revision {revision}",
+    )
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+@plan.command()
+@inventory_option
+@format_option
+@click.option(
+    "--against",
+    required=True,
+    metavar="PATH_OR_GIT_REV",
+    help="The earlier plan: an inventory, or a revision of git. / 对照的规划：清单目录或 git 版本。",
+)
+def diff(inventory: Inventory, output: str, against: str) -> None:
+    """Sites, links, addresses and services added, removed, changed. / 与另一份规划比较。"""
+    from egovctl.plan import load
+    from egovctl.plan.against import load_against
+    from egovctl.plan.compare import as_json, compare
+
+    old, new = load_against(inventory, against), load(inventory)
+    data = {"against": against, "from": old[0].revision, "to": new[0].revision, **as_json(compare(old, new))}
+    if output == "json":
+        _print_json(data)
+    else:
+        print_diff(data)
+
+
+@plan.command()
+@inventory_option
+@format_option
+def addresses(inventory: Inventory, output: str) -> None:
+    """Every host, LAN and link with its IPv4 and IPv6 addresses. / 主机、局域网与链路地址表。"""
+    from egovctl.plan import load_city
+    from egovctl.plan.summary import address_table
+
+    data = address_table(load_city(inventory))
+    if output == "json":
+        _print_json(data)
+    else:
+        print_addresses(data)

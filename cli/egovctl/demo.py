@@ -1,0 +1,189 @@
+"""make demo: the main job end to end on the lab inventory, step by step, with a bilingual summary at its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from egovctl.errors import EgovError
+from egovctl.i18n import tr
+from egovctl.paths import Inventory, project_root
+
+SETTLE_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: what it says while it runs, the command, and what to do when it fails."""
+
+    title: tuple[str, str]
+    argv: tuple[str, ...]
+    hint: tuple[str, str]
+    passing: tuple[int, ...] = (0,)
+
+
+@dataclass
+class Results:
+    """What the summary needs: each step's seconds and standard output."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    output: dict[str, str] = field(default_factory=dict)
+
+
+def steps(inventory: Inventory) -> list[tuple[str, Step]]:
+    """The steps in order, by key."""
+    bin_dir = Path(sys.executable).parent
+    egovctl = (sys.executable, "-m", "egovctl")
+    playbook = (str(bin_dir / "ansible-playbook"), "-i", str(inventory.root))
+    again = ("修正后重新运行 make demo 即可继续", "mend it and run make demo again; it goes on from here")
+    hosts = ("用 egovctl lab status 查看主机", "look at the hosts with egovctl lab status")
+    return [
+        ("plan", Step(("核对规划", "check the plan"), (*egovctl, "plan", "check", "-i", str(inventory.root)), again)),
+        ("lab", Step(("启动主机", "boot the hosts"), (*egovctl, "lab", "up", "-i", str(inventory.root)), again)),
+        ("enrol", Step(("登记主机", "enrol the hosts"), (*playbook, "playbooks/enrol.yml"), hosts)),
+        ("apply", Step(("按规划配置", "apply the plan"), (*playbook, "playbooks/site.yml"), hosts)),
+        ("again", Step(("再次配置，应无变化", "apply again: nothing may change"), (*playbook, "playbooks/site.yml"), hosts)),
+        ("settle", Step(("等待监测数据", "wait for measurements"), (sys.executable, "-m", "egovctl.demo", "settle"), hosts)),
+        (
+            "assess",
+            Step(
+                ("按清单核查", "run the checks"),
+                (*egovctl, "assess", "run", "as-planned", "-i", str(inventory.root), "--format", "json"),
+                ("用 egovctl assess run as-planned 查看哪项未通过", "see which check fails: egovctl assess run as-planned"),
+            ),
+        ),
+        (
+            "drill",
+            Step(
+                ("演练：恢复备份", "drill: restore a backup"),
+                (*egovctl, "drill", "run", "restore-files", "-i", str(inventory.root), "--format", "json"),
+                ("用 egovctl drill history 查看记录", "read the record: egovctl drill history"),
+            ),
+        ),
+    ]
+
+
+def main() -> None:
+    """Run all steps; exit 0 when all is well, else the failed step's own code."""
+    if sys.argv[1:] == ["settle"]:
+        settle()
+        return
+    inventory = Inventory.find("lab")
+    console = Console(highlight=False)
+    console.print(tr("[bold]演示：一座小城，从规划到恢复演练[/bold]", "[bold]Demo: a small city, from its plan to a proven restore[/bold]"))
+    log = inventory.state / "demo.log"
+    log.write_text("")
+    results = Results()
+    todo = steps(inventory)
+    for number, (key, step) in enumerate(todo, start=1):
+        code = _run(console, f"{number}/{len(todo)} {tr(*step.title)}", key, step, log, results)
+        if code not in step.passing:
+            _explain(console, step, code, results.output[key], log)
+            sys.exit(code if code in (1, 2, 3) else 3)
+    try:
+        summary(console, inventory, results)
+    except EgovError as error:
+        console.print(f"{tr('错误', 'error')}: {error}")
+        sys.exit(error.exit_code)
+
+
+def _run(console: Console, title: str, key: str, step: Step, log: Path, results: Results) -> int:
+    begin = time.monotonic()
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "ANSIBLE_FORCE_COLOR": "0"}
+    with log.open("a", encoding="utf-8") as stream, console.status(title) as status:
+        process = subprocess.Popen(
+            step.argv, cwd=project_root(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        )
+        try:
+            lines = _follow(process, lambda text: status.update(f"{title} · {text[:70]}"), stream.write)
+            code = process.wait()
+        except KeyboardInterrupt:
+            process.wait()
+            console.print(tr("已中断；make demo 可继续，egovctl lab down 可清理", "interrupted; make demo goes on, egovctl lab down cleans up"))
+            sys.exit(130)
+    results.output[key] = lines
+    results.seconds[key] = time.monotonic() - begin
+    mark = "[green]✓[/green]" if code in step.passing else "[red]✗[/red]"
+    console.print(f" {mark} {title} [dim]{results.seconds[key]:.0f} s[/dim]")
+    return code
+
+
+def _follow(process: subprocess.Popen[str], show: Callable[[str], None], write: Callable[[str], object]) -> str:
+    """Standard output, whole; both streams go to the log, and the last line of progress to the screen."""
+    import threading
+
+    assert process.stdout is not None and process.stderr is not None  # noqa: S101 - Popen was asked for pipes
+    kept: list[str] = []
+
+    def errors() -> None:
+        assert process.stderr is not None  # noqa: S101
+        for line in process.stderr:
+            write(line)
+            show(line.strip())
+
+    thread = threading.Thread(target=errors, daemon=True)
+    thread.start()
+    for line in process.stdout:
+        kept.append(line)
+        write(line)
+        if line.startswith(("TASK", "PLAY")):
+            show(line.split("*")[0].strip())
+    thread.join()
+    return "".join(kept)
+
+
+def _explain(console: Console, step: Step, code: int, output: str, log: Path) -> None:
+    text = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    telling = [line for line in text if line.startswith(("error:", "错误:", "fatal:", "[ERROR]"))][-3:]
+    console.print(tr(f"这一步失败（退出码 {code}）：", f"This step failed (exit code {code}):"))
+    for line in telling or text[-5:]:
+        console.print(f"   {line[:300]}", markup=False)
+    console.print(tr(f"怎么办：{step.hint[0]}。全部输出：{log}", f"What to do: {step.hint[1]}. All output: {log}"))
+
+
+def prometheus(query: str) -> list[dict[str, Any]]:
+    """The result of an instant query to the lab's Prometheus, through the forwarder on loopback."""
+    port = int(os.environ.get("EGOV_LAB_PORT_BASE", "19000")) + 90
+    url = f"http://127.0.0.1:{port}/api/v1/query?" + urllib.parse.urlencode({"query": query})
+    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - a loopback address of our own
+        result: list[dict[str, Any]] = json.load(answer)["data"]["result"]
+    return result
+
+
+def settle() -> None:
+    """Wait until every planned target has been scraped once and answers; exit 3 with the silent ones' names."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    silent = "Prometheus"
+    while time.monotonic() < deadline:
+        try:
+            up = prometheus("up")
+            bad = [f"{item['metric'].get('host')}/{item['metric'].get('job')}" for item in up if item["value"][1] != "1"]
+            if up and not bad:
+                return
+            silent = ", ".join(sorted(bad)) or "Prometheus"
+        except (OSError, ValueError, KeyError):
+            silent = "Prometheus"
+        print(tr(f"还在等：{silent}", f"waiting for {silent}"), file=sys.stderr)
+        time.sleep(3)
+    print(f"{tr('错误', 'error')}: {tr('没有应答', 'no answer from')} {silent}", file=sys.stderr)
+    sys.exit(3)
+
+
+def summary(console: Console, inventory: Inventory, results: Results) -> None:
+    """The last screen, in both languages: hosts, neighbours, series, checks, RTO/RPO, where to look next."""
+    raise NotImplementedError
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,297 @@
+"""The method restore-files: bring a service's files back from its latest backup and prove that they are the ones.
+
+Phases: find (the archive, and whether there is room), restore (borg extract), verify (every file against the manifest).
+RTO is the wall time of all three; RPO is the time from the heartbeat in the archive to the start of the drill.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from egovctl import transport
+from egovctl.checks.context import Context
+from egovctl.drill.borg import Archive, Deadline, Repository, ScratchFull, TookTooLong
+from egovctl.drill.compare import Comparison, Manifest, compare
+from egovctl.drill.model import Item, Outcome, Target, Verdict, Work
+from egovctl.errors import CannotMeasure, UsageError
+from egovctl.plan import Service
+from egovctl.secrets import Secrets
+
+PROOF = "/var/lib/egov/backup"  # <service>/manifest.json and heartbeat.json, written before each backup
+REPOSITORIES = "/srv/borg"
+PATIENCE = 2.0  # times the promised RTO: whoever takes longer is stopped
+SHORTEST_LIMIT = 120.0
+HEADROOM = 16 << 20
+NAMES_KEPT = 50
+CLOCK_TOLERANCE = 60.0
+
+
+@dataclass
+class _Timer:
+    """Wall seconds by phase, in order."""
+
+    phases: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.phases[name] = round(time.monotonic() - begun, 3)
+
+    @property
+    def total(self) -> float:
+        return round(sum(self.phases.values()), 3)
+
+
+class RestoreFiles:
+    """Restores from borg repositories on the backup node; never touches the live host or the repository's content."""
+
+    def targets(self, context: Context, services: tuple[str, ...]) -> list[Target]:
+        """Every service with a borg backup on each of its hosts, or only `services`."""
+        known = {service.name: service for service in context.plan.services}
+        for name in services:
+            if name not in known:
+                raise UsageError(f"service {name} is not in the plan; it has: {', '.join(known)}")
+            if known[name].backup is None:
+                raise UsageError(f"service {name} has no backup in the plan, so there is nothing to restore")
+        chosen = [
+            service
+            for service in known.values()
+            if service.backup and (not services or service.name in services)
+        ]
+        return [Target(service.name, host) for service in chosen for host in service.hosts]
+
+    def steps(self, context: Context, target: Target) -> list[dict[str, str]]:
+        """What would be done."""
+        service = context.service(target.service)
+        where, paths = f"{_backup_node(context)}:{REPOSITORIES}/{target.host}", " ".join(_paths(service))
+        return [
+            {
+                "zh": f"在 {where} 找到 {target} 的最近一次备份",
+                "en": f"find the latest backup of {target} in {where}",
+            },
+            {"zh": f"把 {paths} 恢复到临时目录", "en": f"restore {paths} into the scratch"},
+            {
+                "zh": "逐个文件与备份时的清单比对",
+                "en": "compare every file with the manifest taken at backup time",
+            },
+            {
+                "zh": f"与承诺比较：RTO {service.rto} 秒，RPO {service.rpo} 秒",
+                "en": f"compare with the promise: RTO {service.rto} s, RPO {service.rpo} s",
+            },
+            {"zh": "删除临时目录", "en": "remove the scratch"},
+        ]
+
+    def rehearse(self, work: Work, target: Target) -> Item:
+        """Restore and judge one target. A fault of the backup is a verdict; what hinders the drill is an outcome."""
+        service, timer = work.context.service(target.service), _Timer()
+        root = work.folder / f"{target.service}-{target.host}"
+        try:
+            return self._rehearse(work, target, service, root, timer)
+        except TookTooLong:
+            limit = _limit(service)
+            reason = {
+                "zh": f"{limit:.0f} 秒（承诺 RTO 的 {PATIENCE:g} 倍）内未能恢复，已停止",
+                "en": f"not restored within {limit:.0f} s, {PATIENCE:g} times the promised RTO: stopped",
+            }
+            return _item(target, service, Outcome.ABORTED, Verdict.NOT_MET, [reason], timer)
+        except CannotMeasure as error:
+            return _item(target, service, Outcome.ERROR, Verdict.UNKNOWN, [_both(error)], timer)
+        except OSError as error:
+            full = (
+                ScratchFull("the scratch is full: give another one with --scratch DIR")
+                if error.errno == errno.ENOSPC
+                else error
+            )
+            return _item(target, service, Outcome.ERROR, Verdict.UNKNOWN, [_both(full)], timer)
+        finally:
+            shutil.rmtree(root, ignore_errors=True)
+
+    def _rehearse(self, work: Work, target: Target, service: Service, root: Path, timer: _Timer) -> Item:
+        deadline = Deadline.after(_limit(service))
+        repository = repository_of(work.context, target.host)
+        wanted = [path.lstrip("/") for path in (*_paths(service), f"{PROOF}/{target.service}")]
+        work.progress(f"{target}: find")
+        with timer.phase("find"):
+            archive = latest(repository, target, deadline)
+            archived = {f"/{item['path']}": item for item in repository.entries(archive, wanted, deadline)}
+            root.mkdir(mode=0o700, parents=True)
+            _require_room(root, archived)
+        work.progress(f"{target}: restore {archive.name}")
+        with timer.phase("restore"):
+            repository.extract(archive, wanted, root, deadline)
+        with timer.phase("verify"):
+            manifest = Manifest.read(root / PROOF.lstrip("/") / target.service / "manifest.json")
+            comparison = compare(
+                manifest,
+                root,
+                _paths(service),
+                archived,
+                lambda done, total: work.progress(f"{target}: verify {done}/{total}"),
+            )
+        age = _age(root, target.service, work.started_unix)
+        return _judge(target, service, timer, archive, manifest, comparison, age)
+
+
+def repository_of(context: Context, host: str) -> Repository:
+    """A host's repository on the backup node, reached with control's restore key; CannotMeasure without a secret."""
+    passphrase = Secrets(context.inventory).get(f"borg_passphrase_{host}")
+    location = f"ssh://{_backup_node(context)}-borg{REPOSITORIES}/{host}"
+    if not context.inventory.ssh_config.is_file():
+        raise CannotMeasure(f"{context.inventory.ssh_config} is missing: run egovctl render first")
+    ssh = ("ssh", *transport.ssh_options(context.inventory))
+    return Repository(location, passphrase, context.inventory.state / "borg", ssh)
+
+
+def latest(repository: Repository, target: Target, deadline: Deadline) -> Archive:
+    """The newest archive of the service; CannotMeasure when there is none."""
+    pattern = re.compile(re.escape(target.service) + r"-\d{4}-\d\d-\d\dT")
+    for archive in reversed(repository.archives(deadline)):
+        if pattern.match(archive.name):
+            return archive
+    raise CannotMeasure(f"there is no backup of {target} on the backup node: nothing to restore")
+
+
+def _backup_node(context: Context) -> str:
+    for host in context.city.hosts.values():
+        if host.role == "backup":
+            return host.name
+    raise CannotMeasure("the plan has no backup node")
+
+
+def _paths(service: Service) -> tuple[str, ...]:
+    return service.backup.paths if service.backup else ()
+
+
+def _limit(service: Service) -> float:
+    return max(SHORTEST_LIMIT, service.rto * PATIENCE)
+
+
+def _require_room(root: Path, archived: dict[str, dict[str, Any]]) -> None:
+    needed = sum(int(item.get("size") or 0) for item in archived.values()) + HEADROOM
+    free = shutil.disk_usage(root).free
+    if free < needed:
+        raise ScratchFull(
+            f"the scratch is too small: {needed >> 20} MiB are needed, {free >> 20} MiB are free; use --scratch DIR"
+        )
+
+
+def _age(root: Path, service: str, started_unix: float) -> float | None:
+    """Seconds from the heartbeat in the archive to the start of the drill; None when there is no heartbeat."""
+    path = root / PROOF.lstrip("/") / service / "heartbeat.json"
+    try:
+        return round(started_unix - float(json.loads(path.read_text(encoding="utf-8"))["unix"]), 3)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _both(error: Exception) -> dict[str, str]:
+    return {"zh": f"无法完成：{error}", "en": str(error)}
+
+
+def _item(
+    target: Target,
+    service: Service,
+    outcome: Outcome,
+    verdict: Verdict,
+    reasons: list[dict[str, str]],
+    timer: _Timer,
+) -> Item:
+    return Item(
+        target.service,
+        target.host,
+        outcome,
+        verdict,
+        tuple(reasons),
+        timer.phases,
+        rto_promised_seconds=float(service.rto),
+        rpo_promised_seconds=float(service.rpo),
+    )
+
+
+def _judge(
+    target: Target,
+    service: Service,
+    timer: _Timer,
+    archive: Archive,
+    manifest: Manifest,
+    comparison: Comparison,
+    age: float | None,
+) -> Item:
+    reasons = [
+        *_wrong_source(target, manifest),
+        *_differences(comparison),
+        *_broken_promises(service, timer.total, age),
+    ]
+    outcome, verdict = Outcome.COMPLETED, Verdict.NOT_MET if reasons else Verdict.MET
+    if comparison.compared == 0 and not comparison.missing:
+        outcome, verdict = Outcome.ERROR, Verdict.UNKNOWN
+        reasons = [{"zh": "没有比对任何文件：不算通过", "en": "no file was compared: that is no pass"}]
+    elif age is None or age < -CLOCK_TOLERANCE:
+        reasons.append(
+            {"zh": "备份中没有可信的心跳时间，RPO 未知", "en": "no credible heartbeat: the RPO is unknown"}
+        )
+        verdict = Verdict.UNKNOWN if verdict is Verdict.MET else verdict
+    return Item(
+        target.service,
+        target.host,
+        outcome,
+        verdict,
+        tuple(reasons),
+        timer.phases,
+        timer.total,
+        float(service.rto),
+        age,
+        float(service.rpo),
+        comparison.compared,
+        {
+            "archive": archive.name,
+            "manifest_taken_at": manifest.taken_at,
+            "missing": comparison.missing[:NAMES_KEPT],
+            "extra": comparison.extra[:NAMES_KEPT],
+            "changed": dict(list(comparison.changed.items())[:NAMES_KEPT]),
+            "differences": len(comparison.missing) + len(comparison.extra) + len(comparison.changed),
+        },
+    )
+
+
+def _wrong_source(target: Target, manifest: Manifest) -> Iterator[dict[str, str]]:
+    if (manifest.service, manifest.host) != (target.service, target.host):
+        other = f"{manifest.service}@{manifest.host}"
+        yield {
+            "zh": f"备份属于 {other}，不是 {target}",
+            "en": f"this is a backup of {other}, not of {target}",
+        }
+
+
+def _differences(comparison: Comparison) -> Iterator[dict[str, str]]:
+    changed = [f"{path} ({how})" for path, how in comparison.changed.items()]
+    named = (
+        ("缺少", "missing", comparison.missing),
+        ("多出", "extra", comparison.extra),
+        ("内容或属性不同", "changed", changed),
+    )
+    for zh, en, names in named:
+        if names:
+            shown = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
+            yield {"zh": f"{zh} {len(names)} 个文件：{shown}", "en": f"{len(names)} files {en}: {shown}"}
+
+
+def _broken_promises(service: Service, rto: float, age: float | None) -> Iterator[dict[str, str]]:
+    if rto > service.rto:
+        text = f"RTO {rto:.0f} s > {service.rto} s"
+        yield {"zh": f"恢复超时：{text}", "en": f"restored too late: {text}"}
+    if age is not None and age > service.rpo:
+        text = f"RPO {age:.0f} s > {service.rpo} s"
+        yield {"zh": f"备份过旧：{text}", "en": f"the backup is too old: {text}"}

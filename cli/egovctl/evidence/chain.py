@@ -1,0 +1,151 @@
+"""An append-only chain of records, one file a writer: each record names the hash of the one before.
+
+A crash can leave a half-written last line. It is never dropped: the next append ends the line and first adds a
+record of kind `evidence.torn` that names it (length, SHA-256, its first bytes), so that everyone sees it.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import rfc8785
+
+from egovctl.errors import CannotMeasure
+from egovctl.evidence.record import NO_RECORD, BadRecord, Record, digest, now, parse, suite_version
+from egovctl.evidence.verify import MAX_TORN, TORN, Head, Verdict, read_lines, verify_lines
+
+TORN_BYTES_KEPT = 4096
+FIRST_WINDOW = 65_536
+
+
+class Chain:
+    """The chain in one file. `writer` and `plan_revision` go into each new record."""
+
+    def __init__(self, path: Path, *, writer: str | None = None, plan_revision: str = "") -> None:
+        self.path = Path(path)
+        self.writer = writer or self.path.stem
+        self.plan_revision = plan_revision
+
+    def append(self, kind: str, body: dict[str, Any]) -> Record:
+        """Add one record and return it, once it is on the disk.
+
+        Raises CannotMeasure when the disk is full or the end of the chain is damaged; nothing is added then.
+        """
+        with self._locked() as descriptor:
+            good, torn, unterminated = _tail(descriptor, self.path)
+            text = b"\n" if unterminated else b""
+            if torn:
+                good = self._follow(good, TORN, {"lines": [_describe(line) for line in torn]})
+                text += good.line + b"\n"
+            record = self._follow(good, kind, body)
+            self._write(descriptor, text + record.line + b"\n")
+            return record
+
+    def records(self) -> Iterator[Record]:
+        """All records that can be read, oldest first; torn lines are passed over. Says nothing of their truth."""
+        for line in read_lines(self.path)[0]:
+            with suppress(BadRecord):
+                yield parse(line)
+
+    def verify(self, head: Head | None = None) -> Verdict:
+        """Whether the chain is whole; with a known `head` also whether its tail is still there."""
+        lines, unterminated = read_lines(self.path)
+        return verify_lines(lines, unterminated=unterminated, head=head, writer=self.writer)
+
+    def head(self) -> Head:
+        """How many records there are, and the hash of the last one. Keep it elsewhere: it shows a cut tail."""
+        if not self.path.exists():
+            return Head(0, NO_RECORD)
+        with self.path.open("rb") as stream:
+            good, _, _ = _tail(stream.fileno(), self.path)
+        return Head(0, NO_RECORD) if good is None else Head(good.seq + 1, good.hash)
+
+    def _follow(self, previous: Record | None, kind: str, body: dict[str, Any]) -> Record:
+        seq, prev = (0, NO_RECORD) if previous is None else (previous.seq + 1, previous.hash)
+        record = Record(seq, now(), self.writer, kind, suite_version(), self.plan_revision, body, prev)
+        try:
+            parse(record.line)
+        except (BadRecord, rfc8785.CanonicalizationError, UnicodeError) as error:
+            raise ValueError(f"this body cannot be evidence: {error}") from error
+        return record
+
+    def _write(self, descriptor: int, text: bytes) -> None:
+        """All of it or nothing: what could not be written whole is taken back while the lock is held."""
+        size = os.fstat(descriptor).st_size
+        try:
+            if os.write(descriptor, text) != len(text):
+                raise OSError("only a part could be written")
+            os.fsync(descriptor)
+        except OSError as error:
+            with suppress(OSError):
+                os.ftruncate(descriptor, size)
+            raise CannotMeasure(
+                f"{self.path}: evidence could not be written: {error.strerror or error}"
+            ) from None
+
+    @contextmanager
+    def _locked(self) -> Iterator[int]:
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        new = not self.path.exists()
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if new:
+                _sync_folder(self.path.parent)
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _describe(line: bytes) -> dict[str, Any]:
+    text = base64.b64encode(line[:TORN_BYTES_KEPT]).decode()
+    return {"bytes": len(line), "sha256": digest(line), "first_bytes_base64": text}
+
+
+def _tail(descriptor: int, path: Path) -> tuple[Record | None, list[bytes], bool]:
+    """The last good record, the torn lines after it, and whether the last of them still lacks its line end."""
+    size = os.fstat(descriptor).st_size
+    window = FIRST_WINDOW
+    while True:
+        start = max(0, size - window)
+        pieces = os.pread(descriptor, size - start, start).split(b"\n")
+        unterminated = pieces[-1] != b""
+        lines = pieces if unterminated else pieces[:-1]
+        whole = lines if start == 0 else lines[1:]
+        found = _last_good(whole, unterminated)
+        if found is not None:
+            record, torn = found
+            if len(torn) > MAX_TORN:
+                raise CannotMeasure(
+                    f"{path}: the end of the evidence is damaged: run egovctl evidence verify"
+                )
+            return record, torn, unterminated
+        if start == 0:
+            if len(whole) > MAX_TORN:
+                raise CannotMeasure(f"{path}: no record can be read here: run egovctl evidence verify")
+            return None, whole, unterminated
+        window *= 8
+
+
+def _last_good(lines: list[bytes], unterminated: bool) -> tuple[Record, list[bytes]] | None:
+    torn: list[bytes] = []
+    for position in range(len(lines) - 1, -1, -1):
+        if not (unterminated and position == len(lines) - 1):
+            with suppress(BadRecord):
+                return parse(lines[position]), torn
+        torn.insert(0, lines[position])
+    return None

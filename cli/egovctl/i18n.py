@@ -1,0 +1,40 @@
+"""Two languages for whatever a person reads: zh-CN and English."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Literal, cast
+
+Language = Literal["zh", "en"]
+_current: Language | None = None
+
+
+def language_from_environment() -> Language:
+    """The language that LC_ALL, LC_MESSAGES or LANG ask for, in POSIX's order; English when none names Chinese."""
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        value = os.environ.get(name, "")
+        if value:
+            return "zh" if value.lower().startswith("zh") else "en"
+    return "en"
+
+
+def set_language(language: str | None) -> None:
+    """Choose the language of this process; None means: as the environment says."""
+    global _current
+    _current = cast("Language", language) if language in ("zh", "en") else None
+
+
+def language() -> Language:
+    """The language in force."""
+    return _current or language_from_environment()
+
+
+def tr(zh: str, en: str) -> str:
+    """The text in the language in force."""
+    return zh if language() == "zh" else en
+
+
+def pick(texts: Mapping[str, str]) -> str:
+    """The text of a `{zh:, en:}` mapping in the language in force."""
+    return texts[language()]

@@ -1,0 +1,87 @@
+"""A person's computer on a site's LAN: a bare namespace plugged into that LAN, made when a check first needs one.
+
+Its name begins like all of this lab's namespaces, so `lab down` removes it with the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv6Interface
+from pathlib import Path
+
+from egovctl.errors import CannotMeasure
+from egovctl.lab.names import FABRIC, LabNames
+from egovctl.lab.run import run
+from egovctl.lab.state import locked
+from egovctl.paths import Inventory
+from egovctl.plan import City
+
+USER_INDEX = 253  # the plan gives hosts of a LAN 250 at most
+GATEWAY_INDEX = 1
+INTERFACE = "eth0"
+
+
+@dataclass(frozen=True)
+class UserPlace:
+    """Where a user of a site sits: the namespace to enter, and its addresses."""
+
+    site: str
+    namespace: Path
+    v4: str
+    v6: str
+
+
+def ensure_user_namespace(inventory: Inventory, city: City, site: str) -> UserPlace:
+    """The place of a user on the LAN of `site`, made if it is not there. CannotMeasure when the lab is not up."""
+    names = LabNames.of(inventory)
+    if not names.netns_path(FABRIC).exists():
+        raise CannotMeasure(f"the lab of {inventory.name} is not up: run egovctl lab up -i {inventory.name}")
+    number, lan = next((n, item) for n, item in enumerate(city.lans, start=1) if item.site == site)
+    v4 = IPv4Interface((lan.v4.network_address + USER_INDEX, lan.v4.prefixlen))
+    v6 = IPv6Interface((lan.v6.network_address + USER_INDEX, lan.v6.prefixlen))
+    short = f"user-{site}"
+    with locked(names.run / "users.lock", wait=30):
+        if not _complete(names, short):
+            gateways = [str(net.network_address + GATEWAY_INDEX) for net in (lan.v4, lan.v6)]
+            _make(names, short, number, [str(v4), str(v6)], gateways)
+    return UserPlace(site, names.netns_path(short), str(v4.ip), str(v6.ip))
+
+
+def _complete(names: LabNames, short: str) -> bool:
+    """Whether the namespace is there with its default routes, which are added last."""
+    if not names.netns_path(short).exists():
+        return False
+    shown = run(["ip", "-n", names.netns(short), "-6", "route", "show", "default"], check=False)
+    return "default" in shown.stdout
+
+
+def _make(names: LabNames, short: str, number: int, addresses: list[str], gateways: list[str]) -> None:
+    namespace, fabric, port = names.netns(short), names.netns(FABRIC), f"u{number}"
+    if names.netns_path(short).exists():  # half made before
+        run(["ip", "netns", "del", namespace])
+        run(["ip", "-n", fabric, "link", "del", port], check=False)
+    run(["ip", "netns", "add", namespace])
+    quiet = "echo 0 > /proc/sys/net/ipv6/conf/default/accept_ra; echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad"
+    run(["nsenter", f"--net={names.netns_path(short)}", "sh", "-ec", quiet])
+    run(
+        [
+            "ip",
+            "link",
+            "add",
+            port,
+            "netns",
+            fabric,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            INTERFACE,
+            "netns",
+            namespace,
+        ]
+    )
+    run(["ip", "-n", fabric, "link", "set", port, "addrgenmode", "none", "master", f"lan{number}", "up"])
+    lines = ["link set lo up", f"link set {INTERFACE} up"]
+    lines += [f"address add {address} dev {INTERFACE}" for address in addresses]
+    lines += [f"route add default via {gateway}" for gateway in gateways]
+    run(["ip", "-n", namespace, "-batch", "-"], given="\n".join(lines) + "\n")

@@ -1,0 +1,141 @@
+"""City → what is plugged into what: namespaces, veth pairs, bridges, addresses. Pure, nothing is made here.
+
+Every veth pair is made directly between two of the lab's namespaces, so the machine's own network never sees one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv4Network
+
+from egovctl.lab.names import EXPORTER_OFFSET, FABRIC, PROMETHEUS_OFFSET
+from egovctl.lab.state import Forward, Kind, LabHost
+from egovctl.plan.derived import City, Host
+
+MANAGEMENT_POOL = IPv4Network("198.18.0.0/15")  # RFC 2544: for benches, in nobody's plan
+MANAGEMENT = "mgmt"
+PROMETHEUS_PORT, EXPORTER_PORT = 9090, 9116
+
+
+@dataclass(frozen=True)
+class Wire:
+    """A veth pair: each end is (namespace's short name, interface). `mbps` shapes both directions."""
+
+    a: tuple[str, str]
+    b: tuple[str, str]
+    mbps: int | None = None
+
+
+@dataclass(frozen=True)
+class Port:
+    """A bridge port in the fabric. An isolated one reaches only those that are not."""
+
+    bridge: str
+    interface: str
+    isolated: bool = False
+
+
+@dataclass(frozen=True)
+class Bare:
+    """What the lab itself configures in a namespace that boots no system: addresses and default gateways."""
+
+    addresses: tuple[tuple[str, str], ...]
+    gateways: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """The whole lab on paper. `skipped` are hosts of the plan that a lab of Linux containers cannot boot."""
+
+    hosts: dict[str, LabHost]
+    wires: tuple[Wire, ...]
+    bridges: tuple[str, ...]
+    ports: tuple[Port, ...]
+    management: dict[str, IPv4Interface]
+    bare: dict[str, Bare]
+    skipped: tuple[str, ...]
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """Short names of all network namespaces, the fabric first."""
+        return (FABRIC, *self.hosts)
+
+    @property
+    def digest(self) -> str:
+        """Changes when the plan asks for another lab: hosts, links, bandwidths, the lab's own addresses."""
+        parts = (self.hosts, self.wires, self.bridges, self.ports, self.management, self.bare)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def kind_of(host: Host) -> Kind | None:
+    """How the lab stands in for a host; None when it cannot (a vendor's router, a camera)."""
+    if host.role == "control":
+        return "bare"
+    if host.role == "switch":
+        return "switch"
+    return "guest" if host.platform == "linux" else None
+
+
+def wiring_of(city: City) -> Wiring:
+    """Decide everything that `network.lay` then does."""
+    kinds = {name: kind for name, host in city.hosts.items() if (kind := kind_of(host)) is not None}
+    management = {
+        name: IPv4Interface((MANAGEMENT_POOL[number], MANAGEMENT_POOL.prefixlen))
+        for number, name in enumerate(kinds, start=1)
+    }
+    hosts = {name: LabHost(kind, str(management[name].ip), city.hosts[name].address_v4) for name, kind in kinds.items()}
+    wires, ports, bridges = _management(kinds)
+    for link in city.links:
+        if link.child in kinds and link.parent in kinds:
+            ends = ((link.parent, link.parent_interface), (link.child, link.child_interface))
+            wires.append(Wire(*ends, link.mbps))
+    _lans(city, kinds, wires, ports, bridges)
+    return Wiring(
+        hosts=hosts,
+        wires=tuple(wires),
+        bridges=tuple(bridges),
+        ports=tuple(ports),
+        management=management,
+        bare={name: _bare(city.hosts[name]) for name, kind in kinds.items() if kind != "guest"},
+        skipped=tuple(name for name in city.hosts if name not in kinds),
+    )
+
+
+def _management(kinds: dict[str, Kind]) -> tuple[list[Wire], list[Port], list[str]]:
+    """One bridge on which control reaches every host, and no host another."""
+    wires, ports = [], []
+    for number, (name, kind) in enumerate(kinds.items(), start=1):
+        wires.append(Wire((FABRIC, f"m{number}"), (name, MANAGEMENT)))
+        ports.append(Port(MANAGEMENT, f"m{number}", isolated=kind != "bare"))
+    return wires, ports, [MANAGEMENT]
+
+
+def _lans(city: City, kinds: dict[str, Kind], wires: list[Wire], ports: list[Port], bridges: list[str]) -> None:
+    """One bridge a site; each of its hosts has a port there, so that lan0 has a carrier even when it is alone."""
+    port = 0
+    for number, lan in enumerate(city.lans, start=1):
+        bridges.append(f"lan{number}")
+        for name in lan.hosts:
+            if name not in kinds:
+                continue
+            port += 1
+            end = next(item.name for item in city.hosts[name].interfaces if item.role == "lan")
+            wires.append(Wire((FABRIC, f"l{port}"), (name, end)))
+            ports.append(Port(f"lan{number}", f"l{port}"))
+
+
+def _bare(host: Host) -> Bare:
+    addresses = tuple((item.name, str(ip)) for item in host.interfaces for ip in (item.v4, item.v6))
+    return Bare(addresses, tuple(gw for gw in (host.gateway_v4, host.gateway_v6) if gw))
+
+
+def forwards_of(city: City, base: int) -> tuple[Forward, ...]:
+    """The ports on 127.0.0.1 that lead to the first NOC host's Prometheus and exporter."""
+    noc = next((host for host in city.hosts.values() if host.role == "noc" and kind_of(host) == "guest"), None)
+    if noc is None:
+        return ()
+    return (
+        Forward("prometheus", base + PROMETHEUS_OFFSET, noc.name, noc.address_v4, PROMETHEUS_PORT),
+        Forward("exporter", base + EXPORTER_OFFSET, noc.name, noc.address_v4, EXPORTER_PORT),
+    )

@@ -1,0 +1,252 @@
+"""The plan as people write it: pydantic models of inventories/<city>/plan/*.yml, schema version 1."""
+
+from __future__ import annotations
+
+import re
+import reprlib
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
+
+from egovctl.i18n import tr
+
+SiteKind = Literal["core", "hub", "department", "noc", "backup", "video"]
+Platform = Literal["linux", "vrp5", "vrp8", "comware7", "unmanaged"]
+LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?\Z")
+DURATION = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d)\Z")
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+MAX_SITE_NUMBER = 4000
+MAX_UPLINKS = 4
+N = TypeVar("N", IPv4Network, IPv6Network)
+# What no host can have: "this network", loopback, link-local, multicast, reserved (RFC 6890).
+NOT_FOR_HOSTS: dict[int, tuple[Any, ...]] = {
+    4: tuple(map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"))),
+    6: tuple(
+        map(IPv6Network, ("::/3", "4000::/2", "8000::/2", "c000::/3", "e000::/4", "f000::/5", "f800::/6", "fe00::/7"))
+    ),
+}
+
+
+def _label(value: str) -> str:
+    if not LABEL.match(value):
+        shown = reprlib.repr(value)
+        raise ValueError(
+            tr(
+                f"{shown} 不能作名称：请用 a-z、0-9 和 - 组成的 DNS 标签，最多 32 个字符",
+                f"{shown} is not a name: use a DNS label of a-z, 0-9 and -, 32 characters at most",
+            )
+        )
+    return value
+
+
+def _seconds(value: object) -> object:
+    if isinstance(value, str) and (match := DURATION.match(value)):
+        return int(match[1]) * SECONDS[match[2]]
+    shown = reprlib.repr(value)
+    raise ValueError(
+        tr(
+            f"{shown} 不是时长：请写数字加 s、m、h 或 d，例如 4h",
+            f"{shown} is not a duration: write a number and s, m, h or d, as in 4h",
+        )
+    )
+
+
+def _written_prefix(value: object) -> object:
+    if not isinstance(value, str) or "/" not in value:
+        shown = reprlib.repr(value)
+        raise ValueError(
+            tr(
+                f"{shown} 不是地址前缀：请连同长度一起写，例如 10.1.2.0/24",
+                f"{shown} is not a prefix: write it with its length, as in 10.1.2.0/24",
+            )
+        )
+    return value
+
+
+def _unicast(value: N) -> N:
+    if any(value.overlaps(block) for block in NOT_FOR_HOSTS[value.version]):
+        raise ValueError(tr(f"{value} 不是主机可用的单播前缀", f"{value} is no unicast prefix that hosts can have"))
+    return value
+
+
+def _unicast_address(value: IPv4Address) -> IPv4Address:
+    _unicast(IPv4Network(value))
+    return value
+
+
+def _length(shortest: int, longest: int) -> AfterValidator:
+    """A prefix of `shortest` to `longest` bits, else a ValueError."""
+
+    def check(value: N) -> N:
+        if not shortest <= value.prefixlen <= longest:
+            raise ValueError(
+                tr(
+                    f"{value} 的长度是 /{value.prefixlen}；应为 /{shortest} 至 /{longest}",
+                    f"{value} has length /{value.prefixlen}; it should be /{shortest} to /{longest}",
+                )
+            )
+        return value
+
+    return AfterValidator(check)
+
+
+Label = Annotated[str, AfterValidator(_label)]
+Integer = Annotated[int, Strict()]
+Prefix4 = Annotated[IPv4Network, BeforeValidator(_written_prefix), AfterValidator(_unicast)]
+Prefix6 = Annotated[IPv6Network, BeforeValidator(_written_prefix), AfterValidator(_unicast)]
+Link4 = Annotated[Prefix4, _length(30, 31)]
+Link6 = Annotated[Prefix6, _length(64, 127)]
+Lan4 = Annotated[Prefix4, _length(16, 30)]
+Lan6 = Annotated[Prefix6, _length(64, 64)]
+Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$")]
+Seconds = Annotated[int, BeforeValidator(_seconds)]
+AbsolutePath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._/-]+$")]
+
+
+class Model(BaseModel):
+    """Strict about keys: a typo is an error, not a silent default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Text(Model):
+    """A name or sentence in both languages."""
+
+    zh: Line
+    en: Line
+
+
+class CityInfo(Model):
+    """The city itself. `asn` is private (RFC 6996), `domain` is the suffix of the hosts' names."""
+
+    name: Text
+    domain: Annotated[str, Field(pattern=r"^[a-z0-9.-]+$")]
+    asn: Annotated[Integer, Field(ge=64512, le=65534)]
+
+
+class Addressing(Model):
+    """The pools that site numbers index; see addresses.py for the formulas."""
+
+    loopback_v4: Prefix4
+    transit_v4: Prefix4
+    lan_v4: Prefix4
+    v6: Prefix6
+
+
+class County(Model):
+    """A county under the city."""
+
+    name: Label
+    title: Text
+
+
+class Uplink(Model):
+    """A link from a site's router towards the core. `mbps` is contracted; `slot` fixes its addresses.
+
+    Of a link that keeps a /30 (IPv6: one wider than /127) from before the plan, the ends take addresses 1 and 2.
+    """
+
+    to: Label
+    mbps: Annotated[Integer, Field(ge=1, le=400_000)]
+    slot: Annotated[Integer, Field(ge=0, lt=MAX_UPLINKS)] | None = None
+    v4: Link4 | None = None
+    v6: Link6 | None = None
+
+
+class ExtraHost(Model):
+    """A host on a site's LAN that is no router; `index` is its number on that LAN."""
+
+    name: Label
+    role: Literal["control", "switch"]
+    platform: Platform = "linux"
+    index: Annotated[Integer, Field(ge=10, le=250)]
+
+
+class Overrides(Model):
+    """Addresses that a site keeps from before the plan."""
+
+    lan_v4: Lan4 | None = None
+    lan_v6: Lan6 | None = None
+    loopback_v4: Annotated[IPv4Address, AfterValidator(_unicast_address)] | None = None
+
+
+class Site(Model):
+    """A place. Its number never changes; it gives the site's addresses unless `addresses` fixes others."""
+
+    name: Label
+    number: Annotated[Integer, Field(ge=1, le=MAX_SITE_NUMBER)]
+    kind: SiteKind
+    title: Text
+    county: Label | None = None
+    platform: Platform = "linux"
+    routers: tuple[Label, ...] = ()
+    interconnect_mbps: Annotated[Integer, Field(ge=1, le=400_000)] = 10_000
+    uplinks: Annotated[tuple[Uplink, ...], Field(max_length=MAX_UPLINKS)] = ()
+    hosts: tuple[ExtraHost, ...] = ()
+    addresses: Overrides = Overrides()
+
+    @property
+    def router_names(self) -> tuple[str, ...]:
+        """The site's routers: as listed, else one with the site's own name."""
+        return self.routers or (self.name,)
+
+
+class Backup(Model):
+    """What of a service is backed up on each of its hosts, and how often (a systemd calendar word or expression)."""
+
+    engine: Literal["borg"]
+    paths: Annotated[tuple[AbsolutePath, ...], Field(min_length=1)]
+    schedule: Annotated[str, Field(pattern=r"^[A-Za-z0-9*:/., -]+$")]
+
+
+class Service(Model):
+    """What runs and is promised. RTO and RPO in seconds; `grade` is the classified-protection level (等保).
+
+    In a file `hosts` may also say all-hubs or all-departments (names.HOST_WORDS); a loaded plan names every host.
+    """
+
+    name: Label
+    title: Text
+    owner: Label
+    grade: Annotated[Integer, Field(ge=1, le=4)]
+    availability: Annotated[float, Strict(), Field(gt=0, lt=100)]
+    rto: Seconds
+    rpo: Seconds
+    hosts: Annotated[tuple[Label, ...], Field(min_length=1)]
+    backup: Backup | None = None
+
+
+class CityFile(Model):
+    """plan/city.yml."""
+
+    version: Literal[1] = Field(alias="schema")
+    city: CityInfo
+    addressing: Addressing
+    counties: tuple[County, ...]
+    sites: Annotated[tuple[Site, ...], Field(min_length=1)]
+
+
+class ServicesFile(Model):
+    """plan/services.yml."""
+
+    version: Literal[1] = Field(alias="schema")
+    services: tuple[Service, ...]
+
+
+class Plan(Model):
+    """Both files together, checked against each other. `revision` names this exact plan."""
+
+    revision: str
+    city: CityInfo
+    addressing: Addressing
+    counties: tuple[County, ...]
+    sites: tuple[Site, ...]
+    services: tuple[Service, ...]
+
+    def site(self, name: str) -> Site:
+        """The site called `name`; KeyError when there is none."""
+        for item in self.sites:
+            if item.name == name:
+                return item
+        raise KeyError(name)

@@ -1,0 +1,61 @@
+"""What must hold across the services of a plan: known owners, known hosts, backups only where they can run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from egovctl.i18n import tr
+from egovctl.plan.models import Plan, Service
+from egovctl.plan.names import HOST_WORDS, hosts_of_word
+from egovctl.plan.source import KeyPath
+
+
+def services_known(plan: Plan) -> Iterator[tuple[KeyPath, str]]:
+    """(key path in services.yml, sentence) for each fault. Takes the plan as written, before expand_hosts."""
+    sites = {site.name for site in plan.sites}
+    platforms = {name: site.platform for site in plan.sites for name in site.router_names}
+    seen: set[str] = set()
+    for i, service in enumerate(plan.services):
+        if service.name in seen:
+            yield (
+                ("services", i, "name"),
+                tr(
+                    f"服务 {service.name} 出现两次；请给其中一个改名",
+                    f"service {service.name} is planned twice; rename one of them",
+                ),
+            )
+        seen.add(service.name)
+        if service.owner not in sites:
+            yield (
+                ("services", i, "owner"),
+                tr(
+                    f"服务 {service.name} 的责任单位 {service.owner} 不是规划中的站点",
+                    f"service {service.name} is owned by {service.owner}, which is no site",
+                ),
+            )
+        for j, host in enumerate(service.hosts):
+            if sentence := _wrong_host(plan, service, j, host, platforms):
+                yield ("services", i, "hosts", j), sentence
+
+
+def _wrong_host(plan: Plan, service: Service, j: int, host: str, platforms: Mapping[str, str]) -> str:
+    """What is wrong with the j-th host of the service; "" when it is good."""
+    name = service.name
+    if host in service.hosts[:j]:
+        return tr(f"服务 {name} 两次写了 {host}；请去掉一个", f"service {name} names {host} twice; take one out")
+    if host in HOST_WORDS:
+        if hosts_of_word(plan, host):
+            return ""
+        return tr(
+            f"服务 {name} 运行在 {host}，但规划中一台也没有", f"service {name} runs on {host}, but the plan has none"
+        )
+    if host not in platforms:
+        return tr(
+            f"服务 {name} 运行在 {host}，但它不是纳管主机", f"service {name} runs on {host}, which is no managed host"
+        )
+    if service.backup is not None and platforms[host] != "linux":
+        return tr(
+            f"服务 {name} 无法从 {host} 备份：其平台是 {platforms[host]}，不是 linux",
+            f"service {name} cannot be backed up from {host}, which is {platforms[host]} and not linux",
+        )
+    return ""

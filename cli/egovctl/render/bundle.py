@@ -1,0 +1,105 @@
+"""A bundle: what one role wants on a host, as data (playbooks/roles/<role>/bundle.yml)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from egovctl.errors import UsageError
+from egovctl.plan import Host
+
+Selector = Literal["managed", "router", "backup_client", "backup", "noc"]
+Mode = Annotated[str, Field(pattern=r"^0[0-7]{3}$")]
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FileSpec(Model):
+    """One file. `template` is rendered, `copy_from` is taken as it is; `each` repeats it over a list of the context.
+
+    `validate_with` is run on the host with %s = the staged file; `actions` follow a change, see the manifest.
+    """
+
+    path: str
+    template: str | None = None
+    copy_from: str | None = Field(default=None, alias="copy")
+    each: str | None = None
+    mode: Mode = "0644"
+    owner: str = "root"
+    group: str = "root"
+    validate_with: str | None = Field(default=None, alias="validate")
+    actions: tuple[str, ...] = ()
+
+
+class FolderSpec(Model):
+    path: str
+    mode: Mode = "0755"
+    owner: str = "root"
+    group: str = "root"
+    each: str | None = None
+
+
+class UnitSpec(Model):
+    name: str
+    enabled: bool = True
+    active: bool = True
+    each: str | None = None
+
+
+class BundleSpec(Model):
+    """A role's bundle.yml. `order` says when its actions run among the host's bundles, lowest first."""
+
+    order: int
+    hosts: Selector
+    packages: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    folders: tuple[FolderSpec, ...] = ()
+    files: tuple[FileSpec, ...] = ()
+    absent: tuple[str, ...] = ()
+    units: tuple[UnitSpec, ...] = ()
+    sysctl: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle with the folder that its templates and defaults live in."""
+
+    name: str
+    folder: Path
+    spec: BundleSpec
+    defaults: Mapping[str, Any]
+
+    def applies_to(self, host: Host, backed_up: bool) -> bool:
+        """Whether this host gets the bundle; `backed_up` says whether a service of the plan is backed up on it."""
+        match self.spec.hosts:
+            case "managed":
+                return True
+            case "router":
+                return host.router
+            case "backup_client":
+                return backed_up
+            case _:
+                return host.role == self.spec.hosts
+
+
+def load_bundles(roles: Path) -> tuple[Bundle, ...]:
+    """All bundles under playbooks/roles, in order; UsageError names the file of a bad one."""
+    bundles = []
+    for path in sorted(roles.glob("*/bundle.yml")):
+        folder = path.parent
+        defaults_file = folder / "defaults" / "main.yml"
+        defaults = yaml.safe_load(defaults_file.read_text(encoding="utf-8")) if defaults_file.is_file() else {}
+        try:
+            spec = BundleSpec.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        except (ValidationError, yaml.YAMLError) as error:
+            first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
+            raise UsageError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        bundles.append(Bundle(folder.name, folder, spec, defaults or {}))
+    return tuple(sorted(bundles, key=lambda bundle: (bundle.spec.order, bundle.name)))

@@ -1,0 +1,75 @@
+"""Write a rendered city to build/: all of it or nothing, and only what differs, so that times tell what changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from egovctl.render.control import control_files
+from egovctl.render.engine import HostFiles, Rendered
+
+
+@dataclass(frozen=True)
+class Written:
+    """How many files there are, and which host's changed since the last render."""
+
+    files: int
+    changed_hosts: tuple[str, ...]
+
+
+def write_build(rendered: Rendered) -> Written:
+    """Given the whole city in memory, swap each host's folder in; a host that left the plan loses its folder."""
+    build = rendered.inventory.build
+    build.mkdir(parents=True, exist_ok=True)
+    changed, count = [], 0
+    for name, host in rendered.hosts.items():
+        count += len(host.files)
+        if _current(build / name) != _texts(host):
+            _swap_in(build, name, host)
+            changed.append(name)
+    kept = {*rendered.hosts, "control"}
+    for folder in build.iterdir():
+        if folder.name not in kept:
+            shutil.rmtree(folder)
+    for path, text in control_files(rendered).items():
+        _write_if_new(build / "control" / path, text.encode())
+    return Written(count, tuple(changed))
+
+
+def _texts(host: HostFiles) -> dict[str, bytes]:
+    manifest = json.dumps(host.manifest, indent=1, ensure_ascii=False) + "\n"
+    return {"manifest.json": manifest.encode(), **{f"rootfs{path}": data for path, data in host.files.items()}}
+
+
+def _current(folder: Path) -> dict[str, bytes]:
+    if not folder.is_dir():
+        return {}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def _swap_in(build: Path, name: str, host: HostFiles) -> None:
+    staged = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=build))
+    for path, data in _texts(host).items():
+        _write_if_new(staged / path, data)
+    staged.chmod(0o755)
+    old = build / name
+    if old.exists():
+        retired = staged.with_name(f"{staged.name}-old")
+        os.rename(old, retired)
+        os.rename(staged, old)
+        shutil.rmtree(retired)
+    else:
+        os.rename(staged, old)
+
+
+def _write_if_new(path: Path, data: bytes) -> None:
+    if path.is_file() and path.read_bytes() == data:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_name(f".{path.name}.new")
+    staged.write_bytes(data)
+    os.replace(staged, path)

@@ -1,0 +1,174 @@
+"""SNMP v2c messages on the wire (BER, RFC 3416 and 3417): requests are written, responses are read.
+
+Values stay raw here: a cell is the type tag and the value's octets. Nothing that a device sends inside a value can
+therefore spoil the rest of its reply; the decode layer judges each value on its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from egov_exporters.snmp.oid import MAX_SUBIDENTIFIER, MAX_SUBIDENTIFIERS, Oid
+
+INTEGER, OCTET_STRING, NULL, OBJECT_IDENTIFIER, SEQUENCE = 0x02, 0x04, 0x05, 0x06, 0x30
+IP_ADDRESS, COUNTER32, GAUGE32, TIMETICKS, OPAQUE, COUNTER64 = 0x40, 0x41, 0x42, 0x43, 0x44, 0x46
+NO_SUCH_OBJECT, NO_SUCH_INSTANCE, END_OF_MIB_VIEW = 0x80, 0x81, 0x82
+EXCEPTIONS = frozenset((NO_SUCH_OBJECT, NO_SUCH_INSTANCE, END_OF_MIB_VIEW))
+GET, RESPONSE, GET_BULK = 0xA0, 0xA2, 0xA5
+VERSION_2C = 1
+
+
+class BadMessage(ValueError):
+    """The datagram is not a well-formed SNMP v2c response."""
+
+
+class Cell(NamedTuple):
+    """One value as it came: the type tag and the value octets."""
+
+    tag: int
+    raw: bytes
+
+
+class Varbind(NamedTuple):
+    """One variable binding."""
+
+    oid: Oid
+    cell: Cell
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A response: `error_index` counts from 1; both error fields are 0 when all is well."""
+
+    request_id: int
+    error_status: int
+    error_index: int
+    varbinds: list[Varbind]
+
+
+def encode_length(size: int) -> bytes:
+    """The length octets of a value of `size` octets."""
+    if size < 0x80:
+        return bytes((size,))
+    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes((0x80 | len(octets),)) + octets
+
+
+def encode_tlv(tag: int, body: bytes) -> bytes:
+    """Tag, length, value."""
+    return bytes((tag,)) + encode_length(len(body)) + body
+
+
+def encode_integer(value: int) -> bytes:
+    """An INTEGER in the fewest octets that keep its sign."""
+    return encode_tlv(INTEGER, integer_octets(value))
+
+
+def integer_octets(value: int) -> bytes:
+    """The value octets of an integer."""
+    magnitude = value if value >= 0 else ~value
+    return value.to_bytes(magnitude.bit_length() // 8 + 1, "big", signed=True)
+
+
+def oid_octets(oid: Oid) -> bytes:
+    """The value octets of an OBJECT IDENTIFIER."""
+    body = bytearray()
+    for part in (oid[0] * 40 + oid[1], *oid[2:]):
+        chunk = [part & 0x7F]
+        while part := part >> 7:
+            chunk.append(0x80 | (part & 0x7F))
+        body.extend(reversed(chunk))
+    return bytes(body)
+
+
+def encode_request(
+    community: bytes,
+    kind: int,
+    request_id: int,
+    oids: list[Oid],
+    non_repeaters: int = 0,
+    repetitions: int = 0,
+) -> bytes:
+    """A GetRequest or GetBulkRequest; the last two arguments are GetBulk's and stay 0 for Get."""
+    names = b"".join(encode_tlv(SEQUENCE, encode_tlv(OBJECT_IDENTIFIER, oid_octets(oid)) + b"\x05\x00") for oid in oids)
+    pdu = (
+        encode_integer(request_id)
+        + encode_integer(non_repeaters)
+        + encode_integer(repetitions)
+        + encode_tlv(SEQUENCE, names)
+    )
+    head = encode_integer(VERSION_2C) + encode_tlv(OCTET_STRING, community)
+    return encode_tlv(SEQUENCE, head + encode_tlv(kind, pdu))
+
+
+def _read(data: bytes, at: int, end: int) -> tuple[int, int, int]:
+    """The tag at offset `at`, and where its value starts and ends. Raises BadMessage past `end`."""
+    if at + 2 > end:
+        raise BadMessage("cut short")
+    tag, size = data[at], data[at + 1]
+    at += 2
+    if size & 0x80:
+        count = size & 0x7F
+        if not 1 <= count <= 4 or at + count > end:
+            raise BadMessage("bad length")
+        size = int.from_bytes(data[at : at + count], "big")
+        at += count
+    if at + size > end:
+        raise BadMessage("cut short")
+    return tag, at, at + size
+
+
+def _expect(data: bytes, at: int, end: int, tag: int) -> tuple[int, int]:
+    found, start, stop = _read(data, at, end)
+    if found != tag:
+        raise BadMessage(f"type {found:#x} where {tag:#x} belongs")
+    return start, stop
+
+
+def _integer(data: bytes, at: int, end: int) -> tuple[int, int]:
+    start, stop = _expect(data, at, end, INTEGER)
+    if not 1 <= stop - start <= 8:
+        raise BadMessage("bad integer")
+    return int.from_bytes(data[start:stop], "big", signed=True), stop
+
+
+def decode_oid(body: bytes) -> Oid:
+    """The OID in the value octets `body`. Raises BadMessage."""
+    if not body or body[-1] & 0x80:
+        raise BadMessage("bad object identifier")
+    parts: list[int] = []
+    value = 0
+    for octet in body:
+        value = value << 7 | octet & 0x7F
+        if not octet & 0x80:
+            if value > MAX_SUBIDENTIFIER:
+                raise BadMessage("bad object identifier")
+            parts.append(value)
+            value = 0
+    if len(parts) >= MAX_SUBIDENTIFIERS:
+        raise BadMessage("bad object identifier")
+    first = min(parts[0] // 40, 2)
+    return (first, parts[0] - 40 * first, *parts[1:])
+
+
+def decode_response(data: bytes) -> Response:
+    """Given a datagram: the response in it. Raises BadMessage for anything else; never another exception."""
+    at, end = _expect(data, 0, len(data), SEQUENCE)
+    version, at = _integer(data, at, end)
+    if version != VERSION_2C:
+        raise BadMessage("not SNMP v2c")
+    _, at = _expect(data, at, end, OCTET_STRING)
+    at, end = _expect(data, at, end, RESPONSE)
+    request_id, at = _integer(data, at, end)
+    status, at = _integer(data, at, end)
+    index, at = _integer(data, at, end)
+    at, end = _expect(data, at, end, SEQUENCE)
+    varbinds: list[Varbind] = []
+    while at < end:
+        inner, stop = _expect(data, at, end, SEQUENCE)
+        name, name_end = _expect(data, inner, stop, OBJECT_IDENTIFIER)
+        tag, start, value_end = _read(data, name_end, stop)
+        varbinds.append(Varbind(decode_oid(data[name:name_end]), Cell(tag, data[start:value_end])))
+        at = stop
+    return Response(request_id, status, index, varbinds)

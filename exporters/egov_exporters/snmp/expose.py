@@ -1,0 +1,58 @@
+"""Expose: families of samples as Prometheus text (format 0.0.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+_HELP_ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n"})
+
+
+class Labels:
+    """The labels of a series, sorted by name, with their text made once. Values may hold any text."""
+
+    __slots__ = ("pairs", "text")
+
+    def __init__(self, pairs: tuple[tuple[str, str], ...]) -> None:
+        self.pairs = pairs
+        self.text = ",".join(f'{name}="{escape(value)}"' for name, value in pairs)
+
+    def plus(self, name: str, value: str) -> Labels:
+        """These labels and one more; a label of that name that is already there stays as it is."""
+        if any(name == other for other, _ in self.pairs):
+            return self
+        return Labels(tuple(sorted((*self.pairs, (name, value)))))
+
+
+@dataclass(slots=True)
+class Family:
+    """All series of one metric name; `type` is gauge or counter."""
+
+    name: str
+    type: str
+    help: str
+    samples: list[tuple[Labels, int | float]]
+
+
+def escape(value: str) -> str:
+    """A label value as the text format wants it."""
+    return value.translate(_ESCAPES)
+
+
+def render(families: Iterable[Family]) -> bytes:
+    """The families as text, sorted by name; of two families of one name the first is shown."""
+    lines: list[str] = []
+    seen: set[str] = set()
+    for family in sorted(families, key=lambda one: one.name):
+        if family.name in seen:
+            continue
+        seen.add(family.name)
+        lines.append(f"# HELP {family.name} {family.help.translate(_HELP_ESCAPES)}")
+        lines.append(f"# TYPE {family.name} {family.type}")
+        for labels, value in family.samples:
+            shown = f"{family.name}{{{labels.text}}}" if labels.text else family.name
+            lines.append(f"{shown} {value!r}")
+    lines.append("")
+    return "\n".join(lines).encode()

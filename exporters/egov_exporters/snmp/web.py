@@ -1,0 +1,156 @@
+"""The HTTP side: /snmp for Prometheus, /metrics about the exporter itself, /-/healthy, and a page for people."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aiohttp import web
+from multidict import MultiMapping
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from egov_exporters.snmp.config import Auth
+from egov_exporters.snmp.expose import CONTENT_TYPE, render
+from egov_exporters.snmp.profiles import Profile
+from egov_exporters.snmp.scrape import Engines, ScrapeResult, open_session, scrape
+from egov_exporters.snmp.selfmetrics import SelfMetrics, package_version
+from egov_exporters.snmp.targets import BadTarget, Target, parse_target
+
+log = logging.getLogger("egov_snmp_exporter")
+
+TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
+DEFAULT_SECONDS, MAX_SECONDS = 20.0, 120.0
+REMEMBERED_STATES = 10_000
+INDEX = """<!doctype html><html lang="en"><meta charset="utf-8"><title>SNMP exporter</title>
+<h1>SNMP exporter</h1><p>Version {version}. Modules: {modules}.</p>
+<form action="/snmp"><label>Target <input name="target" placeholder="192.0.2.1 or [2001:db8::1]:161"></label>
+<label>Auth <input name="auth" value="public_v2"></label>
+<label>Module <input name="module" value="if_mib"></label> <button>Scrape</button></form>
+<p><a href="/metrics">Metrics of the exporter itself</a></p></html>
+"""
+
+
+class BadRequest(ValueError):
+    """The query is wrong; `str(error)` is one sentence for the HTTP 400."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """A checked request."""
+
+    target: Target
+    auth: Auth
+    profiles: tuple[Profile, ...]
+
+
+def parse_query(query: MultiMapping[str], auths: Mapping[str, Auth], profiles: Mapping[str, Profile]) -> Query:
+    """Given the URL's parameters: what to scrape, with snmp_exporter's defaults. Raises BadRequest."""
+    targets, names = query.getall("target", []), query.getall("auth", [])
+    if len(targets) != 1 or not targets[0]:
+        raise BadRequest("'target' parameter must be specified once")
+    if len(names) > 1:
+        raise BadRequest("'auth' parameter must only be specified once")
+    name = (names and names[0]) or "public_v2"
+    if name not in auths:
+        raise BadRequest(f"Unknown auth {name[:80]!r}")
+    modules = [one for part in query.getall("module", ["if_mib"]) for one in part.split(",") if one]
+    if not modules:
+        raise BadRequest("'module' parameter must contain at least one module name")
+    for module in modules:
+        if module not in profiles:
+            raise BadRequest(f"Unknown module {module[:80]!r}")
+    try:
+        target = parse_target(targets[0])
+    except BadTarget as why:
+        raise BadRequest(str(why)) from None
+    return Query(target, auths[name], tuple(profiles[module] for module in dict.fromkeys(modules)))
+
+
+def budget(header: str | None) -> float:
+    """Seconds for a scrape from Prometheus' timeout header: a little less, so that the answer still arrives in time."""
+    try:
+        seconds = float(header) if header else DEFAULT_SECONDS
+    except ValueError:
+        seconds = DEFAULT_SECONDS
+    if not math.isfinite(seconds) or seconds <= 0:
+        seconds = DEFAULT_SECONDS
+    return min(seconds - min(0.5, seconds * 0.2), MAX_SECONDS)
+
+
+class Exporter:
+    """The running exporter: its auths (replaced by a reload), profiles, engines and metrics."""
+
+    def __init__(self, auths: Mapping[str, Auth], profiles: Mapping[str, Profile]) -> None:
+        self.auths = auths
+        self.profiles = profiles
+        self.engines = Engines()
+        self.metrics = SelfMetrics()
+        self._states: OrderedDict[tuple[Target, str], str] = OrderedDict()
+
+    def app(self) -> web.Application:
+        """The web application."""
+        app = web.Application(client_max_size=1024)
+        app.router.add_get("/", self.index)
+        app.router.add_get("/snmp", self.snmp)
+        app.router.add_get("/metrics", self.own_metrics)
+        app.router.add_get("/-/healthy", self.healthy)
+        return app
+
+    async def index(self, request: web.Request) -> web.Response:
+        """A page with a form."""
+        page = INDEX.format(version=package_version(), modules=", ".join(sorted(self.profiles)))
+        return web.Response(text=page, content_type="text/html")
+
+    async def healthy(self, request: web.Request) -> web.Response:
+        """The process answers; nothing is said about targets."""
+        return web.Response(text="healthy\n")
+
+    async def own_metrics(self, request: web.Request) -> web.Response:
+        """Metrics of the exporter itself."""
+        body = generate_latest(self.metrics.registry)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def snmp(self, request: web.Request) -> web.Response:
+        """Scrape a target. 400: the query is wrong. 500: the target gave nothing at all, so `up` becomes 0."""
+        try:
+            query = parse_query(request.query, self.auths, self.profiles)
+        except BadRequest as why:
+            self.metrics.request_errors.inc()
+            return web.Response(status=400, text=f"{why}\n")
+        started = time.perf_counter()
+        with self.metrics.in_flight.track_inprogress():
+            result = await scrape(
+                lambda: open_session(query.target, query.auth, self.engines),
+                query.profiles,
+                budget(request.headers.get(TIMEOUT_HEADER)),
+            )
+        self.metrics.observe(result, time.perf_counter() - started)
+        self._note(query, result)
+        if not result.answered:
+            sentence = f"{query.target} (auth {query.auth.name}) {result.failure}"
+            return web.Response(status=500, text=f"{sentence}\n")
+        response = web.Response(body=render(result.families()), headers={"Content-Type": CONTENT_TYPE})
+        if "gzip" in request.headers.get("Accept-Encoding", ""):
+            response.enable_compression(web.ContentCoding.gzip)
+        return response
+
+    def _note(self, query: Query, result: ScrapeResult) -> None:
+        """Log when a target's state changes, not at every scrape of a dead one."""
+        key = (query.target, query.auth.name)
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(result.problems().items()))
+        if not result.answered:
+            state = result.failure
+        elif not result.complete:
+            state = f"was read only in part: {result.failure or reasons or 'nothing to read'}"
+        else:
+            state = ""
+        if self._states.get(key, "") != state:
+            log.warning("%s (auth %s) %s", query.target, query.auth.name, state or "is read completely again")
+        self._states[key] = state
+        self._states.move_to_end(key)
+        if len(self._states) > REMEMBERED_STATES:
+            self._states.popitem(last=False)

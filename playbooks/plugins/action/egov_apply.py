@@ -1,0 +1,33 @@
+"""Bring a host to its rendered manifest in one transaction. The work is in egovctl.apply; see the module's text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from egovctl.apply.connection import fresh_shell_of, request_of, shell_of
+from egovctl.apply.transaction import ConnectionLost, apply_host
+from egovctl.errors import EgovError
+
+ARGUMENTS = {"bundles": {"type": "list", "elements": "str"}, "adopt": {"type": "bool", "default": False}}
+
+
+class ActionModule(ActionBase):
+    """Ansible's entry point."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
+        """Return the result; a host that cannot be reached is unreachable, any other fault is one sentence."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _, arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        try:
+            done = apply_host(request_of(self, task_vars, arguments), shell_of(self), fresh_shell_of(self))
+        except ConnectionLost as lost:
+            raise lost.__cause__ or lost from None
+        except EgovError as error:
+            raise AnsibleActionFail(str(error)) from None
+        return {**result, **done}

@@ -1,0 +1,54 @@
+"""Make the deploy user and the host's keys over the first contact; keep the public halves on control."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+from egovctl.apply import enrolment
+from egovctl.apply.connection import shell_of
+from egovctl.apply.transaction import ConnectionLost
+from egovctl.errors import EgovError
+from egovctl.paths import Inventory
+
+PROGRAM = "first_contact.sh"
+
+
+class ActionModule(ActionBase):
+    """Ansible's entry point."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
+        """Return what was changed on the host and whether its record on control changed."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        self.validate_argument_spec(argument_spec={})
+        inventory = Inventory(Path(str(task_vars["egov_inventory"])))
+        host = str(task_vars["inventory_hostname"])
+        check = bool(self._task.check_mode)
+        program = Path(self._find_needle("files", PROGRAM)).read_text(encoding="utf-8")
+        try:
+            script = enrolment.script(program, enrolment.ensure_control(inventory), check)
+            answer = shell_of(self)("/bin/sh -s", script.encode())
+            keys, changed = enrolment.parse(host, answer.stdout + "\n" + answer.stderr)
+            recorded = not check and enrolment.write_record(inventory, host, keys)
+        except ConnectionLost as lost:
+            raise _explained(host, inventory, lost) from None
+        except EgovError as error:
+            raise AnsibleActionFail(str(error)) from None
+        return {**result, "changed": bool(changed or recorded), "changes": changed, "recorded": recorded}
+
+
+def _explained(host: str, inventory: Inventory, lost: ConnectionLost) -> Exception:
+    """A wrong host key is a refusal, not an outage; say so, and what to do."""
+    said = str(lost)
+    if "Host key verification failed" in said or "REMOTE HOST IDENTIFICATION HAS CHANGED" in said:
+        return AnsibleActionFail(
+            f"{host}: refused: the host key it shows is not the one in {inventory.first_contact}; compare the key on "
+            "its console (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), and find out who answers in its place"
+        )
+    return lost.__cause__ if isinstance(lost.__cause__, AnsibleConnectionFailure) else lost

@@ -1,0 +1,78 @@
+"""Inventory plugin: a thin view of the city's plan for Ansible."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: egov_plan
+short_description: Hosts and groups from a city's plan
+description:
+  - Reads C(plan/city.yml) and C(plan/services.yml) beside the source file, with the same loader as C(egovctl).
+  - A bad plan fails with one sentence a fault, with file and line.
+options:
+  plugin:
+    description: Must be C(egov_plan).
+    required: true
+    choices: [egov_plan]
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleParserError
+from ansible.plugins.inventory import BaseInventoryPlugin
+
+from egovctl.errors import EgovError
+from egovctl.paths import Inventory
+from egovctl.plan import City, Host, load_city
+
+
+class InventoryModule(BaseInventoryPlugin):
+    """Ansible's entry point."""
+
+    NAME = "egov_plan"
+
+    def verify_file(self, path: str) -> bool:
+        """Whether `path` is a city.yml that has a plan beside it."""
+        given = Path(path)
+        return given.name == "city.yml" and (given.parent / "plan").is_dir()
+
+    def parse(self, inventory: Any, loader: Any, path: str, cache: bool = True) -> None:
+        """Fill Ansible's inventory; AnsibleParserError with the plan's faults when it is bad."""
+        super().parse(inventory, loader, path, cache)
+        self._read_config_data(path)
+        source = Inventory(Path(path).resolve().parent)
+        try:
+            city = load_city(source)
+        except EgovError as error:
+            raise AnsibleParserError(str(error)) from None
+        for name, value in _city_vars(source, city).items():
+            inventory.set_variable("all", name, value)
+        for host in city.hosts.values():
+            inventory.add_host(host.name)
+            for group in host.groups:
+                inventory.add_host(host.name, inventory.add_group(group.replace("-", "_")))
+            for name, value in _host_vars(host).items():
+                inventory.set_variable(host.name, name, value)
+
+
+def _city_vars(source: Inventory, city: City) -> dict[str, Any]:
+    return {
+        "egov_inventory": str(source.root),
+        "egov_build": str(source.build),
+        "egov_plan_revision": city.plan_revision,
+        "ansible_user": "egov-deploy",
+        "ansible_become": True,
+        "ansible_ssh_common_args": f"-F {source.ssh_config}",
+        # Two cities may use the same host names: a kept connection of one must never serve the other.
+        "ansible_control_path_dir": str(source.state / "cp"),
+    }
+
+
+def _host_vars(host: Host) -> dict[str, Any]:
+    return {
+        "egov_address_v4": host.address_v4,
+        "egov_address_v6": host.address_v6,
+        "egov_site": host.site,
+        "egov_role": host.role,
+        "egov_platform": host.platform,
+    }

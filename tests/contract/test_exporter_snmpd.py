@@ -1,0 +1,165 @@
+"""SNMP v3 against net-snmp's own agent: digests, encryption, wrong credentials, and a device that reboots.
+
+If this fails, the lab's hosts (which speak v3 authPriv only) would go dark, or wrong credentials would look like a dead
+device without a word why.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from exporter_lab import Running, exporter, free_port, need, parse, process, wait_for
+
+AUTH_PASS, PRIV_PASS = "auth-pass-canary-1", "priv-pass-canary-2"
+DIGESTS = {"MD5": "MD5", "SHA": "SHA"} | {f"SHA{size}": f"SHA-{size}" for size in (224, 256, 384, 512)}
+CIPHERS = {"DES": "DES", "AES": "AES", "AES192": "AES-192", "AES256": "AES-256"}
+
+
+@dataclass
+class Agent:
+    """A net-snmp agent that can be restarted; its engine boots rise each time, as a device's do."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+
+    @property
+    def target(self) -> str:
+        """HOST:PORT."""
+        return f"127.0.0.1:{self.port}"
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[subprocess.Popen[bytes]]:
+        """The agent as a process, with its state in the test's folder."""
+        argv = [need("snmpd", "snmpd"), "-f", "-Lo", "-I", "-smux", "-p", str(self.folder / "pid")]
+        places = [f"SNMPCONFPATH={self.folder}:{self.folder}/state", f"SNMP_PERSISTENT_DIR={self.folder}/state"]
+        output = self.folder / "snmpd.log"
+        with process(["env", *places, *argv], output) as child:
+            wait_for(lambda: "NET-SNMP version" in output.read_text(errors="replace"), child, output)
+            yield child
+
+
+def user(name: str, digest: str, cipher: str) -> str:
+    """snmpd's line for a user, and its right to read."""
+    return f'createUser {name} {DIGESTS[digest]} "{AUTH_PASS}" {CIPHERS[cipher]} "{PRIV_PASS}"\nrouser {name} priv\n'
+
+
+def auth(name: str, username: str, digest: str, cipher: str, **changes: str) -> str:
+    """Our configuration's entry for it."""
+    values = {
+        "version": "3",
+        "username": username,
+        "security_level": "authPriv",
+        "password": AUTH_PASS,
+        "auth_protocol": digest,
+        "priv_protocol": cipher,
+        "priv_password": PRIV_PASS,
+    } | changes
+    return f"  {name}:\n" + "".join(f"    {key}: {value}\n" for key, value in values.items())
+
+
+PAIRS = [(digest, "AES") for digest in DIGESTS] + [("SHA256", cipher) for cipher in CIPHERS if cipher != "AES"]
+
+
+@pytest.fixture(scope="module")
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Agent:
+    """An agent's files: one user for each pair of protocols."""
+    one = Agent(tmp_path_factory.mktemp("snmpd"))
+    (one.folder / "state").mkdir()
+    users = "".join(user(f"u{digest}{cipher}", digest, cipher) for digest, cipher in PAIRS)
+    (one.folder / "snmpd.conf").write_text(f"agentaddress udp:127.0.0.1:{one.port}\n{users}")
+    return one
+
+
+@pytest.fixture(scope="module")
+def ours(agent: Agent, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Our exporter with an auth for each pair, and some that are wrong on purpose."""
+    entries = [auth(f"{digest}_{cipher}", f"u{digest}{cipher}", digest, cipher) for digest, cipher in PAIRS]
+    entries += [
+        auth("wrong_password", "uSHA256AES", "SHA256", "AES", password="not-the-password"),
+        auth("wrong_priv", "uSHA256AES", "SHA256", "AES", priv_password="not-the-password"),
+        auth("unknown_user", "nobody", "SHA256", "AES"),
+        auth("not_encrypted", "uSHA256AES", "SHA256", "AES", security_level="authNoPriv"),
+    ]
+    with exporter(tmp_path_factory.mktemp("exporter"), "auths:\n" + "".join(entries)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def live(agent: Agent) -> Iterator[Agent]:
+    """The agent, running."""
+    with agent.running():
+        yield agent
+
+
+@pytest.mark.parametrize(("digest", "cipher"), PAIRS)
+def test_each_pair_of_protocols_works(live: Agent, ours: Running, digest: str, cipher: str) -> None:
+    """A full scrape with authentication and encryption."""
+    status, text = ours.scrape(live.target, auth=f"{digest}_{cipher}")
+    assert status == 200, text
+    page = parse(text)
+    assert page.series[("snmp_module_success", frozenset({("module", "if_mib")}))] == 1
+    names = {dict(labels).get("ifName") for name, labels in page.series if name == "ifHCInOctets"}
+    assert "lo" in names
+
+
+@pytest.mark.parametrize(
+    ("auth_name", "words"),
+    [
+        ("wrong_password", "rejects the authentication"),
+        ("wrong_priv", ""),
+        ("unknown_user", "does not know the user"),
+        ("not_encrypted", "answers every request with an error"),
+    ],
+)
+def test_wrong_credentials_are_named_without_secrets(live: Agent, ours: Running, auth_name: str, words: str) -> None:
+    """HTTP 500, a sentence with target and auth, and nothing secret in it or in the log."""
+    status, text = ours.scrape(live.target, seconds=4, auth=auth_name)
+    assert status == 500
+    assert live.target in text and auth_name in text and words in text
+    assert text.count("\n") == 1
+    said = text + ours.output.read_text()
+    assert not [secret for secret in (AUTH_PASS, PRIV_PASS, "not-the-password") if secret in said]
+
+
+def lab_agent(folder: Path) -> Agent:
+    """An agent with the user `noc`, in a folder of its own."""
+    one = Agent(folder)
+    (folder / "state").mkdir()
+    (folder / "snmpd.conf").write_text(f"agentaddress udp:127.0.0.1:{one.port}\n{user('noc', 'SHA256', 'AES')}")
+    return one
+
+
+def complete(ours: Running, one: Agent) -> bool:
+    """Whether a scrape of the agent reads everything."""
+    status, text = ours.scrape(one.target, seconds=8, auth="lab")
+    return status == 200 and parse(text).series[("snmp_module_success", frozenset({("module", "if_mib")}))] == 1
+
+
+def test_a_reboot_of_the_device_costs_no_scrape(tmp_path: Path) -> None:
+    """After a restart with higher engine boots the very next scrape works: the engine time is synchronised again."""
+    one = lab_agent(tmp_path)
+    with exporter(tmp_path, "auths:\n" + auth("lab", "noc", "SHA256", "AES")) as ours:
+        for boots in range(1, 4):
+            with one.running():
+                assert complete(ours, one) and complete(ours, one)
+            assert f"engineBoots {boots}" in (tmp_path / "state" / "snmpd.conf").read_text()
+
+
+def test_a_replaced_device_is_found_again(tmp_path: Path) -> None:
+    """The same address with another engine ID: at most one scrape is lost."""
+    one = lab_agent(tmp_path)
+    with exporter(tmp_path, "auths:\n" + auth("lab", "noc", "SHA256", "AES")) as ours:
+        with one.running():
+            assert complete(ours, one)
+        (tmp_path / "state" / "snmpd.conf").unlink()
+        with one.running():
+            complete(ours, one)
+            assert complete(ours, one)
+        status, text = ours.scrape(one.target, seconds=2, auth="lab")
+        assert status == 500
+        assert "within" in text or "does not answer" in text

@@ -1,0 +1,82 @@
+"""One lab for the whole test session: the lab inventory under another name, beside any lab that a person has up.
+
+If this fixture fails, nothing is known about the city: read the step that it names first.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from egovctl.paths import Inventory
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+PORT_BASE = "29000"
+
+
+@dataclass(frozen=True)
+class CityLab:
+    """A converged lab: its inventory, and ways to run the product's commands on it."""
+
+    inventory: Inventory
+    project: Path
+
+    def egovctl(self, *arguments: str, check: bool = True, timeout: int = 300) -> subprocess.CompletedProcess[str]:
+        return self.run([sys.executable, "-m", "egovctl", *arguments], check, timeout)
+
+    def playbook(self, *arguments: str, check: bool = True, timeout: int = 600) -> subprocess.CompletedProcess[str]:
+        return self.run([str(BIN / "ansible-playbook"), "-i", str(self.inventory.root), *arguments], check, timeout)
+
+    def run(self, argv: list[str], check: bool = True, timeout: int = 300) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(argv, cwd=self.project, capture_output=True, text=True, timeout=timeout, check=False)
+        if check and done.returncode != 0:
+            tail = (done.stdout + done.stderr)[-6000:]
+            pytest.fail(f"{' '.join(argv[-4:])} exited {done.returncode}:\n{tail}")
+        return done
+
+    def on(self, host: str, command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a shell command on a host from the outside (no network): for planting faults and looking behind."""
+        return self.egovctl("lab", "exec", "-i", str(self.inventory.root), host, "--", "sh", "-c", command, check=check)
+
+
+def make_project(folder: Path, name: str) -> Path:
+    """A project folder of its own: the product by links, a copy of the lab inventory called `name`."""
+    for entry in ("ansible.cfg", "playbooks", "cli", "exporters", "pyproject.toml", "requirements-exporter.lock"):
+        (folder / entry).symlink_to(REPOSITORY / entry)
+    target = folder / "inventories" / name
+    shutil.copytree(REPOSITORY / "inventories" / "lab", target, ignore=shutil.ignore_patterns("enrolled"))
+    (folder / "build").mkdir()
+    (folder / "build" / "wheelhouse").symlink_to(REPOSITORY / "build" / "wheelhouse")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def city_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CityLab]:
+    """A lab that is up, enrolled, applied and settled; taken down at the end."""
+    if os.geteuid() != 0:
+        pytest.fail("the lab tests need root")
+    project = make_project(tmp_path_factory.mktemp("project"), "testlab")
+    os.environ.update(EGOV_PROJECT=str(project), EGOV_LAB_PORT_BASE=PORT_BASE, ANSIBLE_CONFIG=str(project / "ansible.cfg"))
+    lab = CityLab(Inventory(project / "inventories" / "testlab"), project)
+    try:
+        for label, step in (
+            ("lab up", lambda: lab.egovctl("lab", "up", "-i", str(lab.inventory.root), timeout=900)),
+            ("enrol", lambda: lab.playbook("playbooks/enrol.yml")),
+            ("site", lambda: lab.playbook("playbooks/site.yml")),
+            ("settle", lambda: lab.run([sys.executable, "-m", "egovctl.demo", "settle"])),
+        ):
+            begin = time.monotonic()
+            step()
+            print(f"\n{label}: {time.monotonic() - begin:.0f} s")
+        yield lab
+    finally:
+        lab.egovctl("lab", "down", "-i", str(lab.inventory.root), check=False)

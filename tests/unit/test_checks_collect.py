@@ -1,0 +1,307 @@
+"""Collectors and what their answers mean: decoding, expectations from the plan, probes, the way to a host."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from egovctl import transport
+from egovctl.checks import expected, flows
+from egovctl.checks.collect import decode, onhost, probe, prometheus, reach
+from egovctl.checks.collect.base import Request
+from egovctl.checks.context import Context, open_context
+from egovctl.checks.flows import Flow
+from egovctl.checks.model import Collect, NotApplicable
+from egovctl.errors import CannotMeasure
+from egovctl.paths import Inventory
+from egovctl.render import render_city
+
+INVENTORIES = Path(__file__).resolve().parents[2] / "inventories"
+
+
+@pytest.fixture(scope="module")
+def context() -> Context:
+    return open_context(Inventory(INVENTORIES / "lab"))
+
+
+def said(**answers: Any) -> dict[str, Any]:
+    """Answers as the on-host program sends them; what is not text goes as JSON."""
+    return {
+        name: {"code": 0, "out": value if isinstance(value, str) else json.dumps(value), "err": ""}
+        for name, value in answers.items()
+    }
+
+
+def hub_answers(context: Context) -> dict[str, Any]:
+    """What FRR 8.4.4 on hub-minqin says when all is well, in its own four forms."""
+    hosts = context.city.hosts
+    hub = hosts["hub-minqin"]
+    transit = [(item, hosts[item.peer_host or ""]) for item in hub.interfaces if item.role == "transit"]
+    return said(
+        ospf4={
+            "neighbors": {
+                peer.address_v4: [{"nbrState": "Full/-", "ifaceName": f"{item.name}:{item.v4.ip}"}]
+                for item, peer in transit
+            }
+        },
+        ospf6={
+            "neighbors": [
+                {"neighborId": peer.address_v4, "state": "Full", "interfaceName": item.name}
+                for item, peer in transit
+            ]
+        },
+        bgp4={"routerId": hub.address_v4, "peers": {peer.v4: {"state": "Established"} for peer in hub.bgp}},
+        bgp6={"ipv6Unicast": {"peers": {peer.v6: {"state": "Established"} for peer in hub.bgp}}},
+    )
+
+
+def neighbours(context: Context, answers: dict[str, Any]) -> dict[str, Any]:
+    return decode.decode("neighbours", context.city, context.city.hosts["hub-minqin"], answers, [])
+
+
+def test_the_planned_neighbours_are_what_a_good_router_says(context: Context) -> None:
+    seen = neighbours(context, hub_answers(context))
+    assert seen == {
+        "neighbours": expected.neighbours(context.city.hosts["hub-minqin"]),
+        "neighbours_not_up": [],
+    }
+    assert "ospf4 core1@up0" in seen["neighbours"] and "bgp6 core2" in seen["neighbours"]
+
+
+def test_a_session_that_is_not_established_and_a_stranger_are_told_apart(context: Context) -> None:
+    answers = hub_answers(context)
+    core1 = context.city.hosts["core1"].address_v4
+    answers["bgp4"] = said(x={"peers": {core1: {"state": "Active"}, "192.0.2.9": {"state": "Established"}}})[
+        "x"
+    ]
+    seen = neighbours(context, answers)
+    assert "bgp4 core1" not in seen["neighbours"] and seen["neighbours_not_up"] == ["bgp4 core1 (Active)"]
+    assert "bgp4 192.0.2.9" in seen["neighbours"] and "bgp4 core2" not in seen["neighbours"]
+
+
+def test_a_dead_daemon_means_no_neighbours_not_an_error(context: Context) -> None:
+    answers = hub_answers(context)
+    answers["ospf4"] = {"code": 1, "out": "", "err": "ospfd is not running"}
+    answers["ospf6"] = {"code": 0, "out": "", "err": ""}
+    assert not [item for item in neighbours(context, answers)["neighbours"] if item.startswith("ospf")]
+
+
+@pytest.mark.parametrize(
+    "lie", [[], {"neighbors": 5}, {"neighbors": {"1.1.1.1": [{}]}}, {"neighbors": {"a": None}}]
+)
+def test_a_host_that_lies_in_its_types_cannot_be_measured(context: Context, lie: Any) -> None:
+    answers = hub_answers(context) | said(ospf4=lie)
+    if lie == []:
+        answers = hub_answers(context) | said(ospf4=[1])
+    with pytest.raises(CannotMeasure, match="hub-minqin"):
+        neighbours(context, answers)
+
+
+def test_routes_count_only_when_they_carry(context: Context) -> None:
+    answers = said(
+        routes4=[
+            {"dst": "default", "dev": "up0", "flags": []},
+            {"dst": "10.240.0.9", "dev": "up0", "flags": []},
+            {"dst": "10.64.2.0/24", "dev": "lan0", "flags": ["linkdown"]},
+            {"type": "blackhole", "dst": "10.65.0.0/16", "flags": []},
+        ],
+        routes6=[{"dst": "2001:db8:1::/64", "dev": "up0", "flags": []}, {"dst": "2001:db8::9", "flags": []}],
+    )
+    seen = decode.decode("routes", context.city, context.city.hosts["core1"], answers, [])
+    assert seen["prefixes"] == ["0.0.0.0/0", "10.240.0.9/32", "2001:db8:1::/64", "2001:db8::9/128"]
+
+
+def tracking(context: Context, **changes: Any) -> dict[str, Any]:
+    core = context.city.hosts["core1"].address_v4
+    fields = [
+        "0AF00009",
+        core,
+        "9",
+        "1700000000.1",
+        "-0.002",
+        "0",
+        "0",
+        "1",
+        "0",
+        "0",
+        "0",
+        "0",
+        "4",
+        "Normal",
+    ]
+    for position, value in changes.items():
+        fields[int(position[1:])] = value
+    return decode.decode(
+        "time", context.city, context.city.hosts["noc"], said(tracking=",".join(fields)), []
+    )["time"]
+
+
+def test_time_is_told_with_its_reference_and_without_its_sign(context: Context) -> None:
+    seen = tracking(context)
+    assert (seen["synchronised"], seen["offset_seconds"], seen["reference"]) == (True, 0.002, "core1")
+    assert not tracking(context, f13="Not synchronised")["synchronised"]
+    assert not tracking(context, f0="00000000", f1="")["synchronised"]
+    silent = {"tracking": {"code": 1, "out": "506 Cannot talk to daemon", "err": ""}}
+    seen = decode.decode("time", context.city, context.city.hosts["noc"], silent, [])["time"]
+    assert not seen["synchronised"] and "506" in seen["said"]
+
+
+def test_units_are_matched_by_position(context: Context) -> None:
+    host = context.city.hosts["noc"]
+    answer = {"units": {"code": 3, "out": "active\ninactive\nactivating\n", "err": ""}}
+    seen = decode.decode("units", context.city, host, answer, ["a.service", "b.service", "c.timer"])
+    assert seen["units_active"] == ["a.service"]
+    assert seen["units_other"] == ["b.service (inactive)", "c.timer (activating)"]
+    with pytest.raises(CannotMeasure):
+        decode.decode("units", context.city, host, answer, ["a.service"])
+
+
+@pytest.mark.parametrize("name", ["lab", "wuwei"])
+def test_the_targets_expected_are_those_that_render_gives_prometheus(name: str) -> None:
+    """If this fails, targets-up would be red on a good city, or blind to a target that render forgot."""
+    inventory = Inventory(INVENTORIES / name)
+    context = open_context(inventory)
+    noc = next(
+        host.name for host in context.city.hosts.values() if host.role == "noc" and "managed" in host.groups
+    )
+    text = render_city(inventory, {noc}).hosts[noc].files["/etc/prometheus/prometheus.yml"]
+    rendered = [
+        f"{job['job_name']} {item['labels']['host']}"
+        for job in yaml.safe_load(text)["scrape_configs"]
+        for item in job["static_configs"]
+    ]
+    assert sorted(rendered) == expected.targets(context.city)
+
+
+def test_flows_of_every_department_are_few_and_of_both_kinds() -> None:
+    city = open_context(Inventory(INVENTORIES / "wuwei")).city
+    for lan in city.lans:
+        if lan.zone == "users":
+            wanted = flows.from_lan(city, lan)
+            assert 8 <= len(wanted) <= 16 and len({flow.name for flow in wanted}) == len(wanted)
+            assert {flow.expect for flow in wanted} == {"allow", "deny"}
+            assert lan.site not in {flow.target for flow in wanted if flow.at_place}
+
+
+def test_a_backup_client_may_open_ssh_to_the_backup_node_and_nobody_else(context: Context) -> None:
+    router = context.city.hosts["minqin-education"]
+    client = {
+        flow.target for flow in flows.from_router(context.city, router, frozenset({"minqin-education"}))
+    }
+    other = {flow.target for flow in flows.from_router(context.city, router, frozenset())}
+    assert client == {"core1", "noc"} and other == {"core1", "noc", "backup"}
+
+
+def test_without_a_probe_on_the_lan_it_does_not_apply(context: Context, monkeypatch) -> None:
+    monkeypatch.setattr(reach, "user_place", lambda context, site: None)
+    request = Request("x", ("minqin-education",), Collect(by="reach-from-lan"))
+    (observed,) = reach.from_lan(context, [request])
+    assert isinstance(observed["minqin-education"], NotApplicable)
+
+
+def test_the_listener_must_be_seen_alive_in_the_same_second() -> None:
+    flow = Flow("noc", False, 4, 22, "deny")
+    tried = {flow.name: [{"at": 100.0, "result": "timeout"}]}
+    alive = {flow.name: [{"at": 98.0, "result": "open"}, {"at": 100.3, "result": "open"}]}
+    assert reach._outcome(flow, tried, alive)["gap_seconds"] == 0.3
+    dead = {flow.name: [{"at": 100.0, "result": "refused"}]}
+    assert reach._outcome(flow, tried, dead)["listening"] is False
+
+
+def test_the_probe_tells_open_refused_and_timeout_apart() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        ports = {"open": listening.getsockname()[1], "refused": closed.getsockname()[1]}
+        connects = [{"id": name, "address": "127.0.0.1", "port": port} for name, port in ports.items()]
+        found = probe.main({"connects": connects, "times": 2, "pause": 0.01, "seconds": 1.0})["found"]
+    assert {name: [item["result"] for item in items] for name, items in found.items()} == {
+        "open": ["open", "open"],
+        "refused": ["refused", "refused"],
+    }
+
+
+def test_on_host_programs_need_only_the_standard_library_and_compile_for_python_3_9() -> None:
+    folder = Path(onhost.__file__).parent
+    for name in ("onhost", "probe", "listener"):
+        text = (folder / f"{name}.py").read_text()
+        compile(text, name, "exec", dont_inherit=True)
+        imported = {
+            line.split()[1].split(".")[0]
+            for line in text.splitlines()
+            if line.startswith(("import ", "from "))
+        }
+        assert imported <= sys.stdlib_module_names, imported
+        assert "match " not in text
+
+
+def test_the_on_host_program_answers_for_what_is_not_installed() -> None:
+    program = Path(onhost.__file__).read_text() + "\nCOMMANDS['time'] = {'tracking': ['no-such-program']}\n"
+    text = transport.with_params(program, {"sections": ["time"], "units": [], "seconds": 5})
+    done = subprocess.run([sys.executable, "-I", "-"], input=text, capture_output=True, check=True)
+    assert json.loads(done.stdout)["answers"]["tracking"]["code"] == 127
+
+
+class FakePrometheus(BaseHTTPRequestHandler):
+    answer: bytes = b"{}"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.answer)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def prometheus_server(context: Context, monkeypatch: pytest.MonkeyPatch):
+    server = HTTPServer(("127.0.0.1", 0), FakePrometheus)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setattr(prometheus, "prometheus_url", lambda inventory, city: url)
+    yield FakePrometheus
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def ask(context: Context) -> Any:
+    wanted = Collect.model_validate(
+        {"by": "prometheus", "queries": {"up": {"expr": "up", "key": ["job", "host"]}}}
+    )
+    return prometheus.collect(context, [Request("targets-up", ("lab",), wanted)])[0]["lab"]
+
+
+def test_prometheus_samples_are_named_by_their_labels(context: Context, prometheus_server) -> None:
+    series = [
+        {"metric": {"job": "node", "host": "noc"}, "value": [1, "1"]},
+        {"metric": {}, "value": [1, "NaN"]},
+    ]
+    data = {"status": "success", "data": {"resultType": "vector", "result": series}}
+    prometheus_server.answer = json.dumps(data).encode()
+    assert ask(context)["seen"] == {"up": {"by": {"node noc": 1.0}, "keys": ["node noc"]}}
+
+
+@pytest.mark.parametrize("answer", [b"", b"[]", b'{"data": {"resultType": "scalar", "result": [1, "1"]}}'])
+def test_prometheus_that_answers_nonsense_cannot_be_measured(
+    context: Context, prometheus_server, answer: bytes
+) -> None:
+    prometheus_server.answer = answer
+    assert isinstance(ask(context), CannotMeasure)
+
+
+def test_prometheus_that_is_down_cannot_be_measured(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prometheus, "prometheus_url", lambda inventory, city: "http://127.0.0.1:9")
+    assert "does not answer" in str(ask(context))

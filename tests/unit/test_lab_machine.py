@@ -1,0 +1,209 @@
+"""What the lab takes from the machine, refuses, writes down and puts back: everything that needs no root."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+from egovctl.errors import EgovError, UsageError
+from egovctl.i18n import set_language
+from egovctl.lab import guest, image, machine, network, preflight, samples, sources, state
+from egovctl.lab.names import LabNames
+from egovctl.lab.processes import _forward
+from egovctl.lab.runner import cgroup_mounts, init_pid, pids_below
+from egovctl.lab.state import Forward, LabHost, LabState
+
+
+@pytest.fixture(autouse=True)
+def english() -> None:
+    set_language("en")
+
+
+def _sources(folder: Path, **files: str) -> Path:
+    (folder / "sources.list.d").mkdir(parents=True)
+    for name, text in files.items():
+        path = folder / "sources.list.d" / name.replace("_", ".")
+        path.write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_debian_entries_are_kept_and_other_vendors_left_out(tmp_path: Path) -> None:
+    debian = "# mine\nTypes: deb deb-src\nURIs: http://mirror.example/debian\nSuites: bookworm bookworm-backports\n"
+    debian += "Components: main contrib\nSigned-By:\n -----BEGIN\n .\n x\n"
+    vendor = "Types: deb\nURIs: https://vendor.example/apt\nSuites: bookworm\nComponents: stable\n"
+    text = sources.debian_sources(_sources(tmp_path, debian_sources=debian, vendor_sources=vendor))
+    assert text == (
+        "Types: deb\nUris: http://mirror.example/debian\nSuites: bookworm\nComponents: main\n"
+        "Signed-By: \n -----BEGIN\n .\n x\n"
+    )
+
+
+def test_one_line_entries_with_options(tmp_path: Path) -> None:
+    folder = _sources(tmp_path)
+    lines = "deb [arch=amd64 signed-by=/k.gpg] http://m.example/debian bookworm main # x\n"
+    lines += "deb http://m.example/security bookworm-security main\ndeb http://m.example/debian trixie main\n"
+    (folder / "sources.list").write_text(lines, encoding="utf-8")
+    text = sources.debian_sources(folder)
+    assert "Signed-By: /k.gpg" in text and "bookworm-security" in text and "trixie" not in text
+
+
+def test_a_disabled_or_absent_debian_is_said(tmp_path: Path) -> None:
+    off = "Enabled: no\nTypes: deb\nURIs: http://m.example/debian\nSuites: bookworm\nComponents: main\n"
+    with pytest.raises(EgovError, match="no source of Debian 12"):
+        sources.debian_sources(_sources(tmp_path, off_sources=off))
+
+
+def test_the_image_changes_name_with_its_definition(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    first = image.defined()
+    for name in ("packages.txt", "lab_only.yml"):
+        (tmp_path / name).write_bytes(image.data_file(name).read_bytes())
+    monkeypatch.setattr(image, "data_file", lambda name: tmp_path / name)
+    assert image.defined() == first
+    (tmp_path / "packages.txt").write_text("systemd\n", encoding="utf-8")
+    assert image.defined() != first
+
+
+def test_whatever_is_lab_only_has_a_reason() -> None:
+    definition = image.lab_only()
+    assert all(item["reason"] and item["content"] and item["path"].startswith("/") for item in definition["files"])
+    for section in ("disabled", "masked", "excluded"):
+        assert all(isinstance(reason, str) and reason for reason in definition[section].values())
+
+
+def test_not_debian_12_is_one_sentence(tmp_path: Path) -> None:
+    other = tmp_path / "os-release"
+    other.write_text('ID=ubuntu\nVERSION_ID="24.04"\nPRETTY_NAME="Ubuntu 24.04"\n', encoding="utf-8")
+    with pytest.raises(EgovError, match=r"needs Debian 12 \(this is Ubuntu 24.04\)"):
+        preflight.need_debian(other)
+    with pytest.raises(EgovError, match="this is unknown"):
+        preflight.need_debian(tmp_path / "none")
+
+
+def test_missing_tools_are_named_by_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda tool, **_: None if tool in ("socat", "tc", "ip") else "/x")
+    with pytest.raises(EgovError, match="apt-get install iproute2 socat"):
+        preflight.need_tools()
+
+
+def test_no_root_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(UsageError, match="as root"):
+        preflight.need_root()
+
+
+def test_a_taken_port_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(EgovError, match=f"127.0.0.1:{port} .*EGOV_LAB_PORT_BASE"):
+            preflight.need_ports((Forward("prometheus", port, "noc", "10.0.0.1", 9090),))
+
+
+def test_a_full_disk_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EgovError, match="MB are needed"):
+        preflight.need_disk(10**9, True, tmp_path / "not" / "yet", tmp_path)
+
+
+def test_samples_are_the_same_every_time_and_differ_from_each_other() -> None:
+    documents = [samples.document("noc", "/srv/x", number) for number in range(1, samples.DOCUMENTS + 1)]
+    assert documents == [samples.document("noc", "/srv/x", number) for number in range(1, samples.DOCUMENTS + 1)]
+    assert len({name for name, _ in documents}) == len({text for _, text in documents}) == samples.DOCUMENTS
+
+
+def _lab() -> LabState:
+    return LabState(
+        inventory="x",
+        phase="up",
+        pid=1,
+        image="i",
+        topology="t",
+        started_at=1.0,
+        hosts={"a": LabHost("guest", "198.18.0.1", "10.0.0.1"), "c": LabHost("bare", "198.18.0.2", "10.0.0.2")},
+        namespaces=("fabric", "a", "c"),
+        forwards=(Forward("prometheus", 1, "a", "10.0.0.1", 9090),),
+    )
+
+
+def test_the_record_reads_back_and_a_broken_one_reads_as_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("egovctl.lab.names.RUN", tmp_path)
+    names = LabNames("x")
+    assert state.load(names) is None
+    state.save(names, _lab())
+    assert state.load(names) == _lab()
+    assert _lab().guests == ["a"]
+    names.state_file.write_text(names.state_file.read_text()[:40])
+    assert state.load(names) is None
+
+
+def test_a_lock_is_exclusive_and_leaves_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "x.lock"
+    seen = []
+
+    def other() -> None:
+        try:
+            with state.locked(path, wait=0.1, busy="somebody is at work"):
+                seen.append("in")
+        except EgovError as error:
+            seen.append(str(error))
+
+    with state.locked(path):
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+    assert seen and seen[0].startswith("somebody is at work (process ")
+    assert not path.exists()
+    other()
+    assert seen[1] == "in"
+
+
+def test_the_last_lab_puts_the_machine_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = tmp_path / "limit"
+    limit.write_text("128\n")
+    for name, value in (
+        ("INOTIFY", limit),
+        ("RECORD", tmp_path / "run/machine.json"),
+        ("LOCK", tmp_path / "run/machine.lock"),
+        ("NETNS", tmp_path / "netns"),
+        ("NSPAWN_RUN", tmp_path / "nspawn"),
+    ):
+        monkeypatch.setattr(machine, name, value)
+    machine.claim(LabNames("one"))
+    machine.claim(LabNames("two"))
+    assert limit.read_text() == str(machine.INOTIFY_WANTED) and machine.labs() == {"one", "two"}
+    machine.release(LabNames("one"))
+    machine.release(LabNames("one"))
+    assert limit.read_text() == str(machine.INOTIFY_WANTED)
+    machine.release(LabNames("two"))
+    assert limit.read_text() == "128" and not (tmp_path / "nspawn").exists()
+    machine.claim(LabNames("one"))
+    limit.write_text("9999")
+    machine.release(LabNames("one"))
+    assert limit.read_text() == "9999", "set by somebody else in the meantime: not ours to put back"
+
+
+def test_prefixes_of_other_labs_are_not_taken_for_leftovers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "NETNS", tmp_path)
+    monkeypatch.setattr("egovctl.lab.names.NETNS", tmp_path)
+    for name in ("egov-lab-a", "egov-lab-2-a", "egov-labs-a"):
+        (tmp_path / name).touch()
+    assert network.leftovers(LabNames("lab"), ("a",), {"egov-lab-2-a"}) == ["egov-lab-a"]
+    assert network.leftovers(LabNames("lab"), (), set()) == ["egov-lab-2-a", "egov-lab-a"]
+
+
+def test_entering_a_guest_drops_what_a_guest_must_not_have() -> None:
+    words = guest.enter(42, ["true"])
+    drop = next(word for word in words if word.startswith("--bounding-set="))
+    assert {f"-{name.removeprefix('CAP_').lower()}" for name in guest.DROPPED} == set(drop.split("=")[1].split(","))
+    assert words[-1] == "true"
+
+
+def test_a_forward_listens_only_on_the_machine_itself() -> None:
+    words = _forward(LabNames("x"), Forward("prometheus", 19090, "noc", "10.0.0.1", 9090))
+    assert any("bind=127.0.0.1" in word for word in words)
+
+
+def test_cgroups_of_this_machine_are_found() -> None:
+    assert cgroup_mounts() != (None, None)
+    assert pids_below(Path("/nowhere")) == []
+    assert init_pid([]) is None

@@ -1,0 +1,129 @@
+"""Rendering: complete, deterministic, without secrets, and all or nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from egovctl.errors import UsageError
+from egovctl.paths import Inventory, project_root
+from egovctl.render import render_city, secret_names, write_build
+from egovctl.render.bundle import load_bundles
+from egovctl.render.engine import SECRET
+
+CITIES = ("lab", "wuwei")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of its own with copies of what rendering reads."""
+    source = project_root()
+    for name in ("ansible.cfg", "playbooks", "inventories"):
+        target = tmp_path / name
+        if (source / name).is_dir():
+            shutil.copytree(source / name, target, ignore=shutil.ignore_patterns("enrolled", "__pycache__"))
+        else:
+            shutil.copy(source / name, target)
+    (tmp_path / "cli").symlink_to(source / "cli")
+    monkeypatch.setenv("EGOV_PROJECT", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("city", CITIES)
+def test_every_managed_host_gets_its_bundles(project: Path, city: str) -> None:
+    rendered = render_city(Inventory.find(city))
+    managed = {host.name for host in rendered.city.hosts.values() if "managed" in host.groups}
+    assert set(rendered.hosts) == managed
+    for name, host in rendered.hosts.items():
+        entries = {entry["path"]: entry for entry in host.manifest["files"]}
+        assert set(entries) == set(host.files), name
+        assert {"base", "nftables", "snmpd", "node_exporter"} <= set(host.manifest["packages"]), name
+        assert set(host.manifest["order"]) == {a for entry in entries.values() for a in entry["actions"]}
+
+
+def test_rendering_twice_changes_nothing(project: Path) -> None:
+    inventory = Inventory.find("lab")
+    first = write_build(render_city(inventory))
+    assert first.changed_hosts
+    before = {path: path.stat().st_mtime_ns for path in inventory.build.rglob("*")}
+    assert write_build(render_city(inventory)).changed_hosts == ()
+    assert {path: path.stat().st_mtime_ns for path in inventory.build.rglob("*")} == before
+
+
+def test_a_host_that_left_the_plan_loses_its_folder(project: Path) -> None:
+    inventory = Inventory.find("lab")
+    write_build(render_city(inventory))
+    (inventory.build / "gone").mkdir()
+    write_build(render_city(inventory))
+    assert not (inventory.build / "gone").exists()
+
+
+def test_secrets_are_placeholders_only(project: Path) -> None:
+    inventory = Inventory.find("lab")
+    names = secret_names(inventory)
+    assert {"snmp_auth", "snmp_priv", "snmp_switch_community", "borg_passphrase_core1"} <= set(names)
+    inventory.secrets.mkdir(parents=True)
+    for name in names:
+        (inventory.secrets / name).write_text(f"CANARY-{name}\n")
+        (inventory.secrets / name).chmod(0o600)
+    write_build(render_city(inventory))
+    for path in inventory.build.rglob("*"):
+        assert not path.is_file() or b"CANARY" not in path.read_bytes(), path
+
+
+def test_a_broken_template_names_file_and_line_and_writes_nothing(project: Path) -> None:
+    inventory = Inventory.find("lab")
+    write_build(render_city(inventory))
+    before = {path: path.stat().st_mtime_ns for path in inventory.build.rglob("*")}
+    template = project / "playbooks/roles/frr/templates/frr.conf.j2"
+    template.write_text(template.read_text().replace("{{ host.name }}", "{{ host.nmae }}"))
+    with pytest.raises(UsageError, match=r"frr\.conf\.j2:\d+: .*nmae.*nothing was rendered"):
+        render_city(inventory)
+    assert {path: path.stat().st_mtime_ns for path in inventory.build.rglob("*")} == before
+
+
+def test_a_typo_in_a_bundle_is_refused(project: Path) -> None:
+    path = project / "playbooks/roles/frr/bundle.yml"
+    path.write_text(path.read_text().replace("order:", "ordre:", 1))
+    with pytest.raises(UsageError, match=r"bundle\.yml"):
+        load_bundles(project / "playbooks" / "roles")
+
+
+def test_a_forged_public_key_is_refused(project: Path) -> None:
+    """A key with a line end could add a line of its own to an authorized_keys file."""
+    inventory = Inventory.find("lab")
+    inventory.enrolled_dir.mkdir(exist_ok=True)
+    key = "ssh-ed25519 " + "A" * 68 + "\\nssh-ed25519 B"
+    (inventory.enrolled_dir / "core1.yml").write_text(f'host: core1\nborg_ed25519: "{key}"\n')
+    with pytest.raises(UsageError, match=r"core1\.yml: borg_ed25519"):
+        render_city(inventory)
+
+
+def test_backup_client_may_only_reach_its_own_repository(project: Path) -> None:
+    inventory = Inventory.find("lab")
+    inventory.enrolled_dir.mkdir(exist_ok=True)
+    for host in ("core1", "core2"):
+        key = "ssh-ed25519 " + host.ljust(68, "A")
+        (inventory.enrolled_dir / f"{host}.yml").write_text(f"host: {host}\nborg_ed25519: {key}\n")
+    text = render_city(inventory).hosts["backup"].files["/srv/borg/.ssh/authorized_keys"].decode()
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert [line.split()[-1] for line in lines] == ["core1", "core2"]
+    for line in lines:
+        assert line.startswith("restrict,command=")
+        assert f'--append-only --restrict-to-repository /srv/borg/{line.split()[-1]}"' in line
+
+
+def test_the_manifest_is_json_that_names_each_secret(project: Path) -> None:
+    inventory = Inventory.find("lab")
+    write_build(render_city(inventory))
+    manifest = json.loads((inventory.build / "noc" / "manifest.json").read_text())
+    by_path = {entry["path"]: entry for entry in manifest["files"]}
+    assert by_path["/etc/egov/snmp-exporter.yml"]["secrets"] == ["snmp_auth", "snmp_priv", "snmp_switch_community"]
+    assert SECRET.search("@secret:snmp_auth:usm-sha256:80001f8805aa@")
+    for entry in manifest["files"]:
+        assert re.fullmatch(r"0[0-7]{3}", entry["mode"])
+        assert not entry["secrets"] or int(entry["mode"], 8) & 0o077 == 0, entry["path"]

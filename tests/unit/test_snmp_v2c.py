@@ -1,0 +1,156 @@
+"""The v2c session against devices that lie: in-process UDP on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+from egov_exporters.snmp import v2c
+from egov_exporters.snmp.ber import Varbind, encode_integer, encode_tlv, oid_octets
+from egov_exporters.snmp.session import AgentError, BadReply, NoAnswer, SessionError
+from egov_exporters.snmp.v2c import V2cSession, open_v2c
+from pyasn1.codec.ber import decoder
+from pysnmp.proto.api import v2c as oracle
+
+NAME = (1, 3, 6, 1, 2, 1, 1, 3, 0)
+Answer = Callable[[bytes, int], list[bytes]]
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(v2c, "WAITS", (0.15, 0.15, 0.15))
+    yield
+
+
+def reply(request_id: int, value: bytes = b"\x43\x01\x05", status: int = 0, version: int = 1) -> bytes:
+    """A response with one binding."""
+    names = encode_tlv(0x30, encode_tlv(0x30, encode_tlv(6, oid_octets(NAME)) + value))
+    pdu = encode_integer(request_id) + encode_integer(status) + encode_integer(1 if status else 0) + names
+    return encode_tlv(0x30, encode_integer(version) + encode_tlv(4, b"c") + encode_tlv(0xA2, pdu))
+
+
+def request_id_of(datagram: bytes) -> int:
+    """The request id, as pysnmp reads it."""
+    message, _ = decoder.decode(datagram, asn1Spec=oracle.Message())
+    return int(oracle.apiPDU.get_request_id(oracle.apiMessage.get_pdu(message)))
+
+
+class Liar(asyncio.DatagramProtocol):
+    """Sends what the test's function says."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer, self.seen = answer, 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        self.seen += 1
+        for out in self.answer(data, self.seen):
+            self.transport.sendto(out, addr)  # type: ignore[attr-defined]
+
+
+def ask(answer: Answer) -> tuple[list[Varbind] | SessionError | AgentError, V2cSession]:
+    """One Get to a liar: the result or the error."""
+
+    async def run() -> tuple[list[Varbind] | SessionError | AgentError, V2cSession]:
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(lambda: Liar(answer), local_addr=("127.0.0.1", 0))
+        session = await open_v2c(transport.get_extra_info("sockname"), socket.AF_INET, b"c")
+        try:
+            return await session.get([NAME]), session
+        except (SessionError, AgentError) as why:
+            return why, session
+        finally:
+            session.close()
+            transport.close()
+
+    return asyncio.run(run())
+
+
+def test_an_honest_reply() -> None:
+    """One datagram each way."""
+    result, session = ask(lambda data, seen: [reply(request_id_of(data))])
+    assert isinstance(result, list) and result[0].oid == NAME
+    assert (session.traffic.sent, session.traffic.retried) == (1, 0)
+
+
+def test_wrong_ids_and_noise_before_the_reply_are_skipped() -> None:
+    """Replies to other requests do not count; a duplicate of ours does no harm."""
+    result, session = ask(lambda data, seen: [reply(request_id_of(data) ^ 1), *[reply(request_id_of(data))] * 3])
+    assert isinstance(result, list) and session.traffic.sent == 1
+
+
+def test_a_lost_datagram_is_sent_again() -> None:
+    """The second sending is answered, by a reply to the same request id."""
+    result, session = ask(lambda data, seen: [] if seen == 1 else [reply(request_id_of(data))])
+    assert isinstance(result, list)
+    assert (session.traffic.sent, session.traffic.retried) == (2, 1)
+
+
+def test_a_malformed_reply_is_no_reply_but_is_named() -> None:
+    """Nonsense three times: BadReply; nonsense once: the next sending decides."""
+    result, _ = ask(lambda data, seen: [b"\x30\x03abc"])
+    assert isinstance(result, BadReply) and "malformed" in str(result)
+    result, _ = ask(lambda data, seen: [b"" if seen == 1 else reply(request_id_of(data))])
+    assert isinstance(result, list)
+
+
+def test_another_version_is_not_a_reply() -> None:
+    """An SNMP v1 answer to a v2c question."""
+    result, _ = ask(lambda data, seen: [reply(request_id_of(data), version=0)])
+    assert isinstance(result, BadReply)
+
+
+def test_silence_and_a_flood_of_strangers() -> None:
+    """Silence is NoAnswer; so are a thousand replies with wrong ids, in bounded time and memory."""
+    result, session = ask(lambda data, seen: [])
+    assert isinstance(result, NoAnswer) and session.traffic.sent == 3
+    result, _ = ask(lambda data, seen: [reply(seen)] * 1_000)
+    assert isinstance(result, NoAnswer)
+
+
+def test_an_error_status_is_the_agents_word() -> None:
+    """genErr at variable 1."""
+    result, _ = ask(lambda data, seen: [reply(request_id_of(data), status=5)])
+    assert isinstance(result, AgentError) and (result.status, result.index, str(result)) == (5, 1, "genErr")
+
+
+def test_a_closed_port_is_told_at_once() -> None:
+    """Nobody listens: the kernel says so, and the sentence too."""
+
+    async def run() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind(("127.0.0.1", 0))
+            address = probe.getsockname()
+        session = await open_v2c(address, socket.AF_INET, b"c")
+        with pytest.raises(NoAnswer, match="no agent on that port"):
+            await session.get([NAME])
+        session.close()
+
+    asyncio.run(run())
+
+
+def test_an_answer_from_another_address_does_not_count() -> None:
+    """A neighbour who sees our request cannot answer it: the socket only hears the target."""
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        forger = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        forger.bind(("127.0.0.1", 0))
+
+        def answer(data: bytes, seen: int) -> list[bytes]:
+            forger.sendto(reply(request_id_of(data)), session._transport.get_extra_info("sockname"))
+            return []
+
+        transport, _ = await loop.create_datagram_endpoint(lambda: Liar(answer), local_addr=("127.0.0.1", 0))
+        session = await open_v2c(transport.get_extra_info("sockname"), socket.AF_INET, b"c")
+        with pytest.raises(NoAnswer):
+            await session.get([NAME])
+        session.close()
+        transport.close()
+        forger.close()
+
+    asyncio.run(run())
