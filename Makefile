@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= /usr/bin/python3
 # The lab's tools, SSH and borg for control. Nothing here starts a service.
-APT := python3-venv mmdebstrap systemd-container iproute2 nftables socat apt-utils openssh-client borgbackup sudo snmp
+APT := python3-venv mmdebstrap systemd-container iproute2 nftables socat apt-utils openssh-client borgbackup util-linux libsnmp40
 # Programs that tests compare with or check by; unpacked into .tools/, never installed, so that none is started.
 TOOLS := prometheus prometheus-snmp-exporter snmpd
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/.tools/usr/bin:$(CURDIR)/.tools/usr/sbin:$(PATH)
@@ -24,7 +24,7 @@ setup: $(VENV)/.ready .tools/.ready ## Install what the project needs: Debian pa
 	@$(BIN)/python exporters/build_wheelhouse.py
 
 $(VENV)/.ready: requirements-dev.lock pyproject.toml
-	@missing=$$(dpkg-query -W -f='$${db:Status-Status} $${Package}\n' $(APT) 2>/dev/null | awk '$$1=="installed"{print $$2}' | \
+	@missing=$$({ dpkg-query -W -f='$${db:Status-Status} $${Package}\n' $(APT) 2>/dev/null || :; } | awk '$$1=="installed"{print $$2}' | \
 	  sort | comm -13 - <(printf '%s\n' $(APT) | sort)); \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" != 0 ]; then echo "error: Debian packages are missing and only root can install them: apt-get install" $$missing >&2; exit 2; fi; \

@@ -41,7 +41,7 @@ def main() -> None:
     staged = TARGET.with_name("wheelhouse.new")
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir(parents=True)
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-qq"]
     fetch = ["download", "--require-hashes", "--only-binary", ":all:", "-d", str(staged), "-r", str(LOCK)]
     subprocess.run([*pip, *fetch], check=True)
     _clean_setuptools()  # what an earlier build left there would be packed again

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 import urllib.parse
 import urllib.request
@@ -14,10 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 
 from egovctl.errors import EgovError
 from egovctl.i18n import tr
+from egovctl.lab.names import port_base
 from egovctl.paths import Inventory, project_root
 
 SETTLE_SECONDS = 120
@@ -53,14 +56,23 @@ def steps(inventory: Inventory) -> list[tuple[str, Step]]:
         ("lab", Step(("启动主机", "boot the hosts"), (*egovctl, "lab", "up", "-i", str(inventory.root)), again)),
         ("enrol", Step(("登记主机", "enrol the hosts"), (*playbook, "playbooks/enrol.yml"), hosts)),
         ("apply", Step(("按规划配置", "apply the plan"), (*playbook, "playbooks/site.yml"), hosts)),
-        ("again", Step(("再次配置，应无变化", "apply again: nothing may change"), (*playbook, "playbooks/site.yml"), hosts)),
-        ("settle", Step(("等待监测数据", "wait for measurements"), (sys.executable, "-m", "egovctl.demo", "settle"), hosts)),
+        (
+            "again",
+            Step(("再次配置，应无变化", "apply again: nothing may change"), (*playbook, "playbooks/site.yml"), hosts),
+        ),
+        (
+            "settle",
+            Step(("等待监测数据", "wait for measurements"), (sys.executable, "-m", "egovctl.demo", "settle"), hosts),
+        ),
         (
             "assess",
             Step(
                 ("按清单核查", "run the checks"),
                 (*egovctl, "assess", "run", "as-planned", "-i", str(inventory.root), "--format", "json"),
-                ("用 egovctl assess run as-planned 查看哪项未通过", "see which check fails: egovctl assess run as-planned"),
+                (
+                    "用 egovctl assess run as-planned 查看哪项未通过",
+                    "see which check fails: egovctl assess run as-planned",
+                ),
             ),
         ),
         (
@@ -81,7 +93,12 @@ def main() -> None:
         return
     inventory = Inventory.find("lab")
     console = Console(highlight=False)
-    console.print(tr("[bold]演示：一座小城，从规划到恢复演练[/bold]", "[bold]Demo: a small city, from its plan to a proven restore[/bold]"))
+    console.print(
+        tr(
+            "[bold]演示：一座小城，从规划到恢复演练[/bold]",
+            "[bold]Demo: a small city, from its plan to a proven restore[/bold]",
+        )
+    )
     log = inventory.state / "demo.log"
     log.write_text("")
     results = Results()
@@ -110,7 +127,12 @@ def _run(console: Console, title: str, key: str, step: Step, log: Path, results:
             code = process.wait()
         except KeyboardInterrupt:
             process.wait()
-            console.print(tr("已中断；make demo 可继续，egovctl lab down 可清理", "interrupted; make demo goes on, egovctl lab down cleans up"))
+            console.print(
+                tr(
+                    "已中断；make demo 可继续，egovctl lab down 可清理",
+                    "interrupted; make demo goes on, egovctl lab down cleans up",
+                )
+            )
             sys.exit(130)
     results.output[key] = lines
     results.seconds[key] = time.monotonic() - begin
@@ -121,8 +143,6 @@ def _run(console: Console, title: str, key: str, step: Step, log: Path, results:
 
 def _follow(process: subprocess.Popen[str], show: Callable[[str], None], write: Callable[[str], object]) -> str:
     """Standard output, whole; both streams go to the log, and the last line of progress to the screen."""
-    import threading
-
     assert process.stdout is not None and process.stderr is not None  # noqa: S101 - Popen was asked for pipes
     kept: list[str] = []
 
@@ -154,9 +174,8 @@ def _explain(console: Console, step: Step, code: int, output: str, log: Path) ->
 
 def prometheus(query: str) -> list[dict[str, Any]]:
     """The result of an instant query to the lab's Prometheus, through the forwarder on loopback."""
-    port = int(os.environ.get("EGOV_LAB_PORT_BASE", "19000")) + 90
-    url = f"http://127.0.0.1:{port}/api/v1/query?" + urllib.parse.urlencode({"query": query})
-    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - a loopback address of our own
+    url = f"http://127.0.0.1:{port_base() + 90}/api/v1/query?" + urllib.parse.urlencode({"query": query})
+    with urllib.request.urlopen(url, timeout=10) as answer:
         result: list[dict[str, Any]] = json.load(answer)["data"]["result"]
     return result
 
@@ -168,7 +187,9 @@ def settle() -> None:
     while time.monotonic() < deadline:
         try:
             up = prometheus("up")
-            bad = [f"{item['metric'].get('host')}/{item['metric'].get('job')}" for item in up if item["value"][1] != "1"]
+            bad = [
+                f"{item['metric'].get('host')}/{item['metric'].get('job')}" for item in up if item["value"][1] != "1"
+            ]
             if up and not bad:
                 return
             silent = ", ".join(sorted(bad)) or "Prometheus"
@@ -182,7 +203,55 @@ def settle() -> None:
 
 def summary(console: Console, inventory: Inventory, results: Results) -> None:
     """The last screen, in both languages: hosts, neighbours, series, checks, RTO/RPO, where to look next."""
-    raise NotImplementedError
+    from egovctl.plan import load_city
+
+    city = load_city(inventory)
+    booted = [host for host in city.hosts.values() if "managed" in host.groups]
+    assessed, drilled = json.loads(results.output["assess"]), json.loads(results.output["drill"])
+    sessions = sum(
+        result["shown"].get("count", 0) for result in assessed["results"] if result["check"] == "neighbours-up"
+    )
+    series = int(float(prometheus("prometheus_tsdb_head_series")[0]["value"][1]))
+    scraped = len(prometheus("up == 1"))
+    worst = max(drilled["items"], key=lambda item: item["rto_seconds"] / item["rto_promised_seconds"])
+    files = sum(item["files_compared"] for item in drilled["items"])
+    rto, rto_promised = worst["rto_seconds"], worst["rto_promised_seconds"] / 60
+    rpo, rpo_promised = worst["rpo_seconds"], worst["rpo_promised_seconds"] / 60
+    port = port_base() + 90
+    again = results.output["again"].count("changed: [")
+    total = sum(results.seconds.values())
+    lines = [
+        ("主机 hosts", f"{len(booted)} + 1 switch · {len(city.links)} links · IPv4 + IPv6"),
+        ("再次配置 second apply", f"{again} 台有变化 changed"),
+        ("路由邻居 neighbours", f"{sessions} 个会话正常 sessions up (OSPF, BGP)"),
+        ("监测 measured", f"{scraped} 个目标 targets up · {series} 条时间序列 series"),
+        ("核查 checks", f"{assessed['totals']['pass']}/{len(assessed['results'])} 通过 pass"),
+        ("恢复 restore", f"{len(drilled['items'])} 个备份 backups · {files} 个文件一致 files equal"),
+        (
+            "  最差 worst RTO",
+            f"{rto:.1f} s (承诺 promised {rto_promised:.0f} min)",
+        ),
+        ("  最差 worst RPO", f"{rpo:.0f} s (承诺 promised {rpo_promised:.0f} min)"),
+        ("证据 evidence", drilled["head"][:32] + "…"),
+        ("用时 took", f"{total:.0f} s"),
+    ]
+    console.print()
+    console.print("小城已建成，正在运行。 The city is up and running.", style="bold")
+    for label, text in lines:
+        console.print(f"  {_padded(label, 24)}{text}", markup=False)
+    console.print()
+    for label, text in (
+        ("主机 hosts", "egovctl lab status · egovctl lab shell hub-minqin"),
+        ("监测 measured", f"http://127.0.0.1:{port}"),
+        ("证据 evidence", "egovctl evidence show · egovctl drill history"),
+        ("收起 put away", "egovctl lab down"),
+    ):
+        console.print(f"  {_padded(label, 24)}{text}", markup=False)
+
+
+def _padded(text: str, width: int) -> str:
+    """Pad to `width` columns of a terminal, where a Chinese character takes two."""
+    return text + " " * max(1, width - cell_len(text))
 
 
 if __name__ == "__main__":

@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from exporter_lab import Running, exporter, free_port, need, parse, process, wait_for
 
+SUCCESS = ("snmp_module_success", frozenset({("module", "if_mib")}))
 AUTH_PASS, PRIV_PASS = "auth-pass-canary-1", "priv-pass-canary-2"
 DIGESTS = {"MD5": "MD5", "SHA": "SHA"} | {f"SHA{size}": f"SHA-{size}" for size in (224, 256, 384, 512)}
 CIPHERS = {"DES": "DES", "AES": "AES", "AES192": "AES-192", "AES256": "AES-256"}
@@ -71,7 +73,7 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Agent:
     one = Agent(tmp_path_factory.mktemp("snmpd"))
     (one.folder / "state").mkdir()
     users = "".join(user(f"u{digest}{cipher}", digest, cipher) for digest, cipher in PAIRS)
-    (one.folder / "snmpd.conf").write_text(f"agentaddress udp:127.0.0.1:{one.port}\n{users}")
+    (one.folder / "snmpd.conf").write_text(f"agentaddress udp:127.0.0.1:{one.port},udp6:[::1]:{one.port}\n{users}")
     return one
 
 
@@ -83,6 +85,7 @@ def ours(agent: Agent, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run
         auth("wrong_password", "uSHA256AES", "SHA256", "AES", password="not-the-password"),
         auth("wrong_priv", "uSHA256AES", "SHA256", "AES", priv_password="not-the-password"),
         auth("unknown_user", "nobody", "SHA256", "AES"),
+        auth("other_context", "uSHA256AES", "SHA256", "AES", context_name="vlan-99"),
         auth("not_encrypted", "uSHA256AES", "SHA256", "AES", security_level="authNoPriv"),
     ]
     with exporter(tmp_path_factory.mktemp("exporter"), "auths:\n" + "".join(entries)) as running:
@@ -102,7 +105,7 @@ def test_each_pair_of_protocols_works(live: Agent, ours: Running, digest: str, c
     status, text = ours.scrape(live.target, auth=f"{digest}_{cipher}")
     assert status == 200, text
     page = parse(text)
-    assert page.series[("snmp_module_success", frozenset({("module", "if_mib")}))] == 1
+    assert page.series[SUCCESS] == 1
     names = {dict(labels).get("ifName") for name, labels in page.series if name == "ifHCInOctets"}
     assert "lo" in names
 
@@ -113,6 +116,7 @@ def test_each_pair_of_protocols_works(live: Agent, ours: Running, digest: str, c
         ("wrong_password", "rejects the authentication"),
         ("wrong_priv", ""),
         ("unknown_user", "does not know the user"),
+        ("other_context", ""),
         ("not_encrypted", "answers every request with an error"),
     ],
 )
@@ -126,6 +130,19 @@ def test_wrong_credentials_are_named_without_secrets(live: Agent, ours: Running,
     assert not [secret for secret in (AUTH_PASS, PRIV_PASS, "not-the-password") if secret in said]
 
 
+def test_ipv6(live: Agent, ours: Running) -> None:
+    """The same over IPv6."""
+    status, text = ours.scrape(f"[::1]:{live.port}", auth="SHA256_AES")
+    assert status == 200 and parse(text).series[SUCCESS] == 1
+
+
+def test_many_scrapes_at_once_share_an_engine(live: Agent, ours: Running) -> None:
+    """Ten at a time, all complete: replies find their requests."""
+    with ThreadPoolExecutor(10) as pool:
+        pages = list(pool.map(lambda _: ours.scrape(live.target, auth="SHA256_AES"), range(10)))
+    assert [parse(text).series[SUCCESS] for _, text in pages] == [1] * 10
+
+
 def lab_agent(folder: Path) -> Agent:
     """An agent with the user `noc`, in a folder of its own."""
     one = Agent(folder)
@@ -137,7 +154,7 @@ def lab_agent(folder: Path) -> Agent:
 def complete(ours: Running, one: Agent) -> bool:
     """Whether a scrape of the agent reads everything."""
     status, text = ours.scrape(one.target, seconds=8, auth="lab")
-    return status == 200 and parse(text).series[("snmp_module_success", frozenset({("module", "if_mib")}))] == 1
+    return status == 200 and parse(text).series[SUCCESS] == 1
 
 
 def test_a_reboot_of_the_device_costs_no_scrape(tmp_path: Path) -> None:

@@ -50,8 +50,10 @@ class CityLab:
 
 def make_project(folder: Path, name: str) -> Path:
     """A project folder of its own: the product by links, a copy of the lab inventory called `name`."""
-    for entry in ("ansible.cfg", "playbooks", "cli", "exporters", "pyproject.toml", "requirements-exporter.lock"):
+    for entry in ("ansible.cfg", "cli", "exporters", "pyproject.toml", "requirements-exporter.lock"):
         (folder / entry).symlink_to(REPOSITORY / entry)
+    # A copy, so that a test may break a template.
+    shutil.copytree(REPOSITORY / "playbooks", folder / "playbooks", ignore=shutil.ignore_patterns("__pycache__"))
     target = folder / "inventories" / name
     shutil.copytree(REPOSITORY / "inventories" / "lab", target, ignore=shutil.ignore_patterns("enrolled"))
     (folder / "build").mkdir()
@@ -65,7 +67,9 @@ def city_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CityLab]:
     if os.geteuid() != 0:
         pytest.fail("the lab tests need root")
     project = make_project(tmp_path_factory.mktemp("project"), "testlab")
-    os.environ.update(EGOV_PROJECT=str(project), EGOV_LAB_PORT_BASE=PORT_BASE, ANSIBLE_CONFIG=str(project / "ansible.cfg"))
+    os.environ.update(
+        EGOV_PROJECT=str(project), EGOV_LAB_PORT_BASE=PORT_BASE, ANSIBLE_CONFIG=str(project / "ansible.cfg")
+    )
     lab = CityLab(Inventory(project / "inventories" / "testlab"), project)
     try:
         for label, step in (

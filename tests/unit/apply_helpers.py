@@ -22,13 +22,16 @@ SYSTEMCTL = """\
 S={state}
 while case "$1" in --*) true;; *) false;; esac; do shift; done
 verb=$1; shift
-case $verb in is-*) ;; *) echo "$verb $*" >>$S/log;; esac
+case $verb in is-*|list-*|show) ;; *) echo "$verb $*" >>$S/log;; esac
 read_configuration() {{
   if grep -qs BAD {root}/etc/"$1".conf; then echo failed >$S/"$1".active; echo "configuration is BAD" >&2; exit 1; fi
   cat {root}/etc/"$1".conf >$S/"$1".loaded 2>/dev/null; echo active >$S/"$1".active
 }}
 case $verb in
   is-active) for u; do cat $S/"$u".active 2>/dev/null || echo inactive; done;;
+  list-unit-files) for u; do case $u in --*) ;; *) [ ! -e $S/"$u".enabled ] ||
+    echo "$u $(cat $S/"$u".enabled) enabled";; esac; done;;
+  show) :;;
   is-enabled) for u; do cat $S/"$u".enabled 2>/dev/null || exit 1; done;;
   start|restart) for u; do [ -e $S/"$u".enabled ] || exit 5; read_configuration "$u"; done;;
   reload) for u; do [ "$(cat $S/"$u".active)" = active ] || exit 1; read_configuration "$u"; done;;

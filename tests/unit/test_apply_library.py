@@ -228,6 +228,16 @@ def test_no_answer_is_one_sentence(tmp_path: Path) -> None:
         probe.parse("h1", "sudo: a password is required\n", manifest)
 
 
+def test_a_connection_to_another_host_is_refused(host: FakeHost, tmp_path: Path) -> None:
+    host.put("/etc/ssh/ssh_host_ed25519_key.pub", f"{KEY} root@other\n")
+    build = write_build(tmp_path / "build")
+    wire = Wire(host)
+    with pytest.raises(CannotMeasure, match="another host key"):
+        apply_host(request(host, build, host_key=KEY.replace("A", "B")), wire)
+    assert len(wire.sent) == 1
+    assert apply_host(request(host, build, host_key=KEY), wire)["changed"]
+
+
 def test_a_missing_secret_stops_before_anything_is_sent(host: FakeHost, tmp_path: Path) -> None:
     def missing(name: str) -> str:
         raise CannotMeasure(f"secret {name} is missing")

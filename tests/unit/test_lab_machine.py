@@ -207,3 +207,17 @@ def test_cgroups_of_this_machine_are_found() -> None:
     assert cgroup_mounts() != (None, None)
     assert pids_below(Path("/nowhere")) == []
     assert init_pid([]) is None
+
+
+def test_down_all_finds_labs_whose_inventory_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from egovctl.lab import lifecycle
+
+    for folder in ("run/one", "disks/two", "disks/.hidden"):
+        (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.setattr(lifecycle, "RUN", tmp_path / "run")
+    monkeypatch.setattr(lifecycle, "DISKS", tmp_path / "disks")
+    monkeypatch.setattr(lifecycle.machine, "labs", lambda: {"three"})
+    monkeypatch.setattr(lifecycle.preflight, "need_root", lambda: None)
+    gone: list[str] = []
+    monkeypatch.setattr(lifecycle, "_take_down", lambda names, report, keep_disks: gone.append(names.inventory))
+    assert lifecycle.down_all(None) == gone == ["one", "three", "two"]

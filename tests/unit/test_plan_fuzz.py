@@ -12,13 +12,12 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from plan_cases import Data, centre, city_of, load_data, site
-
 from egovctl.paths import Inventory
 from egovctl.plan import PlanError, load
 from egovctl.plan.source import parse_source, read_source
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from plan_cases import Data, centre, city_of, load_data, site
 
 SENTENCE = re.compile(r"[^\n]*\.yml:[1-9][0-9]*: [^\n]+\Z")
 GOOD = city_of(
@@ -53,8 +52,10 @@ scalars = st.one_of(
     st.text(max_size=20),
     st.sampled_from(["10.0.0.0/8", "::/0", "0.0.0.0/0", "255.255.255.255", "fe80::/64", "core1", "core", "1h", "/"]),
 )
-values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4))
-some = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+)
+some = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def assert_told_well(error: PlanError) -> None:
@@ -122,7 +123,17 @@ def test_one_thing_of_a_good_plan_is_anything_else(pick: st.DataObject, value: A
 
 @pytest.mark.parametrize(
     "text",
-    ["&a [*a]", "- " * 5000 + "x", "[" * 100_000, "a: !!int x", "a: !!bool x", "? [a]\n: b", "a: \0", "--- a\n--- b", "<<: {a: 1}\n<<: 2"],
+    [
+        "&a [*a]",
+        "- " * 5000 + "x",
+        "[" * 100_000,
+        "a: !!int x",
+        "a: !!bool x",
+        "? [a]\n: b",
+        "a: \0",
+        "--- a\n--- b",
+        "<<: {a: 1}\n<<: 2",
+    ],
     ids=["loop", "deep", "deeper", "int", "bool", "key", "nul", "two", "merge"],
 )
 def test_hostile_yaml_is_refused(text: str) -> None:

@@ -9,14 +9,13 @@ from __future__ import annotations
 from copy import deepcopy
 from itertools import pairwise
 
+from egovctl.plan import City, Host
+from egovctl.plan.survive import survival
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from plan_cases import Data, cities, load_data, site
 
-from egovctl.plan import City, Host
-from egovctl.plan.survive import survival
-
-few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+few = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @few
@@ -88,6 +87,7 @@ def assert_same_but(bigger: City, smaller: City, only: str) -> None:
     assert set(bigger.hosts) - set(smaller.hosts) == {only}
     for name, host in smaller.hosts.items():
         assert without_order(host) == without_order(bigger.hosts[name])
+        assert {peer.host for peer in bigger.hosts[name].bgp if peer not in host.bgp} <= {only}
         more = {repr(i) for i in bigger.hosts[name].interfaces} - {repr(i) for i in host.interfaces}
         assert {i.peer_host for i in bigger.hosts[name].interfaces if repr(i) in more} <= {only}
         assert {repr(i) for i in host.interfaces} <= {repr(i) for i in bigger.hosts[name].interfaces}

@@ -7,10 +7,13 @@ import contextlib
 import pytest
 from egov_exporters.snmp import ber
 from egov_exporters.snmp.oid import Oid, dotted, is_under, parse_oid
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyasn1.codec.ber import decoder, encoder
 from pysnmp.proto.api import v2c
+
+settings.register_profile("busy-machine", deadline=None)
+settings.load_profile("busy-machine")
 
 subids = st.one_of(st.integers(0, 300), st.integers(0, 0xFFFFFFFF))
 oids = st.builds(

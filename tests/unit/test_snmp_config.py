@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 from egov_exporters.snmp.config import Auth, ConfigError, load_auths, parse_auths
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+
+settings.register_profile("busy-machine", deadline=None)
+settings.load_profile("busy-machine")
 
 CANARY = "s3cret-canary"
 

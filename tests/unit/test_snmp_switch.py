@@ -8,10 +8,13 @@ from dataclasses import astuple
 import pytest
 from egovctl.lab.switch import Agent, make_agent
 from egovctl.lab.switch_ports import Flow, Port, counts, make_ports
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyasn1.codec.ber import decoder, encoder
 from pysnmp.proto.api import v2c
+
+settings.register_profile("busy-machine", deadline=None)
+settings.load_profile("busy-machine")
 
 COMMUNITY = b"c"
 AGENT = make_agent("switch-1", 10, COMMUNITY, lambda: 1_234.5)

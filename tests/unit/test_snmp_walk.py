@@ -13,8 +13,11 @@ from egov_exporters.snmp.oid import Oid
 from egov_exporters.snmp.profiles import load_profiles
 from egov_exporters.snmp.session import AgentError, NoAnswer, Traffic
 from egov_exporters.snmp.walk import ColumnData, Harvest, columns_per_request, read_profile, walk
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+
+settings.register_profile("busy-machine", deadline=None)
+settings.load_profile("busy-machine")
 
 COLUMN_A, COLUMN_B = (1, 3, 6, 1, 7, 1), (1, 3, 6, 1, 7, 2)
 

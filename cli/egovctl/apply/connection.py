@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure
 
+from egovctl.apply.enrolment import read_record
 from egovctl.apply.transaction import PYTHON, Answer, ConnectionLost, Request, Shell
 from egovctl.paths import Inventory
 from egovctl.secrets import Secrets
@@ -53,13 +54,15 @@ def request_of(action: Any, variables: Mapping[str, Any], arguments: Mapping[str
     inventory = Inventory(Path(str(variables["egov_inventory"])))
     python = str(variables.get("ansible_python_interpreter") or "")
     bundles = arguments.get("bundles") or None
+    host = str(variables["inventory_hostname"])
     return Request(
         build=Path(str(variables["egov_build"])),
-        host=str(variables["inventory_hostname"]),
+        host=host,
         secret=Secrets(inventory).get,
         bundles=None if bundles is None else [str(name) for name in bundles],
         adopt=bool(arguments.get("adopt")),
         check=bool(action._task.check_mode),
         diff=bool(action._task.diff),
         python=python if python.startswith("/") else PYTHON,
+        host_key=read_record(inventory, host).get("ssh_host_ed25519", ""),
     )

@@ -362,24 +362,26 @@ class Machine:
         """name -> (is-enabled, is-active); Fault when systemd does not answer."""
         if not names:
             return {}
-        active = self._words("is-active", names)
+        active = self._ask("is-active", *names).split()
         if len(active) != len(names):
             raise Fault("survey", "systemd", "it does not answer: " + " ".join(active)[:200])
-        enabled = self._words("is-enabled", names)
-        if len(enabled) != len(names):  # one that does not exist ends the list: ask for each
-            enabled = [(self._words("is-enabled", [name]) or ["not-found"])[0] for name in names]
-        return {name: (enabled[i], active[i]) for i, name in enumerate(names)}
+        listed = self._ask("list-unit-files", "--no-legend", "--no-pager", "--full", *names).splitlines()
+        enabled = {words[0]: words[1] for words in map(str.split, listed) if len(words) > 1}
+        for name in names:  # what is no unit file (instances, init scripts) is not in that list
+            if name not in enabled:
+                enabled[name] = (self._ask("is-enabled", name).split() or ["not-found"])[-1]
+        return {name: (enabled[name], active[i]) for i, name in enumerate(names)}
 
-    def _words(self, verb: str, names: list[str]) -> list[str]:
+    def _ask(self, *words: str) -> str:
         done = subprocess.run(
-            ["systemctl", verb, *names],
+            ["systemctl", *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=self._environment,
             check=False,
         )
-        return done.stdout.decode("utf-8", "replace").split()
+        return done.stdout.decode("utf-8", "replace")
 
     def sysctl(self, name: str) -> str | None:
         try:
@@ -534,7 +536,7 @@ class Registry:
         }
 
     def save(self) -> None:
-        put(self._path, (json.dumps(self.raw, indent=1, sort_keys=True) + "\n").encode())
+        put(self._path, (json.dumps(self.raw, sort_keys=True) + "\n").encode())
 
 
 def host_key(machine: Machine) -> bytes:
@@ -1165,7 +1167,8 @@ class Transaction:
         """The unit's own last words, which say more than systemctl's advice to go and look for them."""
         if name.rpartition(".")[2] not in ("service", "socket", "timer", "mount"):
             return ""
-        return self.machine.run(["journalctl", "-q", "-u", name, "-n", "6", "-o", "cat", "-p", "warning"], 10)[1]
+        words = ["journalctl", "-q", f"_SYSTEMD_UNIT={name}", "--since=-1min", "-n", "4", "-o", "cat"]
+        return self.machine.run(words, 10)[1]
 
     def _verify(self, journal: Journal) -> None:
         """A unit that starts and dies a moment later is not active: look again after a moment."""
@@ -1189,7 +1192,15 @@ class Transaction:
                     f"it does not stay up ({state}): {_last(self._log(name)) or 'no word of it'}",
                 )
             time.sleep(0.3)
+        for name in sorted(self.touched.intersection(names)):
+            if self._restarts(name):
+                raise Fault("verify", name, f"it keeps crashing: {_last(self._log(name)) or 'no word of it'}")
         self._verify_rest(journal)
+
+    def _restarts(self, name: str) -> int:
+        """How often systemd had to restart it since we started it: a unit that dies at once looks active in between."""
+        code, output = self.machine.systemctl("show", "-p", "NRestarts", "--value", name)
+        return int(output) if code == 0 and output.isdigit() else 0
 
     def _verify_rest(self, journal: Journal) -> None:
         states = self.machine.unit_states([unit.name for unit in journal.units if not unit.dropped])
@@ -1386,7 +1397,7 @@ class Transaction:
 
 def _last(text: str) -> str:
     """The last two lines that say something, as one, short enough for a sentence."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
     return " / ".join(lines[-2:])[-400:]
 
 

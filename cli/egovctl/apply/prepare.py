@@ -9,6 +9,7 @@ from pathlib import Path
 
 from egovctl.apply.manifest import Manifest
 from egovctl.apply.on_host import SEARCH_PATH
+from egovctl.apply.probe import WHO
 from egovctl.errors import CannotMeasure, UsageError
 
 LAST = "egov-prepare-end"
@@ -47,7 +48,7 @@ def wanted(build: Path, host: str, bundles: Sequence[str] | None) -> Wanted:
 
 def command(what: Wanted) -> str:
     """One plain script for `/bin/sh -s`; it only reads."""
-    parts = [f"LC_ALL=C PATH={SEARCH_PATH}; export LC_ALL PATH"]
+    parts = [f"LC_ALL=C PATH={SEARCH_PATH}; export LC_ALL PATH", WHO]
     if what.packages:
         names = shlex.join(what.packages)
         parts.append(f"dpkg-query -W -f '${{db:Status-Status}} ${{Package}}\\n' {names} 2>/dev/null")
@@ -70,6 +71,29 @@ def missing(host: str, what: Wanted, answer: str) -> Missing:
     groups = tuple(name for name in what.groups if ("group", name) not in pairs)
     named = [what.users[name] for name in users] + [what.groups[name] for name in groups]
     return Missing(packages, users + groups, tuple(named))
+
+
+# Services start when their configuration is in place, not before: policy-rc.d(8) says so while apt-get runs, and no
+# longer than this very shell lives, so that a power cut leaves no host on which nothing starts. An operator's own
+# policy-rc.d stays. apt-get itself, not Ansible's module, which would need python3-apt on every host.
+INSTALL = """\
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C PATH={path}
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+  trap 'rm -f $policy' EXIT
+  trap 'exit 1' HUP INT TERM
+  printf '#!/bin/sh\\n[ -e /proc/%s/stat ] && exit 101\\nexit 0\\n' $$ >$policy
+  chmod 0755 $policy
+fi
+apt-get -q -o DPkg::Lock::Timeout=120 update </dev/null >/dev/null 2>&1
+apt-get -q -y -o DPkg::Lock::Timeout=120 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \\
+  --no-install-recommends install -- {packages} </dev/null 2>&1
+"""
+
+
+def install(packages: Sequence[str]) -> str:
+    """The script for `/bin/sh -s` that installs packages; changed configuration files of ours stay as they are."""
+    return INSTALL.format(path=SEARCH_PATH, packages=shlex.join(packages))
 
 
 def make_users(lines: Sequence[str]) -> str:

@@ -19,6 +19,10 @@ from egovctl.apply.on_host import BASE, SEARCH_PATH, sysctl_path
 from egovctl.errors import CannotMeasure
 
 FIRST, LAST = "egov-probe-1", "egov-probe-end"
+HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
+# Two cities may use the same names and addresses, and a connection that is kept open is quickly the wrong one: every
+# probe asks for the host's key, and nothing goes to a host that is not the one that was enrolled.
+WHO = f"sed -n 's/^/H /p' {HOST_KEY} 2>/dev/null"
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ def command(manifest: Manifest, nonce: list[str]) -> str:
     plain = [item.path for item in manifest.files if not item.secrets]
     secret = [item.path for item in manifest.files if item.secrets]
     paths = [*plain, *secret, *(item.path for item in manifest.folders), *(path for path, _ in manifest.absent)]
-    parts = [f"LC_ALL=C PATH={SEARCH_PATH}; export LC_ALL PATH", f"echo {FIRST}"]
+    parts = [f"LC_ALL=C PATH={SEARCH_PATH}; export LC_ALL PATH", f"echo {FIRST}", WHO]
     if plain:
         parts.append(f"sha256sum -- {_words(plain)} 2>/dev/null")
     if paths:
@@ -88,12 +92,14 @@ def _keyed(paths: list[str], nonce: list[str]) -> str:
 
 
 def _units(names: list[str]) -> str:
-    """is-enabled ends its answer at a unit that does not exist: then ask for each."""
+    """list-unit-files tells what is on the disk, by name; what is no unit file is asked for one by one."""
     words = _words(names)
     return (
-        f"e=$(systemctl is-enabled {words} 2>/dev/null); set -- $e; if [ $# -ne {len(names)} ]; then "
-        f'e=; for u in {words}; do s=$(systemctl is-enabled "$u" 2>/dev/null); e="$e ${{s:-not-found}}"; done; fi; '
-        f"echo E $e; echo A $(systemctl is-active {words} 2>/dev/null)"
+        f"e=$(systemctl list-unit-files --no-legend --no-pager --full {words} 2>/dev/null); nl='\n'\n"
+        "printf '%s\\n' \"$e\" | sed 's/^/E /'\n"
+        f'for u in {words}; do case "$nl$e" in *"$nl$u "*) ;; '
+        '*) echo "E $u $(systemctl is-enabled "$u" 2>/dev/null)";; esac; done\n'
+        f"echo A $(systemctl is-active {words} 2>/dev/null)"
     )
 
 
@@ -110,7 +116,7 @@ def parse(host: str, answer: str, manifest: Manifest) -> Seen:
     body = lines[start + 1 : end]
     cut = body.index("R")
     seen = Seen(registry=_registry(host, "\n".join(body[cut + 1 :])))
-    enabled: list[str] = []
+    enabled: dict[str, str] = {}
     active: list[str] = []
     for line in body[:cut]:
         kind, _, rest = line.partition(" ")
@@ -124,7 +130,8 @@ def parse(host: str, answer: str, manifest: Manifest) -> Seen:
             place, _, value = rest.partition(":")
             seen.sysctls[place] = value
         elif kind == "E":
-            enabled = rest.split()
+            name, _, states = rest.partition(" ")
+            enabled[name] = (states.split() or ["not-found"])[0]
         elif kind == "A":
             active = rest.split()
         elif kind == "O":
@@ -132,10 +139,20 @@ def parse(host: str, answer: str, manifest: Manifest) -> Seen:
         elif len(kind) == 64:
             seen.digests[rest[1:]] = kind
     names = [item.name for item in manifest.units]
-    if len(enabled) != len(names) or len(active) != len(names):
+    if len(active) != len(names):
         raise CannotMeasure(f"{host}: systemd does not answer there ({' '.join(active)[:100]}); look at the host")
-    seen.units = {name: (enabled[i], active[i]) for i, name in enumerate(names)}
+    seen.units = {name: (enabled.get(name, "not-found"), active[i]) for i, name in enumerate(names)}
     return seen
+
+
+def refuse_other(host: str, enrolled: str, answer: str) -> None:
+    """Given the enrolled public key, CannotMeasure when the answer comes from another host; nothing when none is."""
+    shown = [" ".join(line.split()[1:3]) for line in answer.splitlines() if line.startswith("H ")]
+    if enrolled and shown and enrolled not in shown:
+        raise CannotMeasure(
+            f"{host}: the connection leads to a host with another host key than the enrolled one; nothing was done; "
+            "close kept connections (ansible_control_path_dir) and look at who answers at its address"
+        )
 
 
 def _registry(host: str, text: str) -> dict[str, Any]:

@@ -54,7 +54,7 @@ Shell = Callable[[str, bytes], Answer]
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for: the host's part of the build, and the caller's wishes."""
+    """What is asked for: the host's part of the build, and the caller's wishes. `host_key` is the enrolled one."""
 
     build: Path
     host: str
@@ -64,6 +64,7 @@ class Request:
     check: bool = False
     diff: bool = False
     python: str = PYTHON
+    host_key: str = ""
     test: dict[str, Any] = field(default_factory=dict)
 
 
@@ -87,6 +88,7 @@ def apply_host(request: Request, shell: Shell, again: Shell | None = None) -> di
             entry.path: differences.wanted_digest(entry, contents[entry.path], values, nonce) for entry in part.files
         }
         answer = shell("/bin/sh -s", probe.command(part, nonce).encode())
+        probe.refuse_other(request.host, request.host_key, answer.stdout)
         seen = probe.parse(request.host, answer.stdout or answer.stderr, part)
         bundles = None if request.bundles is None else list(request.bundles)
         found = differences.compare(whole, part, digests, seen, bundles)

@@ -47,7 +47,7 @@ KNOWN_KEYS = sorted(
 
 def sentences(source: Source, error: ValidationError) -> Iterator[str]:
     """One sentence a fault, with file and line. A misspelt key is one fault, not an unknown and a missing one."""
-    items: list[Any] = list(error.errors())
+    items = _deepest(list(error.errors()))
     missing = {tuple(item["loc"]) for item in items if item["type"] == "missing"}
     meant: dict[KeyPath, str] = {}
     for item in items:
@@ -59,6 +59,12 @@ def sentences(source: Source, error: ValidationError) -> Iterator[str]:
         if item["type"] == "missing" and where in explained:
             continue
         yield f"{source.at(where)}: {_sentence(source, where, item, meant.get(where, ''))}"
+
+
+def _deepest(items: list[Any]) -> list[Any]:
+    """Without the faults that only follow from one inside: a list whose one item is bad also counts as too short."""
+    inside = {tuple(item["loc"])[:n] for item in items for n in range(len(item["loc"]))}
+    return [item for item in items if tuple(item["loc"]) not in inside]
 
 
 def _meant(where: KeyPath, missing: set[KeyPath]) -> str:

@@ -139,7 +139,7 @@ async def scrape(opener: Callable[[], Awaitable[Session]], profiles: Sequence[Pr
             session.close()
     for module, profile in zip(result.modules, profiles, strict=True):
         started = time.perf_counter()
-        if module.harvest.columns:
+        if module.harvest.columns or module.harvest.scalars:
             module.decoded = decode(profile, module.harvest)
         module.seconds = module.walk_seconds + time.perf_counter() - started
     return result

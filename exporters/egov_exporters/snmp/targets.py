@@ -13,6 +13,7 @@ from egov_exporters.snmp.session import NoAnswer
 DEFAULT_PORT = 161
 MAX_LENGTH = 300
 HOSTNAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?\Z")
+ZONE = re.compile(r"[A-Za-z0-9_.-]{0,32}\Z")
 
 
 class BadTarget(ValueError):
@@ -53,11 +54,12 @@ def parse_target(text: str) -> Target:
 
 def is_ipv6(text: str) -> bool:
     """Whether this is an IPv6 address without brackets, with or without a zone."""
+    address, _, zone = text.partition("%")
     try:
-        ipaddress.IPv6Address(text)
+        ipaddress.IPv6Address(address)
     except ValueError:
         return False
-    return True
+    return ZONE.match(zone) is not None
 
 
 def _port(text: str, target: str) -> int:

@@ -7,7 +7,7 @@ module: egov_prepare
 short_description: Install the packages and make the users that a host's manifest needs
 version_added: 0.1.0
 description:
-  - One plain command asks what is missing; only then M(ansible.builtin.apt) and C(systemd-sysusers) run.
+  - One plain command asks what is missing; only then C(apt-get) and C(systemd-sysusers) run.
   - Newly installed services do not start; M(egov_apply) starts them when their configuration is in place.
   - Nothing is removed and nothing is undone. Packages are outside the transaction.
 options:

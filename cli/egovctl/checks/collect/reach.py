@@ -7,9 +7,10 @@ same address and port, again and again; `gap_seconds` is how far apart the two w
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from egovctl.checks import flows
@@ -28,78 +29,89 @@ from egovctl.checks.context import Context
 from egovctl.checks.flows import Flow
 from egovctl.checks.model import NotApplicable
 from egovctl.errors import CannotMeasure, EgovError
-from egovctl.plan import Lan
 
 TRY = {"times": 1, "pause": 0.0, "seconds": 2.0}
 PROVE = {"times": 8, "pause": 0.35, "seconds": 0.4}
 NEVER = 1e6  # seconds: no listener was seen
+AT_ONCE = 8  # sources that try their flows at the same time
 Attempts = dict[str, list[dict[str, Any]]]
+Places = dict[str, Place]
 
 
 def from_lan(context: Context, requests: list[Request]) -> list[Observed]:
     """Flows from a user's place on each LAN. Two runs at once take turns: the listeners' ports are the same."""
     with (context.inventory.state / "reach.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return [
-            {site: _guarded(_lan_facts, context, site) for site in request.subjects} for request in requests
-        ]
+        return [_all_lans(context, list(request.subjects)) for request in requests]
 
 
 def from_router(context: Context, requests: list[Request]) -> list[Observed]:
     """Flows from each router itself, over ssh; also where there is no user's place."""
-    return [
-        {name: _guarded(_router_facts, context, name) for name in request.subjects} for request in requests
-    ]
-
-
-def _guarded(facts: Any, context: Context, name: str) -> Facts:
-    try:
-        result: dict[str, Any] = facts(context, name)
-        return result
-    except (EgovError, NotApplicable) as error:
-        return error
-
-
-def _lan_facts(context: Context, site: str) -> dict[str, Any]:
-    place = user_place(context, site)
-    if place is None:
-        raise NotApplicable(
-            "这个局域网内没有探测点（生产环境未部署）；管理口的隔离由 management-closed 从路由器上试探",
-            "no probe stands on this LAN in production; management-closed tries the ways in from its router",
-        )
-    lan: Lan = next(item for item in context.city.lans if item.site == site)
-    wanted = flows.from_lan(context.city, lan)
-    sites = dict.fromkeys(flow.target for flow in wanted if flow.at_place)
-    places = {name: found for name in sites if (found := user_place(context, name)) is not None}
-    return _facts(context, wanted, places, place.run)
-
-
-def _router_facts(context: Context, name: str) -> dict[str, Any]:
     clients = frozenset(host for service in context.plan.services if service.backup for host in service.hosts)
-    wanted = flows.from_router(context.city, context.city.hosts[name], clients)
-    return _facts(context, wanted, {}, run_at_host(context, name))
+
+    def look(name: str) -> dict[str, Any]:
+        wanted = flows.from_router(context.city, context.city.hosts[name], clients)
+        return _try(context, wanted, {}, run_at_host(context, name))
+
+    return [dict(_at_once(look, request.subjects)) for request in requests]
 
 
-def _facts(
-    context: Context, wanted: Sequence[Flow], places: dict[str, Place], source: Runner
-) -> dict[str, Any]:
-    connects = [_connect(context, flow, places) for flow in wanted]
-    program = source_of("probe")
-    with ExitStack() as stack, ThreadPoolExecutor(2 + len(places)) as pool:
-        for name, place in places.items():
-            stack.enter_context(
-                listening(place, sorted({flow.port for flow in wanted if flow.target == name}))
+def _all_lans(context: Context, sites: list[str]) -> Observed:
+    """Open every listener that any of the LANs needs, then let all LANs try at the same time."""
+    wanted = {lan.site: flows.from_lan(context.city, lan) for lan in context.city.lans if lan.site in sites}
+    everywhere = [flow for some in wanted.values() for flow in some]
+    try:
+        places = _places(context, [*sites, *(flow.target for flow in everywhere if flow.at_place)])
+        with ExitStack() as stack:
+            for name, place in places.items():
+                ports = sorted({flow.port for flow in everywhere if flow.at_place and flow.target == name})
+                if ports:
+                    stack.enter_context(listening(place, ports))
+            found = _at_once(lambda site: _try(context, wanted[site], places, places[site].run), sites)
+    except (EgovError, NotApplicable) as error:
+        return dict.fromkeys(sites, error)
+    return found
+
+
+def _places(context: Context, sites: Iterable[str]) -> Places:
+    """The users' places on these LANs; NotApplicable where there are none."""
+    found = {}
+    for site in dict.fromkeys(sites):
+        place = user_place(context, site)
+        if place is None:
+            raise NotApplicable(
+                "这个局域网内没有探测点（生产环境未部署）；管理口的隔离由 management-closed 从路由器上试探",
+                "no probe stands on this LAN in production; management-closed tries the ways in from its router",
             )
-        tried = pool.submit(source, program, {**TRY, "connects": connects})
-        at_hosts = [item for item, flow in zip(connects, wanted, strict=True) if not flow.at_place]
-        proofs = [pool.submit(run_at_control, context, program, {**PROVE, "connects": at_hosts})]
-        for name, place in places.items():
-            own = [
-                item
-                for item, flow in zip(connects, wanted, strict=True)
-                if flow.at_place and flow.target == name
-            ]
-            proofs.append(pool.submit(place.run, program, {**PROVE, "connects": own}))
+        found[site] = place
+    return found
+
+
+def _at_once(look: Callable[[str], dict[str, Any]], names: Iterable[str]) -> Observed:
+    def guarded(name: str) -> Facts:
+        try:
+            return look(name)
+        except EgovError as error:
+            return error
+
+    chosen = list(names)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return dict(zip(chosen, pool.map(guarded, chosen), strict=True))
+
+
+def _try(context: Context, wanted: Sequence[Flow], places: Places, source: Runner) -> dict[str, Any]:
+    """Try the flows from `source` while allowed places prove that the listeners are alive."""
+    connects = {flow: _connect(context, flow, places) for flow in wanted}
+    program = source_of("probe")
+    provers: list[tuple[Runner, list[dict[str, Any]]]] = [
+        (partial(run_at_control, context), [item for flow, item in connects.items() if not flow.at_place])
+    ]
+    for name, place in places.items():
+        own = [item for flow, item in connects.items() if flow.at_place and flow.target == name]
+        provers += [(place.run, own)] if own else []
+    with ThreadPoolExecutor(1 + len(provers)) as pool:
+        tried = pool.submit(source, program, {**TRY, "connects": list(connects.values())})
+        proofs = [pool.submit(prove, program, {**PROVE, "connects": items}) for prove, items in provers]
         alive: Attempts = {}
         for proof in proofs:
             alive |= _found(proof.result())
@@ -107,7 +119,7 @@ def _facts(
     return {"planned": {}, "seen": {"flows": [_outcome(flow, results, alive) for flow in wanted]}}
 
 
-def _connect(context: Context, flow: Flow, places: dict[str, Place]) -> dict[str, Any]:
+def _connect(context: Context, flow: Flow, places: Places) -> dict[str, Any]:
     if flow.at_place:
         place = places[flow.target]
         address = place.v4 if flow.family == 4 else place.v6
