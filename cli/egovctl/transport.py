@@ -21,9 +21,7 @@ Completed = subprocess.CompletedProcess[bytes]
 SSH_FAILED = 255
 CONNECT_SECONDS = 8
 KEEP_SECONDS = 120
-MAX_SOCKET_PATH = (
-    100  # sun_path is 108 bytes, ssh adds a suffix while it makes the socket; ssh(1), ControlPath
-)
+MAX_SOCKET_PATH = 100  # sun_path is 108 bytes, ssh adds a suffix while it makes the socket; ssh(1), ControlPath
 THREADS = 16
 
 
@@ -73,9 +71,7 @@ def run(
     (seconds, for everything together) has passed, CannotMeasure when the inventory was not rendered.
     """
     if not inventory.ssh_config.is_file():
-        raise CannotMeasure(
-            f"{inventory.ssh_config} is missing: run egovctl render -i {inventory.name} first"
-        )
+        raise CannotMeasure(f"{inventory.ssh_config} is missing: run egovctl render -i {inventory.name} first")
     words = ["sh", "-c", command] if isinstance(command, str) else list(command)
     if sudo:
         words = ["sudo", "-n", "--", *words]

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from egovctl.commands.main import main
 from egovctl.i18n import set_language
 from egovctl.paths import Inventory

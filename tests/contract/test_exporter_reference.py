@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from exporter_lab import COMMUNITY, exporter, fetch, free_port, need, parse, process, switch, v2c_config, wait_for
+
 from egov_exporters.snmp.oid import dotted
 from egov_exporters.snmp.profiles import load_profiles
-from exporter_lab import COMMUNITY, exporter, fetch, free_port, need, parse, process, switch, v2c_config, wait_for
 
 IF_ENTRY, IFX_ENTRY = "1.3.6.1.2.1.2.2.1", "1.3.6.1.2.1.31.1.1.1"
 SCALARS = {"sysUpTime": "1.3.6.1.2.1.1.3", "ifNumber": "1.3.6.1.2.1.2.1"}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from egovctl.paths import Inventory
 from egovctl.plan import City, Host, Interface, load_city
 

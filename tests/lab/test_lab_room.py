@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from egovctl import lab as api
 from egovctl.lab import image, machine
 from egovctl.lab.runner import cgroup_mounts

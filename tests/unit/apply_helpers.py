@@ -146,7 +146,9 @@ class FakeHost:
             for name, state in wanted.get("units", {}).items()
         ]
         sysctls = [{"name": n, "value": v, "bundle": "base"} for n, v in wanted.get("sysctls", {}).items()]
-        keep = {"files": [f["path"] for f in files], "folders": [f["path"] for f in folders]}
+        named = [item["path"] for item in (*files, *folders)]
+        above = [str(parent) for path in named for parent in Path(path).parents]
+        keep = {"files": [f["path"] for f in files], "folders": [f["path"] for f in folders] + above}
         keep.update(units=[u["name"] for u in units], sysctls=[s["name"] for s in sysctls])
         actions = dict.fromkeys(action for item in files for action in item["actions"])
         job = {

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from hypothesis import strategies as st
+
 from egovctl.plan import City, Plan
 from egovctl.plan.load import check
 from egovctl.plan.source import parse_source
-from hypothesis import strategies as st
 
 Data = dict[str, Any]
 WORDS = ("education", "health", "finance", "human-resources", "natural-resources", "audit", "water", "emergency")

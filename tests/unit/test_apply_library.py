@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from apply_helpers import FakeHost
+
 from egovctl.apply import enrolment, placeholders, prepare, probe, usm
 from egovctl.apply.manifest import Manifest
 from egovctl.apply.on_host import BASE, SEARCH_PATH, keyed_digest, sysctl_path

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from apply_helpers import FakeHost
+
 from egovctl.apply import on_host
 
 
@@ -191,7 +192,7 @@ def test_what_leaves_the_manifest_is_taken_back(host: FakeHost) -> None:
     before = host.tree()
     host.apply(
         {
-            "files": {"/srv/f/a": ("x", "0644", ["reload:a.service"], "")},
+            "files": {"/srv/f/a": ("x", "0644", ["reload:a.service"], ""), "/opt/deep/er/b": "x"},
             "folders": {"/srv": "0755", "/srv/f": "0700"},
             "units": {"a.service": (True, True), "b.service": (True, True)},
             "sysctls": {"net.x": "1"},

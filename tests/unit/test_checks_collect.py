@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from egovctl import transport
 from egovctl.checks import expected, flows
 from egovctl.checks.collect import decode, onhost, probe, prometheus, reach
@@ -54,8 +55,7 @@ def hub_answers(context: Context) -> dict[str, Any]:
         },
         ospf6={
             "neighbors": [
-                {"neighborId": peer.address_v4, "state": "Full", "interfaceName": item.name}
-                for item, peer in transit
+                {"neighborId": peer.address_v4, "state": "Full", "interfaceName": item.name} for item, peer in transit
             ]
         },
         bgp4={"routerId": hub.address_v4, "peers": {peer.v4: {"state": "Established"} for peer in hub.bgp}},
@@ -79,9 +79,7 @@ def test_the_planned_neighbours_are_what_a_good_router_says(context: Context) ->
 def test_a_session_that_is_not_established_and_a_stranger_are_told_apart(context: Context) -> None:
     answers = hub_answers(context)
     core1 = context.city.hosts["core1"].address_v4
-    answers["bgp4"] = said(x={"peers": {core1: {"state": "Active"}, "192.0.2.9": {"state": "Established"}}})[
-        "x"
-    ]
+    answers["bgp4"] = said(x={"peers": {core1: {"state": "Active"}, "192.0.2.9": {"state": "Established"}}})["x"]
     seen = neighbours(context, answers)
     assert "bgp4 core1" not in seen["neighbours"] and seen["neighbours_not_up"] == ["bgp4 core1 (Active)"]
     assert "bgp4 192.0.2.9" in seen["neighbours"] and "bgp4 core2" not in seen["neighbours"]
@@ -94,9 +92,7 @@ def test_a_dead_daemon_means_no_neighbours_not_an_error(context: Context) -> Non
     assert not [item for item in neighbours(context, answers)["neighbours"] if item.startswith("ospf")]
 
 
-@pytest.mark.parametrize(
-    "lie", [[], {"neighbors": 5}, {"neighbors": {"1.1.1.1": [{}]}}, {"neighbors": {"a": None}}]
-)
+@pytest.mark.parametrize("lie", [[], {"neighbors": 5}, {"neighbors": {"1.1.1.1": [{}]}}, {"neighbors": {"a": None}}])
 def test_a_host_that_lies_in_its_types_cannot_be_measured(context: Context, lie: Any) -> None:
     answers = hub_answers(context) | said(ospf4=lie)
     if lie == []:
@@ -139,9 +135,7 @@ def tracking(context: Context, **changes: Any) -> dict[str, Any]:
     ]
     for position, value in changes.items():
         fields[int(position[1:])] = value
-    return decode.decode(
-        "time", context.city, context.city.hosts["noc"], said(tracking=",".join(fields)), []
-    )["time"]
+    return decode.decode("time", context.city, context.city.hosts["noc"], said(tracking=",".join(fields)), [])["time"]
 
 
 def test_time_is_told_with_its_reference_and_without_its_sign(context: Context) -> None:
@@ -169,9 +163,7 @@ def test_the_targets_expected_are_those_that_render_gives_prometheus(name: str) 
     """If this fails, targets-up would be red on a good city, or blind to a target that render forgot."""
     inventory = Inventory(INVENTORIES / name)
     context = open_context(inventory)
-    noc = next(
-        host.name for host in context.city.hosts.values() if host.role == "noc" and "managed" in host.groups
-    )
+    noc = next(host.name for host in context.city.hosts.values() if host.role == "noc" and "managed" in host.groups)
     text = render_city(inventory, {noc}).hosts[noc].files["/etc/prometheus/prometheus.yml"]
     rendered = [
         f"{job['job_name']} {item['labels']['host']}"
@@ -193,9 +185,7 @@ def test_flows_of_every_department_are_few_and_of_both_kinds() -> None:
 
 def test_a_backup_client_may_open_ssh_to_the_backup_node_and_nobody_else(context: Context) -> None:
     router = context.city.hosts["minqin-education"]
-    client = {
-        flow.target for flow in flows.from_router(context.city, router, frozenset({"minqin-education"}))
-    }
+    client = {flow.target for flow in flows.from_router(context.city, router, frozenset({"minqin-education"}))}
     other = {flow.target for flow in flows.from_router(context.city, router, frozenset())}
     assert client == {"core1", "noc"} and other == {"core1", "noc", "backup"}
 
@@ -234,9 +224,7 @@ def test_on_host_programs_need_only_the_standard_library_and_compile_for_python_
         text = (folder / f"{name}.py").read_text()
         compile(text, name, "exec", dont_inherit=True)
         imported = {
-            line.split()[1].split(".")[0]
-            for line in text.splitlines()
-            if line.startswith(("import ", "from "))
+            line.split()[1].split(".")[0] for line in text.splitlines() if line.startswith(("import ", "from "))
         }
         assert imported <= sys.stdlib_module_names, imported
         assert "match " not in text
@@ -276,9 +264,7 @@ def prometheus_server(context: Context, monkeypatch: pytest.MonkeyPatch):
 
 
 def ask(context: Context) -> Any:
-    wanted = Collect.model_validate(
-        {"by": "prometheus", "queries": {"up": {"expr": "up", "key": ["job", "host"]}}}
-    )
+    wanted = Collect.model_validate({"by": "prometheus", "queries": {"up": {"expr": "up", "key": ["job", "host"]}}})
     return prometheus.collect(context, [Request("targets-up", ("lab",), wanted)])[0]["lab"]
 
 
@@ -300,8 +286,6 @@ def test_prometheus_that_answers_nonsense_cannot_be_measured(
     assert isinstance(ask(context), CannotMeasure)
 
 
-def test_prometheus_that_is_down_cannot_be_measured(
-    context: Context, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_prometheus_that_is_down_cannot_be_measured(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prometheus, "prometheus_url", lambda inventory, city: "http://127.0.0.1:9")
     assert "does not answer" in str(ask(context))

@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
 from egovctl.checks import content, engine, metrics
 from egovctl.checks.collect import COLLECTORS
 from egovctl.checks.context import Context, open_context
@@ -19,9 +23,6 @@ from egovctl.evidence import Chain
 from egovctl.paths import Inventory
 from egovctl.report import checks as report
 from egovctl.transport import HostSilent
-from hypothesis import given
-from hypothesis import strategies as st
-from rich.console import Console
 
 LAB = Path(__file__).resolve().parents[2] / "inventories" / "lab"
 TEXT = {"zh": "文", "en": "text"}
@@ -278,10 +279,7 @@ def test_metrics_say_what_the_evidence_says_last(tmp_path: Path) -> None:
     assert 'egov_check_ok{check="neighbours-up",subject="q\\"uote"} 0' in text
     assert 'egov_check_status{check="neighbours-up",subject="core2",status="unknown"} 1' in text
     assert 'egov_check_ok{check="neighbours-up",subject="core2"}' not in text and "gone" not in text
-    assert (
-        f'egov_evidence_head_info{{hash="{chain.head().hash}"}} 1' in text
-        and "egov_evidence_records 2" in text
-    )
+    assert f'egov_evidence_head_info{{hash="{chain.head().hash}"}} 1' in text and "egov_evidence_records 2" in text
 
 
 def test_metrics_are_valid_exposition(tmp_path: Path) -> None:
@@ -292,8 +290,7 @@ def test_metrics_are_valid_exposition(tmp_path: Path) -> None:
     item = {"service": "s", "host": "h", "outcome": "completed", "verdict": "met", "rto_seconds": 1.5}
     chain.append("drill.result", {"drill": "restore-files", "items": [item]})
     families = {
-        family.name
-        for family in text_string_to_metric_families(metrics.exposition(chain.records(), chain.head()))
+        family.name for family in text_string_to_metric_families(metrics.exposition(chain.records(), chain.head()))
     }
     assert {
         "egov_check_ok",

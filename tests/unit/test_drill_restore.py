@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from egovctl.checks.context import Context, open_context
 from egovctl.drill import Outcome, Verdict, engine, restore_files
 from egovctl.drill.borg import Repository
@@ -78,9 +79,7 @@ class Bench:
             str(self.data),
             str(self.single),
         ]
-        subprocess.run(
-            argv, env={**os.environ, "EGOV_BACKUP_DIR": str(self.proof)}, check=True, capture_output=True
-        )
+        subprocess.run(argv, env={**os.environ, "EGOV_BACKUP_DIR": str(self.proof)}, check=True, capture_output=True)
         for name in ("manifest.json", "heartbeat.json"):
             path = self.proof / "documents" / name
             data = json.loads(path.read_text()) | {"host": host}
@@ -145,14 +144,10 @@ def test_a_good_backup_is_met_and_all_of_it_was_compared(bench: Bench) -> None:
     bench.backup()
     result = run(bench)
     item = result.items[0]
-    assert (result.outcome, result.verdict, result.exit_code) == (Outcome.COMPLETED, Verdict.MET, 0), (
-        words_of(result)
-    )
+    assert (result.outcome, result.verdict, result.exit_code) == (Outcome.COMPLETED, Verdict.MET, 0), words_of(result)
     assert item.files_compared == 15
     assert set(item.phases) == {"find", "restore", "verify"}
-    assert (
-        item.rto_seconds == pytest.approx(sum(item.phases.values()), abs=0.01) and 0 <= item.rpo_seconds < 60
-    )
+    assert item.rto_seconds == pytest.approx(sum(item.phases.values()), abs=0.01) and 0 <= item.rpo_seconds < 60
 
 
 def test_the_latest_archive_of_this_service_is_taken(bench: Bench) -> None:
@@ -271,9 +266,7 @@ def test_a_heartbeat_from_the_future_gives_no_rpo(bench: Bench) -> None:
 def test_a_backup_of_another_host_is_not_this_ones(bench: Bench) -> None:
     bench.backup(host="gulang-education")
     result = run(bench)
-    assert result.verdict is Verdict.NOT_MET and "this is a backup of documents@gulang-education" in words_of(
-        result
-    )
+    assert result.verdict is Verdict.NOT_MET and "this is a backup of documents@gulang-education" in words_of(result)
 
 
 def test_a_wrong_passphrase_is_told_in_one_sentence(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,9 +275,7 @@ def test_a_wrong_passphrase_is_told_in_one_sentence(bench: Bench, monkeypatch: p
     monkeypatch.setattr(restore_files, "repository_of", lambda context, host: other)
     result = run(bench)
     assert result.exit_code == 3 and "passphrase" in words_of(result).lower()
-    assert "battery staple" not in json.dumps(
-        [record.body for record in open_chain(bench.inventory).records()]
-    )
+    assert "battery staple" not in json.dumps([record.body for record in open_chain(bench.inventory).records()])
 
 
 def test_a_damaged_segment_is_found(bench: Bench) -> None:
@@ -312,9 +303,7 @@ def test_the_passphrase_is_on_no_command_line_and_in_no_environment(bench: Bench
     assert len(seen) == 3 and not any(PASSPHRASE in text for pair in seen for text in pair)
 
 
-def test_a_scratch_that_is_too_small_is_refused_before_anything_is_restored(
-    bench: Bench, monkeypatch
-) -> None:
+def test_a_scratch_that_is_too_small_is_refused_before_anything_is_restored(bench: Bench, monkeypatch) -> None:
     bench.backup()
     monkeypatch.setattr(restore_files, "HEADROOM", 1 << 60)
     result = run(bench)
@@ -458,9 +447,7 @@ def test_the_hooks_leave_metrics_and_refuse_an_empty_source(bench: Bench, tmp_pa
     textfiles = tmp_path / "textfiles"
     textfiles.mkdir()
     environment = {**os.environ, "EGOV_BACKUP_DIR": str(bench.proof), "EGOV_TEXTFILE_DIR": str(textfiles)}
-    subprocess.run(
-        [sys.executable, str(TOOLS / "egov-backup-metrics"), "documents"], env=environment, check=True
-    )
+    subprocess.run([sys.executable, str(TOOLS / "egov-backup-metrics"), "documents"], env=environment, check=True)
     lines = (textfiles / "egov_backup_documents.prom").read_text().splitlines()
     values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
     assert values['egov_backup_files{service="documents"}'] == "15"

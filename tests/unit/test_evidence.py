@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from egovctl.errors import CannotMeasure, UsageError
 from egovctl.evidence import Chain, Head
 from egovctl.evidence.record import parse
 from egovctl.evidence.verify import verify_lines
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 LENGTH = 8
 
@@ -126,9 +127,7 @@ def test_without_a_known_head_only_the_tail_can_hide(lines: list[bytes], edit: t
 
 
 @pytest.mark.parametrize("cut", [1, 20, 200])
-def test_a_half_written_last_line_is_reported_then_put_on_record_and_never_dropped(
-    tmp_path: Path, cut: int
-) -> None:
+def test_a_half_written_last_line_is_reported_then_put_on_record_and_never_dropped(tmp_path: Path, cut: int) -> None:
     chain = filled(tmp_path / "control.jsonl", 3)
     whole = chain.path.read_bytes()
     torn = whole.splitlines()[-1][: -cut + 1 or None]
@@ -199,9 +198,7 @@ def test_a_bad_head_is_a_usage_error(text: str) -> None:
         Head.read(text)
 
 
-def test_the_command_names_the_bad_record_in_both_languages(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command_names_the_bad_record_in_both_languages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from egovctl import i18n
     from egovctl.commands import evidence as command
 

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from egovctl.errors import EgovError, UsageError
 from egovctl.i18n import set_language
 from egovctl.lab import guest, image, machine, network, preflight, samples, sources, state

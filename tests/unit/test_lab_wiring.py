@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+
 from egovctl.errors import UsageError
 from egovctl.lab import network
 from egovctl.lab.names import FABRIC, LabNames, port_base

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from egovctl.commands.main import main
 from egovctl.i18n import set_language
 from egovctl.paths import project_root

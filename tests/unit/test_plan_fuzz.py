@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 import yaml
-from egovctl.paths import Inventory
-from egovctl.plan import PlanError, load
-from egovctl.plan.source import parse_source, read_source
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from plan_cases import Data, centre, city_of, load_data, site
+
+from egovctl.paths import Inventory
+from egovctl.plan import PlanError, load
+from egovctl.plan.source import parse_source, read_source
 
 SENTENCE = re.compile(r"[^\n]*\.yml:[1-9][0-9]*: [^\n]+\Z")
 GOOD = city_of(

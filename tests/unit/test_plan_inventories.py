@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from functools import cache
 
 import pytest
+from pydantic import BaseModel
+
 from egovctl.i18n import pick, set_language
 from egovctl.paths import Inventory
 from egovctl.plan import City, Plan, load
 from egovctl.plan.models import Text
 from egovctl.plan.survive import survival
-from pydantic import BaseModel
 
 CJK = re.compile("[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")
 SHIPPED = ("lab", "wuwei")

@@ -9,11 +9,12 @@ from __future__ import annotations
 from copy import deepcopy
 from itertools import pairwise
 
-from egovctl.plan import City, Host
-from egovctl.plan.survive import survival
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from plan_cases import Data, cities, load_data, site
+
+from egovctl.plan import City, Host
+from egovctl.plan.survive import survival
 
 few = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

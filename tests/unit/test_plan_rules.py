@@ -7,11 +7,12 @@ from ipaddress import IPv4Interface, IPv6Interface
 from typing import Any
 
 import pytest
+from plan_cases import Data, centre, city_of, load_data, site
+
 from egovctl.i18n import set_language
 from egovctl.plan import PlanError
 from egovctl.plan.names import downward_name
 from egovctl.plan.survive import survival
-from plan_cases import Data, centre, city_of, load_data, site
 
 
 @pytest.fixture(autouse=True)

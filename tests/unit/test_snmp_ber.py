@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from egov_exporters.snmp import ber
-from egov_exporters.snmp.oid import Oid, dotted, is_under, parse_oid
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyasn1.codec.ber import decoder, encoder
 from pysnmp.proto.api import v2c
+
+from egov_exporters.snmp import ber
+from egov_exporters.snmp.oid import Oid, dotted, is_under, parse_oid
 
 settings.register_profile("busy-machine", deadline=None)
 settings.load_profile("busy-machine")

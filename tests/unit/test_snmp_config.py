@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from egov_exporters.snmp.config import Auth, ConfigError, load_auths, parse_auths
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from egov_exporters.snmp.config import Auth, ConfigError, load_auths, parse_auths
 
 settings.register_profile("busy-machine", deadline=None)
 settings.load_profile("busy-machine")

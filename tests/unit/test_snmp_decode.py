@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from egov_exporters.snmp import ber
 from egov_exporters.snmp.ber import Cell
 from egov_exporters.snmp.decode import BadValue, decode, number, text
 from egov_exporters.snmp.profiles import Profile, load_profiles
 from egov_exporters.snmp.walk import ColumnData, Harvest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 settings.register_profile("busy-machine", deadline=None)
 settings.load_profile("busy-machine")

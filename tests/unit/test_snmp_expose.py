@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from egov_exporters.snmp.expose import Family, Labels, render
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
+
+from egov_exporters.snmp.expose import Family, Labels, render
 
 settings.register_profile("busy-machine", deadline=None)
 settings.load_profile("busy-machine")

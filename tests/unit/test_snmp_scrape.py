@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
 from egov_exporters.snmp.ber import COUNTER32, NO_SUCH_OBJECT, Cell, Varbind
 from egov_exporters.snmp.expose import render
 from egov_exporters.snmp.oid import Oid

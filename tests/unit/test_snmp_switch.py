@@ -6,12 +6,13 @@ import time
 from dataclasses import astuple
 
 import pytest
-from egovctl.lab.switch import Agent, make_agent
-from egovctl.lab.switch_ports import Flow, Port, counts, make_ports
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyasn1.codec.ber import decoder, encoder
 from pysnmp.proto.api import v2c
+
+from egovctl.lab.switch import Agent, make_agent
+from egovctl.lab.switch_ports import Flow, Port, counts, make_ports
 
 settings.register_profile("busy-machine", deadline=None)
 settings.load_profile("busy-machine")

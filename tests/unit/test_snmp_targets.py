@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from multidict import MultiDict
+
 from egov_exporters.snmp.config import Auth
 from egov_exporters.snmp.profiles import load_profiles
 from egov_exporters.snmp.targets import BadTarget, Target, parse_target
 from egov_exporters.snmp.web import BadRequest, budget, parse_query
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from multidict import MultiDict
 
 settings.register_profile("busy-machine", deadline=None)
 settings.load_profile("busy-machine")

@@ -7,12 +7,13 @@ import socket
 from collections.abc import Callable, Iterator
 
 import pytest
+from pyasn1.codec.ber import decoder
+from pysnmp.proto.api import v2c as oracle
+
 from egov_exporters.snmp import v2c
 from egov_exporters.snmp.ber import Varbind, encode_integer, encode_tlv, oid_octets
 from egov_exporters.snmp.session import AgentError, BadReply, NoAnswer, SessionError
 from egov_exporters.snmp.v2c import V2cSession, open_v2c
-from pyasn1.codec.ber import decoder
-from pysnmp.proto.api import v2c as oracle
 
 NAME = (1, 3, 6, 1, 2, 1, 1, 3, 0)
 Answer = Callable[[bytes, int], list[bytes]]

@@ -7,14 +7,15 @@ from bisect import bisect_right
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from egov_exporters.snmp import walk as walking
 from egov_exporters.snmp.ber import COUNTER32, END_OF_MIB_VIEW, NO_SUCH_OBJECT, OCTET_STRING, Cell, Varbind
 from egov_exporters.snmp.oid import Oid
 from egov_exporters.snmp.profiles import load_profiles
 from egov_exporters.snmp.session import AgentError, NoAnswer, Traffic
 from egov_exporters.snmp.walk import ColumnData, Harvest, columns_per_request, read_profile, walk
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 settings.register_profile("busy-machine", deadline=None)
 settings.load_profile("busy-machine")

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from egovctl import transport
 from egovctl.errors import CannotMeasure
 from egovctl.paths import Inventory

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
 from egovctl.apply.manifest import FileEntry, FolderEntry, Manifest
@@ -66,12 +67,18 @@ def compare(
 
 
 def kept(whole: Manifest) -> dict[str, list[str]]:
-    """Everything that the whole manifest names, by the registry's kinds: what is ours and not here is dropped."""
+    """Everything that the whole manifest needs, by the registry's kinds: what is ours and not here is dropped."""
+    found = _named(whole)
+    above = {str(parent) for path in found["files"] + found["folders"] for parent in PurePosixPath(path).parents}
+    return {**found, "folders": sorted(above.union(found["folders"]))}
+
+
+def _named(manifest: Manifest) -> dict[str, list[str]]:
     return {
-        "files": [item.path for item in whole.files],
-        "folders": [item.path for item in whole.folders],
-        "units": [item.name for item in whole.units],
-        "sysctls": [item.name for item in whole.sysctls],
+        "files": [item.path for item in manifest.files],
+        "folders": [item.path for item in manifest.folders],
+        "units": [item.name for item in manifest.units],
+        "sysctls": [item.name for item in manifest.sysctls],
     }
 
 
@@ -90,4 +97,4 @@ def _dropped(whole: Manifest, registry: Mapping[str, Any], bundles: list[str] | 
 
 def _unregistered(part: Manifest, registry: Mapping[str, Any]) -> list[str]:
     """As wanted, but not yet ours: entering it is no change, but from then on it is repaired when it drifts."""
-    return [name for kind, names in kept(part).items() for name in names if name not in registry.get(kind, {})]
+    return [name for kind, names in _named(part).items() for name in names if name not in registry.get(kind, {})]

@@ -166,7 +166,7 @@ class Change:
 
 @dataclass
 class FolderChange:
-    """One folder to make (`was` empty), to set right, or to drop (forget; remove if we made it and it is empty)."""
+    """One folder to make (`was` empty), to set right, or to drop: we made it, and remove it when it is empty."""
 
     path: str
     mode: int
@@ -174,7 +174,6 @@ class FolderChange:
     group: str
     was: list[int] = field(default_factory=list)
     drop: bool = False
-    made: bool = False
     record: dict[str, Any] | None = None
 
 
@@ -670,7 +669,8 @@ def _survey_folders(machine: Machine, job: Job, registry: Registry, found: Surve
         if why := "missing" if info is None else machine.mode_difference(info, folder):
             found.folders.append(folder)
             found.why[folder.path] = why
-    found.drop_folders = list(registry.dropped("folders", job))
+    dropped = registry.dropped("folders", job).items()
+    found.drop_folders = [path for path, entry in dropped if entry.get("created")]
 
 
 def _survey_units(machine: Machine, job: Job, registry: Registry, found: Survey) -> None:
@@ -910,12 +910,15 @@ class Transaction:
         journal.changes.append(Change(path))
 
     def _plan_folders(self, found: Survey, journal: Journal) -> None:
-        wanted = {folder.path: folder for folder in found.folders}
-        paths = [change.path for change in journal.changes if change.staged] + list(wanted)
-        for path in paths:
+        wanted = {folder.path for folder in found.folders}
+        bundles = {file.path: file.bundle for file in found.write}
+        bundles.update({folder.path: folder.bundle for folder in found.folders})
+        made: set[str] = set()
+        for path in [change.path for change in journal.changes if change.staged] + sorted(wanted):
             for parent in self._missing_parents(path):
-                if parent not in wanted and all(item.path != parent for item in journal.folders):
-                    record = {"bundle": "", "created": True}
+                if parent not in wanted and parent not in made:
+                    made.add(parent)
+                    record = {"bundle": bundles.get(path, ""), "created": True}
                     journal.folders.append(FolderChange(parent, 0o755, "root", "root", record=record))
         for folder in found.folders:
             info = self.machine.info(folder.path)
@@ -930,8 +933,7 @@ class Transaction:
         for path in sorted(found.drop_folders, reverse=True):
             info = self.machine.info(path)
             was = [] if info is None else [stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid]
-            made = bool(self.registry["folders"][path].get("created"))
-            journal.folders.append(FolderChange(path, 0o755, "root", "root", was, drop=True, made=made))
+            journal.folders.append(FolderChange(path, 0o755, "root", "root", was, drop=True))
 
     def _missing_parents(self, path: str) -> list[str]:
         missing = []
@@ -1086,7 +1088,7 @@ class Transaction:
         for item in journal.sysctls:
             self._set_sysctl(item)
         for folder in journal.folders:
-            if folder.drop and folder.made:
+            if folder.drop:
                 with contextlib.suppress(OSError):
                     os.rmdir(self.machine.real(folder.path))
         if not self.boot:
@@ -1595,6 +1597,8 @@ def _register(machine: Machine, job: Job, registry: Registry) -> None:
             registry["files"][item.path] = Transaction(machine, registry)._record(item, content)
         else:
             known.update(bundle=item.bundle, actions=item.actions, secret=item.secret)
+    for path in registry.dropped("folders", job):
+        del registry["folders"][path]
     for folder in job.folders:
         registry["folders"].setdefault(folder.path, {"created": False})["bundle"] = folder.bundle
     missing = [unit for unit in job.units if unit.name not in registry["units"]]

@@ -55,9 +55,7 @@ def units(context: Context, host: Host) -> tuple[list[str], list[str]]:
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))["units"]
     except (OSError, ValueError, KeyError):
-        raise CannotMeasure(
-            f"{path} cannot be read: run egovctl render -i {context.inventory.name} first"
-        ) from None
+        raise CannotMeasure(f"{path} cannot be read: run egovctl render -i {context.inventory.name} first") from None
     active = sorted(entry["name"] for entry in entries if entry["active"])
     return active, sorted(entry["name"] for entry in entries if not entry["active"])
 

@@ -43,9 +43,7 @@ def publish(context: Context, chain: Chain) -> str:
             text = exposition(chain.records(), chain.head())
             transport.write_file(context.inventory, host.name, TEXTFILE, text.encode())
             return host.name
-    raise CannotMeasure(
-        f"inventory {context.inventory.name} has no managed host of role noc to show the results on"
-    )
+    raise CannotMeasure(f"inventory {context.inventory.name} has no managed host of role noc to show the results on")
 
 
 def exposition(records: Iterable[Record], head: Head) -> str:

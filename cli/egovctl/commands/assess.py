@@ -58,9 +58,7 @@ def run(checklist: str, only: tuple[str, ...], inventory: Inventory, output: str
         out = Console()
         out.print(report.table(result, content.checks(context.inventory).entries))
         out.print(report.summary(result), highlight=False)
-        out.print(
-            tr(f"证据链头 {result.head}", f"evidence head {result.head}"), highlight=False, soft_wrap=True
-        )
+        out.print(tr(f"证据链头 {result.head}", f"evidence head {result.head}"), highlight=False, soft_wrap=True)
     publish_or_say(context, chain)
     sys.exit(result.exit_code)
 
@@ -89,11 +87,7 @@ def list_(inventory: Inventory) -> None:
             table.add_column(heading, overflow="fold")
         for name in checklist.checks:
             entry = checks.entries.get(name)
-            row = (
-                (name, str(entry.title), str(entry.why))
-                if entry
-                else (name, "?", checks.broken.get(name, "?"))
-            )
+            row = (name, str(entry.title), str(entry.why)) if entry else (name, "?", checks.broken.get(name, "?"))
             table.add_row(*row)
         console.print(table)
     for reason in content.checklists(inventory).broken.values():

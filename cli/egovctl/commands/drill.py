@@ -21,9 +21,7 @@ def drill() -> None:
 
 @drill.command()
 @click.argument("name", metavar="DRILL")
-@click.option(
-    "--service", "services", multiple=True, help="Only this service; may be given again. / 只演练此服务。"
-)
+@click.option("--service", "services", multiple=True, help="Only this service; may be given again. / 只演练此服务。")
 @click.option(
     "--scratch",
     type=click.Path(path_type=Path, file_okay=False),
@@ -112,10 +110,6 @@ def history(inventory: Inventory, output: str) -> None:
     recover(context, chain)
     records = past(chain)
     if output == "json":
-        click.echo(
-            json.dumps(
-                [{"seq": item.seq, "at": item.at, **item.body} for item in records], ensure_ascii=False
-            )
-        )
+        click.echo(json.dumps([{"seq": item.seq, "at": item.at, **item.body} for item in records], ensure_ascii=False))
     else:
         Console().print(history_table(records))

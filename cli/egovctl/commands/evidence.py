@@ -40,9 +40,7 @@ def chains_of(inventory: Inventory) -> list[Chain]:
 @inventory_option
 @lang_option
 @format_option
-@click.option(
-    "--head", "head_text", metavar="COUNT:HASH", help="A head known from elsewhere: shows a cut tail."
-)
+@click.option("--head", "head_text", metavar="COUNT:HASH", help="A head known from elsewhere: shows a cut tail.")
 @click.option("--writer", default="control", show_default=True, help="The writer whose head --head is.")
 def verify(inventory: Inventory, output: str, head_text: str | None, writer: str) -> None:
     """Say whether every chain is whole; name the first bad record. Exit 1 when one is not."""
@@ -73,9 +71,7 @@ def _print_verdict(chain: Chain, verdict: Verdict, *, anchored: bool) -> None:
         )
         return
     count = verdict.head.count
-    click.echo(
-        tr(f"{chain.writer}：{count} 条记录，链完整", f"{chain.writer}: {count} records, the chain is whole")
-    )
+    click.echo(tr(f"{chain.writer}：{count} 条记录，链完整", f"{chain.writer}: {count} records, the chain is whole"))
     if verdict.torn_lines:
         click.echo(
             tr(
@@ -103,9 +99,7 @@ def _print_verdict(chain: Chain, verdict: Verdict, *, anchored: bool) -> None:
 def show(inventory: Inventory, output: str, last: int, kind: str | None, seq: int | None) -> None:
     """List the records, or print one of them in full."""
     records = [record for chain in chains_of(inventory) for record in chain.records()]
-    chosen = [
-        item for item in records if (kind is None or item.kind == kind) and (seq is None or item.seq == seq)
-    ]
+    chosen = [item for item in records if (kind is None or item.kind == kind) and (seq is None or item.seq == seq)]
     if not chosen:
         raise UsageError(tr("没有这样的记录", "there is no such record"))
     if seq is not None or output == "json":
@@ -118,9 +112,7 @@ def show(inventory: Inventory, output: str, last: int, kind: str | None, seq: in
                 )
             )
         return
-    table = Table(
-        tr("序号", "seq"), tr("时间", "time"), tr("类别", "kind"), tr("计划", "plan"), tr("散列", "hash")
-    )
+    table = Table(tr("序号", "seq"), tr("时间", "time"), tr("类别", "kind"), tr("计划", "plan"), tr("散列", "hash"))
     for record in chosen[-last:]:
         table.add_row(str(record.seq), record.at, record.kind, record.plan_revision, record.hash[:16])
     Console().print(table)

@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
@@ -52,7 +53,10 @@ def _language(_ctx: click.Context, _parameter: click.Parameter, value: str | Non
     help="Language of what is printed; else LANG decides. / 输出语言，默认由 LANG 决定。",
 )
 def cli() -> None:
-    """Plan, build, measure, assess and rehearse a city's e-government network. / 电子政务网络的规划、建设、监测、测评与演练。"""
+    """Plan, build, measure, assess and rehearse a city's e-government network.
+
+    电子政务网络的规划、建设、监测、测评与演练。
+    """
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -79,7 +83,7 @@ def main(arguments: list[str] | None = None) -> None:
         if os.environ.get("EGOV_DEBUG"):
             traceback.print_exc()
         place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{os.path.basename(place.filename)}:{place.lineno}"
+        where = f"{Path(place.filename).name}:{place.lineno}"
         text = tr("内部错误", "internal error")
         hint = tr("设置 EGOV_DEBUG=1 可看到完整信息", "set EGOV_DEBUG=1 for the whole story")
         click.echo(f"{text}: {type(error).__name__} ({where}): {error}; {hint}", err=True)

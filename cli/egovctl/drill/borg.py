@@ -115,13 +115,9 @@ class Repository:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise TookTooLong(
-                f"borg {arguments[0]} was stopped: the time for this drill has passed"
-            ) from None
+            raise TookTooLong(f"borg {arguments[0]} was stopped: the time for this drill has passed") from None
         except FileNotFoundError as error:
-            raise BorgFailed(
-                f"{error.filename} is not installed on control: apt-get install borgbackup"
-            ) from None
+            raise BorgFailed(f"{error.filename} is not installed on control: apt-get install borgbackup") from None
         finally:
             os.close(reading)
         return self._judge(arguments[0], done)

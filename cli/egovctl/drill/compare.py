@@ -32,16 +32,12 @@ class Manifest:
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
             files = {str(item["path"]): item for item in data["files"]}
-            complete = all(
-                {"size", "mode", "owner", "group", "sha256"} <= set(item) for item in files.values()
-            )
+            complete = all({"size", "mode", "owner", "group", "sha256"} <= set(item) for item in files.values())
             if len(files) != len(data["files"]) or not complete:
                 raise ValueError
             return cls(str(data["service"]), str(data["host"]), str(data["taken_at"]), files)
         except FileNotFoundError:
-            raise CannotMeasure(
-                "the archive holds no manifest, so there is nothing to compare with"
-            ) from None
+            raise CannotMeasure("the archive holds no manifest, so there is nothing to compare with") from None
         except (OSError, ValueError, KeyError, TypeError):
             raise CannotMeasure(
                 "the manifest in the archive cannot be read, so there is nothing to compare with"
@@ -85,9 +81,7 @@ def compare(
             found.missing.append(path)
             continue
         found.compared += 1
-        if fault := _content_fault(root / path.lstrip("/"), entry) or _metadata_fault(
-            archived.get(path), entry
-        ):
+        if fault := _content_fault(root / path.lstrip("/"), entry) or _metadata_fault(archived.get(path), entry):
             found.changed[path] = fault
     return found
 
@@ -114,11 +108,7 @@ def _content_fault(path: Path, entry: dict[str, Any]) -> str | None:
         if stat.S_ISLNK(status.st_mode):
             if "link" not in entry:
                 return "kind"
-            return (
-                None
-                if hashlib.sha256(os.fsencode(path.readlink())).hexdigest() == entry["sha256"]
-                else "content"
-            )
+            return None if hashlib.sha256(os.fsencode(path.readlink())).hexdigest() == entry["sha256"] else "content"
         if not stat.S_ISREG(status.st_mode) or "link" in entry:
             return "kind"
         if status.st_size != entry["size"]:

@@ -60,9 +60,7 @@ def run_drill(
             items, reasons = _attempt(context, drill, method, targets, chain, run_id, scratch, progress)
         cleaned = _clean(scratch)
         if not cleaned:
-            reasons.append(
-                {"zh": f"未能清理干净：{scratch}", "en": f"not cleaned up: remove {scratch} by hand"}
-            )
+            reasons.append({"zh": f"未能清理干净：{scratch}", "en": f"not cleaned up: remove {scratch} by hand"})
         seconds = round(time.monotonic() - begun, 3)
         run = Run(run_id, name, started_at, seconds, tuple(items), cleaned, tuple(reasons))
         chain.append("drill.result", _body(run))
@@ -74,9 +72,7 @@ def recover(context: Context, chain: Chain) -> list[str]:
     done = []
     for path, left in journal.orphans(context.inventory):
         cleaned = not left.scratch or journal.remove_scratch(Path(left.scratch))
-        if not any(
-            record.kind == "drill.result" and record.body.get("run") == left.run for record in chain.records()
-        ):
+        if not any(record.kind == "drill.result" and record.body.get("run") == left.run for record in chain.records()):
             items = tuple(_aborted(target, KILLED) for target in left.targets)
             run = Run(left.run, left.drill, left.started_at, 0.0, items, cleaned, (KILLED,))
             chain.append("drill.result", _body(run))
@@ -186,9 +182,7 @@ def _interruptible() -> Iterator[None]:
 
 @contextmanager
 def _ignoring_interrupts() -> Iterator[None]:
-    ignored: dict[signal.Signals, Any] = dict.fromkeys(
-        (signal.SIGINT, signal.SIGTERM, signal.SIGHUP), signal.SIG_IGN
-    )
+    ignored: dict[signal.Signals, Any] = dict.fromkeys((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), signal.SIG_IGN)
     with _handlers(ignored):
         yield
 

@@ -66,9 +66,7 @@ class RestoreFiles:
             if known[name].backup is None:
                 raise UsageError(f"service {name} has no backup in the plan, so there is nothing to restore")
         chosen = [
-            service
-            for service in known.values()
-            if service.backup and (not services or service.name in services)
+            service for service in known.values() if service.backup and (not services or service.name in services)
         ]
         return [Target(service.name, host) for service in chosen for host in service.hosts]
 
@@ -239,9 +237,7 @@ def _judge(
         outcome, verdict = Outcome.ERROR, Verdict.UNKNOWN
         reasons = [{"zh": "没有比对任何文件：不算通过", "en": "no file was compared: that is no pass"}]
     elif age is None or age < -CLOCK_TOLERANCE:
-        reasons.append(
-            {"zh": "备份中没有可信的心跳时间，RPO 未知", "en": "no credible heartbeat: the RPO is unknown"}
-        )
+        reasons.append({"zh": "备份中没有可信的心跳时间，RPO 未知", "en": "no credible heartbeat: the RPO is unknown"})
         verdict = Verdict.UNKNOWN if verdict is Verdict.MET else verdict
     return Item(
         target.service,

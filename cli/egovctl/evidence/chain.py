@@ -85,9 +85,7 @@ class Chain:
         except OSError as error:
             with suppress(OSError):
                 os.ftruncate(descriptor, size)
-            raise CannotMeasure(
-                f"{self.path}: evidence could not be written: {error.strerror or error}"
-            ) from None
+            raise CannotMeasure(f"{self.path}: evidence could not be written: {error.strerror or error}") from None
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
@@ -130,9 +128,7 @@ def _tail(descriptor: int, path: Path) -> tuple[Record | None, list[bytes], bool
         if found is not None:
             record, torn = found
             if len(torn) > MAX_TORN:
-                raise CannotMeasure(
-                    f"{path}: the end of the evidence is damaged: run egovctl evidence verify"
-                )
+                raise CannotMeasure(f"{path}: the end of the evidence is damaged: run egovctl evidence verify")
             return record, torn, unterminated
         if start == 0:
             if len(whole) > MAX_TORN:

@@ -25,9 +25,7 @@ class Head:
         """From COUNT:HASH; UsageError for anything else."""
         count, _, digest_text = text.partition(":")
         if not count.isascii() or not count.isdigit() or len(digest_text) != len(NO_RECORD):
-            raise UsageError(
-                f"{text!r} is not a head: write COUNT:HASH, as egovctl evidence verify prints it"
-            )
+            raise UsageError(f"{text!r} is not a head: write COUNT:HASH, as egovctl evidence verify prints it")
         return cls(int(count), digest_text.lower())
 
     def __str__(self) -> str:
@@ -109,11 +107,7 @@ def _recorded_torn(lines: list[bytes], index: int) -> bool:
         if record.kind != TORN:
             continue
         named = record.body.get("lines")
-        known = (
-            [item.get("sha256") for item in named if isinstance(item, dict)]
-            if isinstance(named, list)
-            else []
-        )
+        known = [item.get("sha256") for item in named if isinstance(item, dict)] if isinstance(named, list) else []
         return digest(lines[index]) in known
     return False
 
@@ -132,9 +126,7 @@ def _check(walk: _Walk, index: int, line: bytes) -> Verdict | None:
     if record.seq != expected:
         return _out_of_order(walk, index, record)
     if record.writer != walk.writer:
-        text = tr(
-            f"记录 {expected} 出自另一写入者", f"record {expected} is by another writer: {record.writer}"
-        )
+        text = tr(f"记录 {expected} 出自另一写入者", f"record {expected} is by another writer: {record.writer}")
         return walk.bad(index, (expected,), text)
     if record.prev != walk.last_hash:
         return _broken_link(walk, index, record)
@@ -144,9 +136,7 @@ def _check(walk: _Walk, index: int, line: bytes) -> Verdict | None:
 def _out_of_order(walk: _Walk, index: int, record: Record) -> Verdict:
     expected = walk.count
     if record.seq == expected - 1:
-        text = tr(
-            f"有两条记录 {record.seq}：其一是插入的", f"there are two records {record.seq}: one was inserted"
-        )
+        text = tr(f"有两条记录 {record.seq}：其一是插入的", f"there are two records {record.seq}: one was inserted")
         return walk.bad(index, (record.seq, expected), text)
     return walk.bad(index, (expected,), _displaced(walk.lines, expected, record))
 

@@ -14,7 +14,7 @@ REFERENCE_MBPS = 100_000
 MAX_COST = 65_535  # RFC 2328, C.3
 STUB_COST = 50_000
 TRANSIT_KINDS = frozenset({"core", "hub"})
-ZONE_OF_KIND: dict[str, Zone] = {"noc": "management", "backup": "services", "video": "services"}
+ZONE_OF_KIND: dict[str, Zone] = {"noc": "management", "backup": "services", "video": "services", "services": "services"}
 ROLE_OF_KIND: dict[str, HostRole] = {
     "core": "core",
     "hub": "hub",
@@ -22,6 +22,7 @@ ROLE_OF_KIND: dict[str, HostRole] = {
     "noc": "noc",
     "backup": "backup",
     "video": "video",
+    "services": "services",
 }
 
 

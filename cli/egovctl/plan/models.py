@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from egovctl.i18n import tr
 
-SiteKind = Literal["core", "hub", "department", "noc", "backup", "video"]
+SiteKind = Literal["core", "hub", "department", "noc", "backup", "video", "services"]
 Platform = Literal["linux", "vrp5", "vrp8", "comware7", "unmanaged"]
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?\Z")
 DURATION = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d)\Z")

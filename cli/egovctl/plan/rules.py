@@ -14,7 +14,7 @@ from egovctl.plan.source import KeyPath
 Fault = tuple[KeyPath, str]
 # Linux forwards multicast on at most 32 virtual interfaces a router (MAXVIFS); the PIM register and loopback take two.
 MULTICAST_INTERFACES = 30
-UPLINKS_NEEDED = {"core": 0, "hub": 2, "department": 1, "noc": 2, "backup": 2, "video": 2}
+UPLINKS_NEEDED = {"core": 0, "hub": 2, "department": 1, "noc": 2, "backup": 2, "video": 2, "services": 2}
 
 
 def faults(plan: Plan) -> Iterator[tuple[Literal["city", "services"], KeyPath, str]]:

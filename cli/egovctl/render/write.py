@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -59,11 +58,11 @@ def _swap_in(build: Path, name: str, host: HostFiles) -> None:
     old = build / name
     if old.exists():
         retired = staged.with_name(f"{staged.name}-old")
-        os.rename(old, retired)
-        os.rename(staged, old)
+        old.rename(retired)
+        staged.rename(old)
         shutil.rmtree(retired)
     else:
-        os.rename(staged, old)
+        staged.rename(old)
 
 
 def _write_if_new(path: Path, data: bytes) -> None:
@@ -72,4 +71,4 @@ def _write_if_new(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_name(f".{path.name}.new")
     staged.write_bytes(data)
-    os.replace(staged, path)
+    staged.replace(path)

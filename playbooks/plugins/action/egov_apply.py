@@ -6,6 +6,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+
 from egovctl.apply.connection import fresh_shell_of, request_of, shell_of
 from egovctl.apply.transaction import ConnectionLost, apply_host
 from egovctl.errors import EgovError

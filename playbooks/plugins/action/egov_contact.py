@@ -7,6 +7,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+
 from egovctl.apply import contact
 from egovctl.errors import EgovError
 from egovctl.paths import Inventory

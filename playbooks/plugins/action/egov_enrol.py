@@ -7,6 +7,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
+
 from egovctl.apply import enrolment
 from egovctl.apply.connection import shell_of
 from egovctl.apply.transaction import ConnectionLost

@@ -6,6 +6,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+
 from egovctl.apply import prepare
 from egovctl.apply.connection import request_of, shell_of
 from egovctl.apply.probe import refuse_other

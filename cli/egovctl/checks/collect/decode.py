@@ -30,9 +30,7 @@ def decode(section: str, city: City, host: Host, answers: Answers, units: list[s
             case "units":
                 return _units(answers["units"], units)
     except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
-        raise CannotMeasure(
-            f"{host.name}: the answer about {section} cannot be understood: {error!r}"
-        ) from None
+        raise CannotMeasure(f"{host.name}: the answer about {section} cannot be understood: {error!r}") from None
     raise CannotMeasure(f"there is no section {section} of the host collector")
 
 

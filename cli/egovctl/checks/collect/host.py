@@ -50,9 +50,7 @@ def _asked_units(context: Context, host: str, sections: list[str]) -> list[str]:
     return [*active, *inactive]
 
 
-def _facts(
-    context: Context, name: str, sections: tuple[str, ...], answers: dict[str, Any] | Exception
-) -> Facts:
+def _facts(context: Context, name: str, sections: tuple[str, ...], answers: dict[str, Any] | Exception) -> Facts:
     if isinstance(answers, Exception):
         return answers
     host = context.city.hosts[name]

@@ -56,9 +56,7 @@ def run_at_control(context: Context, program: str, params: Mapping[str, Any]) ->
 
 def run_at_host(context: Context, host: str) -> Runner:
     """A function that runs an on-host program on a host."""
-    return lambda program, params: transport.run_python(
-        context.inventory, host, program, params, timeout=PROBE_SECONDS
-    )
+    return lambda program, params: transport.run_python(context.inventory, host, program, params, timeout=PROBE_SECONDS)
 
 
 def source_of(name: str) -> str:
@@ -81,9 +79,7 @@ def listening(place: Place, ports: list[int]) -> Iterator[None]:
     """While inside, the place accepts connections on these ports. It always ends."""
     program = Path(str(resources.files("egovctl.checks.collect").joinpath("listener.py")))
     argv = [*place.enter, sys.executable, "-I", str(program), *map(str, ports)]
-    with subprocess.Popen(
-        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             if process.stdout is None or process.stdout.readline() != b"ready\n":
                 raise CannotMeasure(f"no listener could be started on the LAN of {place.site}")

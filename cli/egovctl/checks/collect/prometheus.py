@@ -33,9 +33,7 @@ def prometheus_url(inventory: Inventory, city: City) -> str:
     for host in city.hosts.values():
         if host.role == "noc":
             return f"http://{host.address_v4}:{PORT}"
-    raise CannotMeasure(
-        f"inventory {inventory.name} has no host of role noc, so there is no Prometheus to ask"
-    )
+    raise CannotMeasure(f"inventory {inventory.name} has no host of role noc, so there is no Prometheus to ask")
 
 
 def query(url: str, expression: str, *, timeout: float = SECONDS) -> list[dict[str, Any]]:
@@ -47,9 +45,7 @@ def query(url: str, expression: str, *, timeout: float = SECONDS) -> list[dict[s
         with opener.open(request, timeout=timeout) as answer:
             result = json.load(answer)["data"]
     except urllib.error.HTTPError as error:
-        raise CannotMeasure(
-            f"Prometheus at {url} refuses {expression!r}: {error.code} {error.reason}"
-        ) from None
+        raise CannotMeasure(f"Prometheus at {url} refuses {expression!r}: {error.code} {error.reason}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = getattr(error, "reason", None) or error
         raise CannotMeasure(f"Prometheus at {url} does not answer: {reason}; is the NOC's host up?") from None
