@@ -51,7 +51,7 @@ test: setup ## Everything CI runs: lint, unit, contract, golden, and the lab (ne
 	@tests/run
 
 test-fast: setup ## The tests that need no root, under a minute
-	@$(BIN)/pytest -q -n 2 tests/unit tests/contract tests/golden
+	@$(BIN)/pytest -q -n 2 tests/unit tests/golden tests/contract/test_bad_plans.py
 
 test-long: setup ## What is too slow for every change
 	@EGOV_LONG=1 $(BIN)/pytest -q tests

@@ -19,11 +19,12 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from egovctl.errors import EgovError
-from egovctl.i18n import tr
+from egovctl.i18n import language, tr
 from egovctl.lab.names import port_base
 from egovctl.paths import Inventory, project_root
 
 SETTLE_SECONDS = 120
+CHANGED = "changed: ["  # how Ansible's output begins the line of a host that was changed
 
 
 @dataclass(frozen=True)
@@ -33,15 +34,15 @@ class Step:
     title: tuple[str, str]
     argv: tuple[str, ...]
     hint: tuple[str, str]
-    passing: tuple[int, ...] = (0,)
 
 
 @dataclass
 class Results:
-    """What the summary needs: each step's seconds and standard output."""
+    """What the summary needs: each step's seconds, its standard output, and all that it said."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     output: dict[str, str] = field(default_factory=dict)
+    said: dict[str, str] = field(default_factory=dict)
 
 
 def steps(inventory: Inventory) -> list[tuple[str, Step]]:
@@ -91,6 +92,15 @@ def main() -> None:
     if sys.argv[1:] == ["settle"]:
         settle()
         return
+    try:
+        demonstrate()
+    except EgovError as error:
+        print(f"{tr('错误', 'error')}: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def demonstrate() -> None:
+    """The steps, then the summary; leaves through sys.exit at the first step that fails."""
     inventory = Inventory.find("lab")
     console = Console(highlight=False)
     console.print(
@@ -105,19 +115,17 @@ def main() -> None:
     todo = steps(inventory)
     for number, (key, step) in enumerate(todo, start=1):
         code = _run(console, f"{number}/{len(todo)} {tr(*step.title)}", key, step, log, results)
-        if code not in step.passing:
-            _explain(console, step, code, results.output[key], log)
+        if code != 0:
+            _explain(console, step, code, results.said[key], log)
             sys.exit(code if code in (1, 2, 3) else 3)
-    try:
-        summary(console, inventory, results)
-    except EgovError as error:
-        console.print(f"{tr('错误', 'error')}: {error}")
-        sys.exit(error.exit_code)
+    summary(console, inventory, results)
 
 
 def _run(console: Console, title: str, key: str, step: Step, log: Path, results: Results) -> int:
-    begin = time.monotonic()
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "ANSIBLE_FORCE_COLOR": "0"}
+    begin, offset = time.monotonic(), log.stat().st_size
+    # Ansible refuses to start in a locale that the machine has not generated, which zh_CN.UTF-8 often is.
+    quiet = {"PYTHONUNBUFFERED": "1", "ANSIBLE_FORCE_COLOR": "0", "LC_ALL": "C.UTF-8", "EGOV_LANG": language()}
+    environment = {**os.environ, **quiet}
     with log.open("a", encoding="utf-8") as stream, console.status(title) as status:
         process = subprocess.Popen(
             step.argv, cwd=project_root(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
@@ -135,8 +143,11 @@ def _run(console: Console, title: str, key: str, step: Step, log: Path, results:
             )
             sys.exit(130)
     results.output[key] = lines
+    results.said[key] = log.read_bytes()[offset:].decode("utf-8", "replace")
+    if key == "again" and code == 0 and CHANGED in lines:
+        code = 1
     results.seconds[key] = time.monotonic() - begin
-    mark = "[green]✓[/green]" if code in step.passing else "[red]✗[/red]"
+    mark = "[green]✓[/green]" if code == 0 else "[red]✗[/red]"
     console.print(f" {mark} {title} [dim]{results.seconds[key]:.0f} s[/dim]")
     return code
 
@@ -163,9 +174,9 @@ def _follow(process: subprocess.Popen[str], show: Callable[[str], None], write: 
     return "".join(kept)
 
 
-def _explain(console: Console, step: Step, code: int, output: str, log: Path) -> None:
-    text = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    telling = [line for line in text if line.startswith(("error:", "错误:", "fatal:", "[ERROR]"))][-3:]
+def _explain(console: Console, step: Step, code: int, said: str, log: Path) -> None:
+    text = said.splitlines()
+    telling = [line for line in text if line.lower().startswith(("error:", "错误:", "fatal:", "[error]"))][-3:]
     console.print(tr(f"这一步失败（退出码 {code}）：", f"This step failed (exit code {code}):"))
     for line in telling or text[-5:]:
         console.print(f"   {line[:300]}", markup=False)
@@ -218,11 +229,10 @@ def summary(console: Console, inventory: Inventory, results: Results) -> None:
     rto, rto_promised = worst["rto_seconds"], worst["rto_promised_seconds"] / 60
     rpo, rpo_promised = worst["rpo_seconds"], worst["rpo_promised_seconds"] / 60
     port = port_base() + 90
-    again = results.output["again"].count("changed: [")
     total = sum(results.seconds.values())
     lines = [
         ("主机 hosts", f"{len(booted)} + 1 switch · {len(city.links)} links · IPv4 + IPv6"),
-        ("再次配置 second apply", f"{again} 台有变化 changed"),
+        ("再次配置 second apply", "无变化 nothing changed"),
         ("路由邻居 neighbours", f"{sessions} 个会话正常 sessions up (OSPF, BGP)"),
         ("监测 measured", f"{scraped} 个目标 targets up · {series} 条时间序列 series"),
         ("核查 checks", f"{assessed['totals']['pass']}/{len(assessed['results'])} 通过 pass"),

@@ -11,8 +11,8 @@ _current: Language | None = None
 
 
 def language_from_environment() -> Language:
-    """The language that LC_ALL, LC_MESSAGES or LANG ask for, in POSIX's order; English when none names Chinese."""
-    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+    """What EGOV_LANG, LC_ALL, LC_MESSAGES or LANG ask for, the first that is set; English unless it names Chinese."""
+    for name in ("EGOV_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
         value = os.environ.get(name, "")
         if value:
             return "zh" if value.lower().startswith("zh") else "en"

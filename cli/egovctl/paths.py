@@ -10,7 +10,7 @@ from egovctl.errors import UsageError
 
 
 def project_root() -> Path:
-    """The project's folder (it has ansible.cfg and inventories/): EGOV_PROJECT, else upwards of here, else of this file."""
+    """The folder with ansible.cfg and inventories/: EGOV_PROJECT, else one upwards of here, else of this file."""
     if value := os.environ.get("EGOV_PROJECT"):
         return Path(value).resolve()
     for start in (Path.cwd(), Path(__file__).resolve()):

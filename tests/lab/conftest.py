@@ -37,7 +37,9 @@ class CityLab:
         return self.run([str(BIN / "ansible-playbook"), "-i", str(self.inventory.root), *arguments], check, timeout)
 
     def run(self, argv: list[str], check: bool = True, timeout: int = 300) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(argv, cwd=self.project, capture_output=True, text=True, timeout=timeout, check=False)
+        done = subprocess.run(
+            argv, cwd=self.project, capture_output=True, text=True, errors="replace", timeout=timeout, check=False
+        )
         if check and done.returncode != 0:
             tail = (done.stdout + done.stderr)[-6000:]
             pytest.fail(f"{' '.join(argv[-4:])} exited {done.returncode}:\n{tail}")

@@ -60,7 +60,7 @@ def all_pass(seen: list[Result]) -> bool:
 
 @dataclass(frozen=True)
 class Fault:
-    """What is planted where, how it is undone, and who must then say what. {lan}, {asn}: the department's, the city's."""
+    """What is planted where, how it is undone, and who must then say what. {lan} and {asn} are filled in."""
 
     check: str
     hosts: tuple[str, ...]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -22,6 +22,8 @@ from egovctl.errors import CannotMeasure, UsageError
 from egovctl.evidence import Chain
 from egovctl.paths import Inventory
 from egovctl.report import checks as report
+from egovctl.report import drills as drill_report
+from egovctl.report import summary
 from egovctl.transport import HostSilent
 
 LAB = Path(__file__).resolve().parents[2] / "inventories" / "lab"
@@ -189,6 +191,7 @@ def test_unknown_names_are_usage_errors_and_nothing_is_recorded(town, tmp_path) 
     assert chain.head().count == 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(list(Status)), max_size=6))
 def test_exit_codes(statuses: list[Status]) -> None:
     results = tuple(engine.Result("c", str(n), status, TEXT) for n, status in enumerate(statuses))
@@ -202,6 +205,7 @@ def test_exit_codes(statuses: list[Status]) -> None:
         assert code == 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=3), max_size=5), st.lists(st.text(max_size=3), max_size=5))
 def test_minus_is_the_difference_in_order(first: list[str], second: list[str]) -> None:
     given_facts = {"planned": first, "seen": second}
@@ -214,6 +218,7 @@ def test_a_bad_expression_is_an_error_never_a_verdict(expression: str) -> None:
         truth(expression, {"planned": 1})
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=4),
@@ -298,3 +303,47 @@ def test_metrics_are_valid_exposition(tmp_path: Path) -> None:
         "egov_drill_verdict_ok",
         "egov_evidence_records",
     } <= families
+
+
+def test_an_interrupted_run_is_on_record(town, collector, tmp_path) -> None:
+    content.read_shelf.cache_clear()
+
+    def interrupted(name: str) -> Any:
+        raise KeyboardInterrupt
+
+    collector(interrupted)
+    chain = Chain(tmp_path / "control.jsonl")
+    with pytest.raises(KeyboardInterrupt):
+        engine.run_checklist(open_context(town), "mine", chain, only=["good"])
+    assert [record.kind for record in chain.records()] == ["assess.planned", "assess.aborted"]
+
+
+def test_the_summary_of_the_demo_is_in_both_languages_and_names_what_is_wrong() -> None:
+    run = sample_run({"core1": Status.PASS, "core2": Status.FAIL})
+    line = summary.checks_line(report.as_json(run))
+    assert line["en"] == "1 checks, 2 results: 1 pass, 1 FAIL (neighbours-up)" and "不通过 1" in line["zh"]
+    good = {"files_compared": 200, "rto_seconds": 4.0, "rto_promised_seconds": 1800.0}
+    item = {**good, "rpo_seconds": 60.0, "rpo_promised_seconds": 3600.0}
+    drill = {"outcome": "completed", "verdict": "met", "items": [item, {**item, "rto_seconds": None}]}
+    text = summary.drill_line(drill)
+    assert "400 files compared, RTO 4 s (promised 30 min), RPO 60 s (promised 60 min)" in text["en"]
+    assert "兑现承诺" in text["zh"]
+    nothing = {"outcome": "error", "verdict": "unknown", "items": []}
+    assert "not measured" in summary.drill_line(nothing)["en"]
+
+
+def test_a_drill_is_shown_in_both_languages_with_its_reasons_once() -> None:
+    from egovctl import i18n
+    from egovctl.drill.model import Item, Outcome, Run, Verdict
+
+    reason = {"zh": "被中断", "en": "interrupted"}
+    items = tuple(Item("documents", host, Outcome.ABORTED, Verdict.UNKNOWN, (reason,)) for host in ("a", "b"))
+    run = Run("r", "restore-files", "2026-01-01T00:00:00.000Z", 1.0, items, True, (reason,))
+    for language, words in (("zh", ("中止", "未知")), ("en", ("aborted", "unknown"))):
+        i18n.set_language(language)
+        console = Console(width=120, record=True, file=io.StringIO())
+        console.print(drill_report.table(run))
+        text = console.export_text() + drill_report.summary(run)
+        assert all(word in text for word in words) and drill_report.reasons(run) == [reason[language]]
+    i18n.set_language(None)
+    assert json.loads(json.dumps(drill_report.as_json(run)))["exit_code"] == 3

@@ -57,6 +57,7 @@ KEPT_TRANSACTIONS = 3
 DIFF_LINES = 400
 FOREIGN = "it exists and was not written by us; look at it, then apply with adopt to replace it"
 HIDDEN_LINE = "[a line that is not shown: this file may hold secrets]"
+RUNNING = ("active", "activating", "reloading")
 UNIT_FOLDERS = ("/etc/systemd/", "/usr/lib/systemd/", "/lib/systemd/", "/usr/local/lib/systemd/")
 
 
@@ -161,6 +162,7 @@ class Change:
     moved: bool = False
     keep: str = ""
     back: str = ""
+    secret: bool = False  # the previous version may hold secrets: it goes when the change is committed
     record: dict[str, Any] | None = None
 
 
@@ -213,6 +215,7 @@ class Journal:
     checks: list[list[str]] = field(default_factory=list)  # [path, command]: valid together, after the swap
     actions: list[str] = field(default_factory=list)
     targets: dict[str, str] = field(default_factory=dict)  # unit of an action -> its state before
+    idle: list[str] = field(default_factory=list)  # units that must not run: no action starts them
 
     @property
     def empty(self) -> bool:
@@ -807,6 +810,7 @@ class Transaction:
     def plan(self, job: Job, found: Survey) -> tuple[Journal, dict[str, bytes]]:
         """The journal of what is to be done, and the contents to stage (host path of the staged file -> bytes)."""
         journal = Journal(job.id, job.host, job.revision, actions=found.actions)
+        journal.idle = [unit.name for unit in job.units if unit.active is False]
         contents: dict[str, bytes] = {}
         staging = f"{BASE}/staging/{job.id}"
         for number, item in enumerate(found.write):
@@ -850,14 +854,19 @@ class Transaction:
             return
         change.previous = f"{BASE}/tx/{job.id}/previous/{number:03d}"
         ours = path in self.registry["files"]
+        change.secret = self._holds_secrets(change)
         if stat.S_ISDIR(info.st_mode):
             change.moved = True
         elif not (ours or not change.staged or job.adopt or self._equal(change) or replaceable(machine, path)):
             raise Fault("survey", path, FOREIGN)
-        if not ours and not self._equal(change):
+        if not ours:
             change.keep = "original" + path
             if change.record is not None:
                 change.record["original"] = change.keep
+
+    def _holds_secrets(self, change: Change) -> bool:
+        entries = (change.record, self.registry["files"].get(change.path))
+        return any(bool(entry["secret"]) for entry in entries if entry)
 
     def _equal(self, change: Change) -> bool:
         """Whether a file that we did not write has the wanted content already (only its mode or owner differ)."""
@@ -901,6 +910,7 @@ class Transaction:
                 self._refuse_foreign_parents(path)
                 change.previous = f"{BASE}/tx/{job.id}/previous/{len(journal.changes):03d}"
                 change.moved = stat.S_ISDIR(info.st_mode)
+                change.secret = self._holds_secrets(change)
                 if not entry and not change.moved:
                     change.keep = "original" + path
             journal.changes.append(change)
@@ -1115,7 +1125,7 @@ class Transaction:
     def _act_on_unit(self, journal: Journal, verb: str, name: str) -> None:
         """At boot, and for a unit that is down, starting it is what makes it read its new configuration."""
         _, active = self.machine.unit_states([name])[name]
-        running = active in ("active", "reloading", "activating")
+        running = active in RUNNING
         if self.boot:
             if running:
                 self._systemctl(
@@ -1123,9 +1133,9 @@ class Transaction:
                 )
             return
         wanted = any(unit.name == name and unit.active and not unit.dropped for unit in journal.units)
-        if verb == "reload" and not running:
-            if not wanted:
-                return  # nothing runs that could read it
+        if not running and (name in journal.idle or (verb == "reload" and not wanted)):
+            return  # nothing runs that could read it
+        if not running:
             verb = "start"
         self.touched.add(name)
         if verb != "reload":
@@ -1220,7 +1230,8 @@ class Transaction:
         """Keep foreign originals for good, write the registry, close the journal. May be repeated after a crash."""
         machine, registry = self.machine, self.registry
         for change in journal.changes:
-            self._keep_original(change)
+            if change.keep and change.previous:
+                self.keep_original(machine.real(change.previous), change.keep)
             if change.record is None:
                 registry["files"].pop(change.path, None)
             else:
@@ -1240,6 +1251,8 @@ class Transaction:
             _unlink(machine.base("pending.json"))
         self._close(journal)
         for change in journal.changes:
+            if change.secret and not change.moved and change.previous:
+                _unlink(machine.real(change.previous))
             if change.back:
                 _unlink(machine.base(change.back))
 
@@ -1260,10 +1273,9 @@ class Transaction:
         known = self.registry[kind].get(name, {})
         self.registry[kind][name] = {**(record or {}), "was": known.get("was", was)}
 
-    def _keep_original(self, change: Change) -> None:
-        if not change.keep or not change.previous:
-            return
-        source, target = self.machine.real(change.previous), self.machine.base(change.keep)
+    def keep_original(self, source: str, keep: str) -> None:
+        """What was there before us stays under original/; what stays there already is the older one."""
+        target = self.machine.base(keep)
         if os.path.lexists(target) or not os.path.lexists(source):
             return
         os.makedirs(os.path.dirname(target), 0o700, exist_ok=True)
@@ -1296,25 +1308,20 @@ class Transaction:
                 with contextlib.suppress(OSError):
                     self.machine.set_sysctl(item.name, item.was)
         self._close(journal)
+        remove_tree(self.machine.base("tx", journal.id, "previous"))
         return faults
 
     def _stop_ours(self, journal: Journal, faults: list[str]) -> None:
         """While the new unit files are still there: what we started is stopped, what we enabled is disabled."""
         for unit in journal.units:
-            enabled, active = self._states(unit.name)
-            if enabled == "enabled" and unit.was_enabled not in ("enabled", "alias", "static"):
+            if self._states(unit.name)[0] == "enabled" and unit.was_enabled not in ("enabled", "alias", "static"):
                 self._try(faults, "disable", unit.name)
-            if (
-                not self.boot
-                and active in ("active", "activating", "reloading")
-                and unit.was_active
-                in (
-                    "inactive",
-                    "failed",
-                    "unknown",
-                )
-            ):
-                self._try(faults, "stop", unit.name)
+        if self.boot:
+            return
+        before = {**journal.targets, **{unit.name: unit.was_active for unit in journal.units}}
+        for name, was in before.items():
+            if was in ("inactive", "failed", "unknown") and self._states(name)[1] in RUNNING:
+                self._try(faults, "stop", name)
 
     def _put_back(self, journal: Journal, change: Change) -> None:
         place, beside = self.machine.real(change.path), self._beside(journal, self.machine.real(change.path))
@@ -1593,8 +1600,11 @@ def _register(machine: Machine, job: Job, registry: Registry) -> None:
     for item in job.files:
         known = registry["files"].get(item.path)
         if known is None:
-            content = read(machine.real(item.path))
-            registry["files"][item.path] = Transaction(machine, registry)._record(item, content)
+            transaction = Transaction(machine, registry)
+            record = transaction._record(item, read(machine.real(item.path)))
+            record["original"] = "original" + item.path
+            transaction.keep_original(machine.real(item.path), record["original"])
+            registry["files"][item.path] = record
         else:
             known.update(bundle=item.bundle, actions=item.actions, secret=item.secret)
     for path in registry.dropped("folders", job):

@@ -77,7 +77,11 @@ def run_checklist(
     chain.append("assess.planned", {"run": run_id, "checklist": name, "checks": chosen})
     shelf = content.checks(context.inventory)
     checks = [shelf.entries[item] for item in chosen if item in shelf.entries]
-    results = run_checks(context, checks, progress=progress)
+    try:
+        results = run_checks(context, checks, progress=progress)
+    except KeyboardInterrupt:
+        chain.append("assess.aborted", {"run": run_id, "checklist": name})
+        raise
     for item in chosen:
         if item not in shelf.entries:
             results.append(_broken(item, shelf.broken.get(item, f"there is no check {item}")))

@@ -63,7 +63,7 @@ def run(
         out = Console(highlight=False)
         out.print(report.table(result))
         for line in report.reasons(result):
-            out.print(f"· {line}", markup=False)
+            out.print(f"· {line}", markup=False, soft_wrap=True)
         out.print(report.summary(result))
         out.print(tr(f"证据链头 {result.head}", f"evidence head {result.head}"), soft_wrap=True)
     publish_or_say(context, chain)

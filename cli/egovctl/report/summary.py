@@ -32,10 +32,9 @@ def drill_line(report: Mapping[str, Any]) -> Lines:
     files = sum(item["files_compared"] for item in report["items"])
     rto, rpo = (_worst(report["items"], name) for name in ("rto", "rpo"))
     outcome, verdict = OUTCOME[report["outcome"]], VERDICT[report["verdict"]]
-    return {
-        "zh": f"演练{outcome['zh']}，{verdict['zh']}：比对 {files} 个文件，RTO {rto['zh']}，RPO {rpo['zh']}",
-        "en": f"drill {outcome['en']}, promise {verdict['en']}: {files} files compared, RTO {rto['en']}, RPO {rpo['en']}",
-    }
+    zh = f"演练{outcome['zh']}，{verdict['zh']}：比对 {files} 个文件，RTO {rto['zh']}，RPO {rpo['zh']}"
+    en = f"drill {outcome['en']}, promise {verdict['en']}: {files} files compared, RTO {rto['en']}, RPO {rpo['en']}"
+    return {"zh": zh, "en": en}
 
 
 def _worst(items: list[Mapping[str, Any]], name: str) -> Lines:

@@ -7,8 +7,8 @@ same address and port, again and again; `gap_seconds` is how far apart the two w
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -33,9 +33,10 @@ from egovctl.errors import CannotMeasure, EgovError
 TRY = {"times": 1, "pause": 0.0, "seconds": 2.0}
 PROVE = {"times": 8, "pause": 0.35, "seconds": 0.4}
 NEVER = 1e6  # seconds: no listener was seen
-AT_ONCE = 8  # sources that try their flows at the same time
+AT_ONCE = 8  # sources
 Attempts = dict[str, list[dict[str, Any]]]
 Places = dict[str, Place]
+Connect = dict[str, Any]
 
 
 def from_lan(context: Context, requests: list[Request]) -> list[Observed]:
@@ -48,12 +49,12 @@ def from_lan(context: Context, requests: list[Request]) -> list[Observed]:
 def from_router(context: Context, requests: list[Request]) -> list[Observed]:
     """Flows from each router itself, over ssh; also where there is no user's place."""
     clients = frozenset(host for service in context.plan.services if service.backup for host in service.hosts)
-
-    def look(name: str) -> dict[str, Any]:
-        wanted = flows.from_router(context.city, context.city.hosts[name], clients)
-        return _try(context, wanted, {}, run_at_host(context, name))
-
-    return [dict(_at_once(look, request.subjects)) for request in requests]
+    hosts = context.city.hosts
+    found = []
+    for request in requests:
+        wanted = {name: flows.from_router(context.city, hosts[name], clients) for name in request.subjects}
+        found.append(_try_all(context, wanted, {}, lambda name: run_at_host(context, name)))
+    return found
 
 
 def _all_lans(context: Context, sites: list[str]) -> Observed:
@@ -67,10 +68,9 @@ def _all_lans(context: Context, sites: list[str]) -> Observed:
                 ports = sorted({flow.port for flow in everywhere if flow.at_place and flow.target == name})
                 if ports:
                     stack.enter_context(listening(place, ports))
-            found = _at_once(lambda site: _try(context, wanted[site], places, places[site].run), sites)
+            return _try_all(context, wanted, places, lambda site: places[site].run)
     except (EgovError, NotApplicable) as error:
         return dict.fromkeys(sites, error)
-    return found
 
 
 def _places(context: Context, sites: Iterable[str]) -> Places:
@@ -87,39 +87,58 @@ def _places(context: Context, sites: Iterable[str]) -> Places:
     return found
 
 
-def _at_once(look: Callable[[str], dict[str, Any]], names: Iterable[str]) -> Observed:
-    def guarded(name: str) -> Facts:
-        try:
-            return look(name)
-        except EgovError as error:
-            return error
+def _try_all(
+    context: Context, wanted: dict[str, list[Flow]], places: Places, runner_of: Callable[[str], Runner]
+) -> Observed:
+    """Some sources at a time, so that a listener is not asked more than it would be by people."""
+    names = list(wanted)
+    found: Observed = {}
+    for start in range(0, len(names), AT_ONCE):
+        chosen = {name: wanted[name] for name in names[start : start + AT_ONCE]}
+        found |= _try(context, chosen, places, runner_of)
+    return found
 
-    chosen = list(names)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        return dict(zip(chosen, pool.map(guarded, chosen), strict=True))
 
-
-def _try(context: Context, wanted: Sequence[Flow], places: Places, source: Runner) -> dict[str, Any]:
-    """Try the flows from `source` while allowed places prove that the listeners are alive."""
-    connects = {flow: _connect(context, flow, places) for flow in wanted}
+def _try(
+    context: Context, wanted: dict[str, list[Flow]], places: Places, runner_of: Callable[[str], Runner]
+) -> Observed:
+    """All sources try their flows at the same time while allowed places prove that the listeners are alive."""
+    flows_of_all = dict.fromkeys(flow for some in wanted.values() for flow in some)
+    connects = {flow: _connect(context, flow, places) for flow in flows_of_all}
     program = source_of("probe")
-    provers: list[tuple[Runner, list[dict[str, Any]]]] = [
-        (partial(run_at_control, context), [item for flow, item in connects.items() if not flow.at_place])
-    ]
-    for name, place in places.items():
-        own = [item for flow, item in connects.items() if flow.at_place and flow.target == name]
-        provers += [(place.run, own)] if own else []
-    with ThreadPoolExecutor(1 + len(provers)) as pool:
-        tried = pool.submit(source, program, {**TRY, "connects": list(connects.values())})
+    provers = _provers(context, connects, places)
+    with ThreadPoolExecutor(len(wanted) + len(provers)) as pool:
+        tried = {
+            name: pool.submit(runner_of(name), program, {**TRY, "connects": [connects[flow] for flow in some]})
+            for name, some in wanted.items()
+        }
         proofs = [pool.submit(prove, program, {**PROVE, "connects": items}) for prove, items in provers]
         alive: Attempts = {}
         for proof in proofs:
             alive |= _found(proof.result())
+    return {name: _facts(wanted[name], result, alive) for name, result in tried.items()}
+
+
+def _provers(context: Context, connects: dict[Flow, Connect], places: Places) -> list[tuple[Runner, list[Connect]]]:
+    """Who proves which listeners: control those of hosts, each place its own."""
+    found: list[tuple[Runner, list[Connect]]] = [
+        (partial(run_at_control, context), [item for flow, item in connects.items() if not flow.at_place])
+    ]
+    for name, place in places.items():
+        own = [item for flow, item in connects.items() if flow.at_place and flow.target == name]
+        found += [(place.run, own)] if own else []
+    return found
+
+
+def _facts(wanted: list[Flow], tried: Future[Any], alive: Attempts) -> Facts:
+    try:
         results = _found(tried.result())
+    except EgovError as error:
+        return error
     return {"planned": {}, "seen": {"flows": [_outcome(flow, results, alive) for flow in wanted]}}
 
 
-def _connect(context: Context, flow: Flow, places: Places) -> dict[str, Any]:
+def _connect(context: Context, flow: Flow, places: Places) -> Connect:
     if flow.at_place:
         place = places[flow.target]
         address = place.v4 if flow.family == 4 else place.v6

@@ -1,0 +1,108 @@
+"""The transaction on a real host that loses its power.
+
+If these fail, an apply that is interrupted can leave a host between two configurations.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from egovctl.apply.contact import wait_in_band
+from egovctl.apply.transaction import Answer, Request, apply_host
+from egovctl.errors import CannotMeasure
+from egovctl.secrets import Secrets
+from egovctl.transport import run
+
+pytestmark = pytest.mark.lab
+HOST = "minqin-education"
+CHANGED, MADE = "/etc/chrony/chrony.conf", "/etc/egov-test/file"
+
+
+def shell(city_lab: Any, command: str, data: bytes) -> Answer:
+    done = run(city_lab.inventory, HOST, ["sh", "-c", command], input=data, timeout=60)
+    return Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def changed_build(city_lab: Any, folder: Path) -> Path:
+    """A copy of the host's build with one file changed and one added, both with an action."""
+    shutil.copytree(city_lab.inventory.build / HOST, folder / HOST)
+    manifest = json.loads((folder / HOST / "manifest.json").read_text())
+    entry = next(item for item in manifest["files"] if item["path"] == CHANGED)
+    added = {**entry, "path": MADE, "actions": ["run:true"], "mode": "0644", "owner": "root", "group": "root"}
+    added.pop("validate", None)
+    manifest["files"].append(added)
+    manifest["order"].append("run:true")
+    for item, text in ((entry, "# a new last line\n"), (added, "made\n")):
+        place = folder / HOST / "rootfs" / item["path"][1:]
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text((place.read_text() if place.exists() else "") + text)
+        item["sha256"] = hashlib.sha256(place.read_bytes()).hexdigest()
+    (folder / HOST / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def phase(city_lab: Any) -> str:
+    text = city_lab.on(HOST, "cat /var/lib/egov/journal.json 2>/dev/null || true").stdout
+    return str(json.loads(text)["phase"]) if text.strip() else ""
+
+
+def reboot(city_lab: Any) -> None:
+    """Power off and on: nothing is synced, no unit is stopped."""
+    before = city_lab.on(HOST, "cat /proc/sys/kernel/random/boot_id").stdout
+    city_lab.on(HOST, "reboot -f -f", check=False)
+    limit = time.monotonic() + 90
+    while time.monotonic() < limit:
+        now = city_lab.on(HOST, "cat /proc/sys/kernel/random/boot_id; systemctl is-system-running", check=False).stdout
+        if now and not now.startswith(before.strip()) and ("running" in now or "degraded" in now):
+            return
+        time.sleep(1)
+    pytest.fail(f"{HOST} did not boot again")
+
+
+@pytest.mark.parametrize("wanted", ["swapping", "swapped"])
+def test_power_lost_in_the_middle_is_undone_or_finished_at_boot(city_lab: Any, tmp_path: Path, wanted: str) -> None:
+    build = changed_build(city_lab, tmp_path)
+    old = city_lab.on(HOST, f"cat {CHANGED}").stdout
+    request = Request(build, HOST, Secrets(city_lab.inventory).get)
+    for step in range(3, 20):
+        cut = Request(build, HOST, request.secret, test={"kill_at": step})
+        with pytest.raises(CannotMeasure, match="without a result"):
+            apply_host(cut, lambda command, data: shell(city_lab, command, data))
+        if phase(city_lab) == wanted:
+            break
+        city_lab.on(HOST, "python3 -I /usr/local/lib/egov/egov-apply recover")
+    assert phase(city_lab) == wanted
+    reboot(city_lab)
+    assert phase(city_lab) == ""
+    text, made = city_lab.on(HOST, f"cat {CHANGED}").stdout, city_lab.on(HOST, f"cat {MADE}", check=False).stdout
+    if wanted == "swapped":
+        assert (text, made) == (old + "# a new last line\n", "made\n")
+        assert "run:true" in city_lab.on(HOST, "cat /var/lib/egov/pending.json").stdout
+    else:
+        assert (text, made) == (old, "")
+    assert city_lab.on(HOST, "systemctl is-active chrony.service").stdout.strip() == "active"
+    wait_in_band(city_lab.inventory, HOST, 90)
+    city_lab.playbook("playbooks/site.yml", "--limit", f"{HOST},localhost")
+    assert city_lab.on(HOST, f"cat {CHANGED}").stdout == old
+    assert city_lab.on(HOST, "ls -d /etc/egov-test", check=False).stdout == ""
+
+
+def test_nothing_goes_to_a_host_that_is_not_the_enrolled_one(city_lab: Any) -> None:
+    record = city_lab.inventory.enrolled_dir / "core2.yml"
+    text = record.read_text()
+    other = (city_lab.inventory.enrolled_dir / "core1.yml").read_text().split("ssh_host_ed25519: ")[1].strip()
+    mine = text.split("ssh_host_ed25519: ")[1].strip()
+    try:
+        record.write_text(text.replace(mine, other))
+        # The connection is kept open, so that ssh itself does not ask again.
+        done = city_lab.playbook("playbooks/site.yml", "--limit", "core2", check=False)
+    finally:
+        record.write_text(text)
+    assert done.returncode == 2 and "another host key than the enrolled one" in done.stdout
