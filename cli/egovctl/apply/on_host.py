@@ -820,7 +820,7 @@ class Transaction:
                 raise Fault("stage", item.path, "its content was damaged on the way")
             staged = f"{staging}/{number:03d}/{os.path.basename(item.path)}"
             contents[staged] = content
-            change = Change(item.path, staged, record=self._record(item, content))
+            change = Change(item.path, staged, record=self.record_of(item, content))
             self._note_previous(job, change, len(journal.changes))
             journal.changes.append(change)
             if item.validate and "%s" not in item.validate:
@@ -831,7 +831,7 @@ class Transaction:
         self._plan_sysctls(found, journal)
         return journal, contents
 
-    def _record(self, item: File, content: bytes) -> dict[str, Any]:
+    def record_of(self, item: File, content: bytes) -> dict[str, Any]:
         known = self.registry["files"].get(item.path, {})
         if item.secret:
             digest = "hmac-sha256:" + hmac.new(host_key(self.machine), content, "sha256").hexdigest()
@@ -1601,7 +1601,7 @@ def _register(machine: Machine, job: Job, registry: Registry) -> None:
         known = registry["files"].get(item.path)
         if known is None:
             transaction = Transaction(machine, registry)
-            record = transaction._record(item, read(machine.real(item.path)))
+            record = transaction.record_of(item, read(machine.real(item.path)))
             record["original"] = "original" + item.path
             transaction.keep_original(machine.real(item.path), record["original"])
             registry["files"][item.path] = record

@@ -35,12 +35,15 @@ class ActionModule(ActionBase):
         try:
             script = enrolment.script(program, enrolment.ensure_control(inventory), check)
             answer = shell_of(self)("/bin/sh -s", script.encode())
+            known = enrolment.read_record(inventory, host).get("ssh_host_ed25519")
             keys, changed = enrolment.parse(host, answer.stdout + "\n" + answer.stderr)
             recorded = not check and enrolment.write_record(inventory, host, keys)
         except ConnectionLost as lost:
             raise _explained(host, inventory, lost) from None
         except EgovError as error:
             raise AnsibleActionFail(str(error)) from None
+        if known and known != keys.get("ssh_host_ed25519"):
+            result["warnings"] = [f"{host}: its host key is another than at the last enrolment; was it reinstalled?"]
         return {**result, "changed": bool(changed or recorded), "changes": changed, "recorded": recorded}
 
 
