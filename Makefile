@@ -20,10 +20,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-setup: $(VENV)/.ready .tools/.ready ## Install what the project needs: Debian packages, then .venv from the lock
+setup: $(VENV)/.ready ## Install what the project needs: Debian packages, then .venv from the lock
 	@$(BIN)/python exporters/build_wheelhouse.py
 
 $(VENV)/.ready: requirements-dev.lock pyproject.toml
+	@. /etc/os-release && [ "$${ID:-}" = debian ] && [ "$${VERSION_ID:-}" = 12 ] || \
+	  { echo "error: this needs Debian 12, and /etc/os-release says $${PRETTY_NAME:-something else}" >&2; exit 2; }
 	@missing=$$({ dpkg-query -W -f='$${db:Status-Status} $${Package}\n' $(APT) 2>/dev/null || :; } | awk '$$1=="installed"{print $$2}' | \
 	  sort | comm -13 - <(printf '%s\n' $(APT) | sort)); \
 	if [ -n "$$missing" ]; then \
@@ -47,13 +49,13 @@ $(VENV)/.ready: requirements-dev.lock pyproject.toml
 demo: setup ## A small city on this machine: built, configured, measured, assessed, a restore proven
 	@$(BIN)/python -m egovctl.demo
 
-test: setup ## Everything CI runs: lint, unit, contract, golden, and the lab (needs root)
+test: setup .tools/.ready ## Everything CI runs: lint, unit, contract, golden, and the lab (needs root)
 	@tests/run
 
 test-fast: setup ## The tests that need no root, under a minute
 	@$(BIN)/pytest -q -n 2 tests/unit tests/golden tests/contract/test_bad_plans.py
 
-test-long: setup ## What is too slow for every change
+test-long: setup .tools/.ready ## What is too slow for every change
 	@EGOV_LONG=1 $(BIN)/pytest -q tests
 
 lint: setup ## ruff, mypy --strict, yamllint, ansible-lint
@@ -62,17 +64,18 @@ lint: setup ## ruff, mypy --strict, yamllint, ansible-lint
 	@$(BIN)/yamllint -s .
 	@$(BIN)/ansible-lint --offline -q --strict playbooks
 
-bench: setup ## Measurements against the named peers
+bench: setup .tools/.ready ## Measurements against the named peers
 	@for script in tests/bench/*.py; do echo "== $$script"; $(BIN)/python $$script; done
 
 goldens: setup ## Write the expected derived plans anew; read the difference before you commit it
 	@EGOV_UPDATE_GOLDENS=1 $(BIN)/pytest -q tests/golden
 
-lock: ## Resolve the dependencies anew and pin them by hash
+UV := $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+lock: ## Pin the dependencies by hash (UPGRADE=-U takes newer versions)
 	@$(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/pip install -q uv
-	@$(BIN)/uv pip compile -q -U --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev --extra build pyproject.toml -o requirements-dev.lock
-	@$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra build pyproject.toml -c requirements-dev.lock -o requirements.lock
-	@printf '%s\n' aiohttp click cryptography prometheus-client pysnmp pyyaml | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header - -c requirements-dev.lock -o requirements-exporter.lock
+	@$(UV) $(UPGRADE) --extra dev --extra build pyproject.toml -o requirements-dev.lock
+	@$(UV) exporters/requirements.in -c requirements-dev.lock -o requirements-exporter.lock
 
 clean: ## Take the lab down and remove what was built (keeps .egov: keys, secrets, evidence)
 	@[ ! -x $(BIN)/egovctl ] || [ "$$(id -u)" != 0 ] || $(BIN)/egovctl lab down

@@ -8,20 +8,19 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.parse
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
 
-from egovctl.errors import EgovError
+from egovctl.checks.collect.prometheus import prometheus_url, query
+from egovctl.checks.expected import targets
+from egovctl.errors import CannotMeasure, EgovError
 from egovctl.i18n import language, tr
-from egovctl.lab.names import port_base
 from egovctl.paths import Inventory, project_root
+from egovctl.plan import City, Plan, load
 
 SETTLE_SECONDS = 120
 CHANGED = "changed: ["  # how Ansible's output begins the line of a host that was changed
@@ -63,7 +62,11 @@ def steps(inventory: Inventory) -> list[tuple[str, Step]]:
         ),
         (
             "settle",
-            Step(("等待监测数据", "wait for measurements"), (sys.executable, "-m", "egovctl.demo", "settle"), hosts),
+            Step(
+                ("等待监测数据", "wait for measurements"),
+                (sys.executable, "-m", "egovctl.demo", "settle", str(inventory.root)),
+                hosts,
+            ),
         ),
         (
             "assess",
@@ -89,19 +92,30 @@ def steps(inventory: Inventory) -> list[tuple[str, Step]]:
 
 def main() -> None:
     """Run all steps; exit 0 when all is well, else the failed step's own code."""
-    if sys.argv[1:] == ["settle"]:
-        settle()
-        return
     try:
-        demonstrate()
+        match sys.argv[1:]:
+            case ["settle", inventory]:
+                settle(Inventory.find(inventory))
+            case ["-i", inventory]:
+                demonstrate(Inventory.find(inventory))
+            case _:
+                demonstrate(Inventory.find("lab"))
     except EgovError as error:
         print(f"{tr('错误', 'error')}: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print(
+            tr(
+                "已中断；make demo 可继续，egovctl lab down 可清理",
+                "interrupted; make demo goes on, egovctl lab down cleans up",
+            ),
+            file=sys.stderr,
+        )
+        sys.exit(130)
 
 
-def demonstrate() -> None:
+def demonstrate(inventory: Inventory) -> None:
     """The steps, then the summary; leaves through sys.exit at the first step that fails."""
-    inventory = Inventory.find("lab")
     console = Console(highlight=False)
     console.print(
         tr(
@@ -134,14 +148,8 @@ def _run(console: Console, title: str, key: str, step: Step, log: Path, results:
             lines = _follow(process, lambda text: status.update(f"{title} · {text[:70]}"), stream.write)
             code = process.wait()
         except KeyboardInterrupt:
-            process.wait()
-            console.print(
-                tr(
-                    "已中断；make demo 可继续，egovctl lab down 可清理",
-                    "interrupted; make demo goes on, egovctl lab down cleans up",
-                )
-            )
-            sys.exit(130)
+            process.wait(timeout=30)  # the terminal has told it too; it cleans up before it ends
+            raise
     results.output[key] = lines
     results.said[key] = log.read_bytes()[offset:].decode("utf-8", "replace")
     if key == "again" and code == 0 and CHANGED in lines:
@@ -176,59 +184,66 @@ def _follow(process: subprocess.Popen[str], show: Callable[[str], None], write: 
 
 def _explain(console: Console, step: Step, code: int, said: str, log: Path) -> None:
     text = said.splitlines()
-    telling = [line for line in text if line.lower().startswith(("error:", "错误:", "fatal:", "[error]"))][-3:]
+    telling = [line for line in text if line.lower().startswith(("error:", "错误:", "fatal:", "[error]", CHANGED))][-3:]
     console.print(tr(f"这一步失败（退出码 {code}）：", f"This step failed (exit code {code}):"))
     for line in telling or text[-5:]:
         console.print(f"   {line[:300]}", markup=False)
     console.print(tr(f"怎么办：{step.hint[0]}。全部输出：{log}", f"What to do: {step.hint[1]}. All output: {log}"))
 
 
-def prometheus(query: str) -> list[dict[str, Any]]:
-    """The result of an instant query to the lab's Prometheus, through the forwarder on loopback."""
-    url = f"http://127.0.0.1:{port_base() + 90}/api/v1/query?" + urllib.parse.urlencode({"query": query})
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        result: list[dict[str, Any]] = json.load(answer)["data"]["result"]
-    return result
+def waiting_for(url: str, plan: Plan, city: City) -> list[str]:
+    """The planned targets that are not up, else the backups whose first success Prometheus has not seen yet."""
+    up = {f"{sample['metric'].get('job')} {sample['metric'].get('host')}" for sample in query(url, "up == 1")}
+    silent = [name for name in targets(city) if name not in up]
+    if silent:
+        return silent
+    seen = {
+        (sample["metric"].get("service"), sample["metric"].get("host"))
+        for sample in query(url, "egov_backup_last_success_timestamp_seconds")
+    }
+    planned = [(service.name, host) for service in plan.services if service.backup for host in service.hosts]
+    return [f"backup {service}@{host}" for service, host in planned if (service, host) not in seen]
 
 
-def settle() -> None:
-    """Wait until every planned target has been scraped once and answers; exit 3 with the silent ones' names."""
+def settle(inventory: Inventory) -> None:
+    """Wait until every planned target answers Prometheus and every backup has been seen once.
+
+    Raises CannotMeasure with what is still missing after SETTLE_SECONDS.
+    """
+    plan, city = load(inventory)
+    url = prometheus_url(inventory, city)
     deadline = time.monotonic() + SETTLE_SECONDS
-    silent = "Prometheus"
-    while time.monotonic() < deadline:
+    while True:
         try:
-            up = prometheus("up")
-            bad = [
-                f"{item['metric'].get('host')}/{item['metric'].get('job')}" for item in up if item["value"][1] != "1"
-            ]
-            if up and not bad:
-                return
-            silent = ", ".join(sorted(bad)) or "Prometheus"
-        except (OSError, ValueError, KeyError):
-            silent = "Prometheus"
-        print(tr(f"还在等：{silent}", f"waiting for {silent}"), file=sys.stderr)
-        time.sleep(3)
-    print(f"{tr('错误', 'error')}: {tr('没有应答', 'no answer from')} {silent}", file=sys.stderr)
-    sys.exit(3)
+            missing = waiting_for(url, plan, city)
+        except CannotMeasure:
+            missing = ["Prometheus"]
+        if not missing:
+            return
+        if time.monotonic() > deadline:
+            names = ", ".join(missing[:5])
+            raise CannotMeasure(
+                tr(f"{SETTLE_SECONDS} 秒后仍没有：{names}", f"still missing after {SETTLE_SECONDS} s: {names}")
+            )
+        print(tr(f"还在等 {missing[0]}", f"waiting for {missing[0]}"), file=sys.stderr)
+        time.sleep(2)
 
 
 def summary(console: Console, inventory: Inventory, results: Results) -> None:
     """The last screen, in both languages: hosts, neighbours, series, checks, RTO/RPO, where to look next."""
-    from egovctl.plan import load_city
-
-    city = load_city(inventory)
+    city = load(inventory)[1]
+    url = prometheus_url(inventory, city)
     booted = [host for host in city.hosts.values() if "managed" in host.groups]
     assessed, drilled = json.loads(results.output["assess"]), json.loads(results.output["drill"])
     sessions = sum(
         result["shown"].get("count", 0) for result in assessed["results"] if result["check"] == "neighbours-up"
     )
-    series = int(float(prometheus("prometheus_tsdb_head_series")[0]["value"][1]))
-    scraped = len(prometheus("up == 1"))
+    series = int(sum(float(sample["value"][1]) for sample in query(url, "prometheus_tsdb_head_series")))
+    scraped = len(query(url, "up == 1"))
     worst = max(drilled["items"], key=lambda item: item["rto_seconds"] / item["rto_promised_seconds"])
     files = sum(item["files_compared"] for item in drilled["items"])
     rto, rto_promised = worst["rto_seconds"], worst["rto_promised_seconds"] / 60
     rpo, rpo_promised = worst["rpo_seconds"], worst["rpo_promised_seconds"] / 60
-    port = port_base() + 90
     total = sum(results.seconds.values())
     lines = [
         ("主机 hosts", f"{len(booted)} + 1 switch · {len(city.links)} links · IPv4 + IPv6"),
@@ -252,7 +267,7 @@ def summary(console: Console, inventory: Inventory, results: Results) -> None:
     console.print()
     for label, text in (
         ("主机 hosts", "egovctl lab status · egovctl lab shell hub-minqin"),
-        ("监测 measured", f"http://127.0.0.1:{port}"),
+        ("监测 measured", url),
         ("证据 evidence", "egovctl evidence show · egovctl drill history"),
         ("收起 put away", "egovctl lab down"),
     ):

@@ -118,11 +118,15 @@ class Text(Model):
 
 
 class CityInfo(Model):
-    """The city itself. `asn` is private (RFC 6996), `domain` is the suffix of the hosts' names."""
+    """The city itself. `asn` is private (RFC 6996), `domain` is the suffix of the hosts' names.
+
+    `time_servers` are the core pair's sources outside the city; without any the pair keeps the city on one time.
+    """
 
     name: Text
     domain: Annotated[str, Field(pattern=r"^[a-z0-9.-]+$")]
     asn: Annotated[Integer, Field(ge=64512, le=65534)]
+    time_servers: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]+$")], ...] = ()
 
 
 class Addressing(Model):
