@@ -9,12 +9,6 @@ class EgovError(Exception):
     exit_code = 3
 
 
-class JudgedFailure(EgovError):
-    """The thing that was judged is not as promised (exit 1)."""
-
-    exit_code = 1
-
-
 class UsageError(EgovError):
     """The call or the plan is wrong (exit 2)."""
 

@@ -35,6 +35,27 @@ def tr(zh: str, en: str) -> str:
     return zh if language() == "zh" else en
 
 
+class Told(str):
+    """A text in the language in force that still knows both, for what is kept: evidence is read by others."""
+
+    zh: str
+    en: str
+
+
+def told(zh: str, en: str) -> Told:
+    """As `tr`, for sentences that may end in evidence; see `both`."""
+    text = Told(tr(zh, en))
+    text.zh, text.en = zh, en
+    return text
+
+
+def both(text: object) -> dict[str, str]:
+    """`{zh:, en:}` of a told text, or of an error that was raised with one; of anything else twice the same."""
+    if isinstance(text, BaseException) and text.args:
+        text = text.args[0] if isinstance(text.args[0], Told) else str(text)
+    return {"zh": text.zh, "en": text.en} if isinstance(text, Told) else {"zh": str(text), "en": str(text)}
+
+
 def pick(texts: Mapping[str, str]) -> str:
     """The text of a `{zh:, en:}` mapping in the language in force."""
     return texts[language()]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from egovctl.errors import CannotMeasure
+from egovctl.i18n import both, told
 from egovctl.paths import Inventory
 
 T = TypeVar("T")
@@ -29,9 +30,16 @@ class HostSilent(CannotMeasure):
     """A host did not answer, or not in time. `host` names it."""
 
     def __init__(self, host: str, reason: str) -> None:
-        super().__init__(f"{host} does not answer: {reason}")
+        texts = both(reason)
+        super().__init__(told(f"{host} 无应答：{texts['zh']}", f"{host} does not answer: {texts['en']}"))
         self.host = host
         self.reason = reason
+
+
+def not_rendered(inventory: Inventory, path: Path) -> CannotMeasure:
+    """The error for a file that only rendering makes."""
+    run = f"egovctl render -i {inventory.name}"
+    return CannotMeasure(told(f"无法读取 {path}：请先运行 {run}", f"{path} cannot be read: run {run} first"))
 
 
 def ssh_options(inventory: Inventory) -> list[str]:
@@ -71,7 +79,7 @@ def run(
     (seconds, for everything together) has passed, CannotMeasure when the inventory was not rendered.
     """
     if not inventory.ssh_config.is_file():
-        raise CannotMeasure(f"{inventory.ssh_config} is missing: run egovctl render -i {inventory.name} first")
+        raise not_rendered(inventory, inventory.ssh_config)
     words = ["sh", "-c", command] if isinstance(command, str) else list(command)
     if sudo:
         words = ["sudo", "-n", "--", *words]
@@ -79,9 +87,9 @@ def run(
     try:
         done = subprocess.run(argv, input=input or b"", capture_output=True, timeout=timeout, check=False)
     except subprocess.TimeoutExpired:
-        raise HostSilent(host, f"no result within {timeout:g} s") from None
+        raise HostSilent(host, told(f"{timeout:g} 秒内没有结果", f"no result within {timeout:g} s")) from None
     if done.returncode == SSH_FAILED:
-        raise HostSilent(host, _last_line(done.stderr) or "ssh failed")
+        raise HostSilent(host, _last_line(done.stderr) or told("ssh 失败", "ssh failed"))
     return done
 
 
@@ -106,11 +114,15 @@ def decode_result(host: str, done: Completed) -> Any:
     """What an on-host program printed; CannotMeasure with its last words when it did not finish well."""
     if done.returncode != 0:
         said = _last_line(done.stderr) or f"exit code {done.returncode}"
-        raise CannotMeasure(f"{host}: the collecting program failed there: {said}")
+        raise CannotMeasure(
+            told(f"{host}：采集程序在那里失败：{said}", f"{host}: the collecting program failed there: {said}")
+        )
     try:
         return json.loads(done.stdout)
     except ValueError:
-        raise CannotMeasure(f"{host}: the collecting program sent no JSON back") from None
+        raise CannotMeasure(
+            told(f"{host}：采集程序返回的不是 JSON", f"{host}: the collecting program sent no JSON back")
+        ) from None
 
 
 def each(hosts: Iterable[str], action: Callable[[str], T]) -> dict[str, T | Exception]:
@@ -148,7 +160,8 @@ def write_file(inventory: Inventory, host: str, path: str, content: bytes, *, ti
     script = f'set -e; t=$(mktemp {target}.XXXXXX); trap \'rm -f "$t"\' EXIT; cat >"$t"; chmod 0644 "$t"; '
     done = run(inventory, host, script + f'mv -f "$t" {target}', input=content, timeout=timeout)
     if done.returncode != 0:
-        raise CannotMeasure(f"{host}: {path} could not be written: {_last_line(done.stderr)}")
+        said = _last_line(done.stderr)
+        raise CannotMeasure(told(f"{host}：无法写入 {path}：{said}", f"{host}: {path} could not be written: {said}"))
 
 
 def control_prefix(inventory: Inventory) -> list[str]:

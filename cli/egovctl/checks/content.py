@@ -16,9 +16,15 @@ from pydantic import BaseModel, ValidationError
 
 from egovctl.checks.model import Check, Checklist
 from egovctl.errors import UsageError
+from egovctl.i18n import both, pick, told, tr
 from egovctl.paths import Inventory
 
 M = TypeVar("M", bound=BaseModel)
+KINDS = {
+    "check": {"zh": "检查项", "en": "check"},
+    "checklist": {"zh": "检查清单", "en": "checklist"},
+    "drill": {"zh": "演练", "en": "drill"},
+}
 CONTENT = Path(__file__).resolve().parent.parent / "content"
 
 
@@ -28,16 +34,21 @@ class Shelf(Generic[M]):
 
     kind: str
     entries: dict[str, M] = field(default_factory=dict)
-    broken: dict[str, str] = field(default_factory=dict)
+    broken: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def get(self, name: str) -> M:
         """UsageError with what there is, or with file and line of what is wrong in it."""
         if name in self.entries:
             return self.entries[name]
         if name in self.broken:
-            raise UsageError(self.broken[name])
-        known = ", ".join(sorted(self.entries)) or "none"
-        raise UsageError(f"{self.kind} {name} is not known; there is: {known}")
+            raise UsageError(pick(self.broken[name]))
+        known = ", ".join(sorted(self.entries)) or tr("无", "none")
+        raise UsageError(
+            tr(
+                f"没有名为 {name} 的{pick(KINDS[self.kind])}；现有：{known}",
+                f"{self.kind} {name} is not known; there is: {known}",
+            )
+        )
 
 
 def checks(inventory: Inventory | None = None) -> Shelf[Check]:
@@ -66,11 +77,16 @@ def read_shelf(kind: str, model: type[M], folders: tuple[Path, ...]) -> Shelf[M]
     shelf: Shelf[M] = Shelf(kind)
     for path in _files(folders):
         if path.stem in shelf.entries:
-            raise UsageError(f"{path}: {kind} {path.stem} is there already; give it another name")
+            raise UsageError(
+                tr(
+                    f"{path}：名为 {path.stem} 的{KINDS[kind]['zh']}已经有了；请另取名称",
+                    f"{path}: {kind} {path.stem} is there already; give it another name",
+                )
+            )
         try:
             entry = _read(path, model)
         except UsageError as error:
-            shelf.broken[path.stem] = str(error)
+            shelf.broken[path.stem] = both(error)
         else:
             shelf.entries[path.stem] = entry
     return shelf
@@ -88,15 +104,23 @@ def _read(path: Path, model: type[M]) -> M:
         entry = model.model_validate(data)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise UsageError(f"{path}:{line}: not YAML: {error.problem}") from None
+        raise UsageError(told(f"{path}:{line}: 不是 YAML：{error.problem}", f"{path}:{line}: not YAML: {error.problem}")) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}:1: not YAML: {error}") from None
+        raise UsageError(told(f"{path}:1: 不是 YAML：{error}", f"{path}:1: not YAML: {error}")) from None
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UsageError(f"{path}:{_line_of(text, first['loc'])}: {where}: {first['msg']}") from None
+        where = ".".join(str(part) for part in first["loc"])
+        place = f"{path}:{_line_of(text, first['loc'])}"
+        raise UsageError(
+            told(f"{place}: {where or '文件'} 有误：{first['msg']}", f"{place}: {where or 'the file'}: {first['msg']}")
+        ) from None
     if getattr(entry, "id", None) != path.stem:
-        raise UsageError(f"{path}:1: id must be {path.stem}, as the file is called")
+        raise UsageError(
+            told(
+                f"{path}:1: id 必须是 {path.stem}，与文件名相同",
+                f"{path}:1: id must be {path.stem}, as the file is called",
+            )
+        )
     return entry
 
 

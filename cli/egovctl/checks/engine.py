@@ -24,6 +24,7 @@ from egovctl.checks.model import JUDGED, Check, NotApplicable, Result, Status
 from egovctl.errors import EgovError, UsageError
 from egovctl.evidence import Chain, Head
 from egovctl.evidence.record import now
+from egovctl.i18n import both, tr
 from egovctl.transport import HostSilent
 
 Progress = Callable[[str], None]
@@ -71,7 +72,13 @@ def run_checklist(
     listed = content.checklists(context.inventory).get(name)
     wanted = list(only)
     if unknown := [item for item in wanted if item not in listed.checks]:
-        raise UsageError(f"{unknown[0]} is not in checklist {name}; it has: {', '.join(listed.checks)}")
+        has = ", ".join(listed.checks)
+        raise UsageError(
+            tr(
+                f"{unknown[0]} 不在清单 {name} 中；其中有：{has}",
+                f"{unknown[0]} is not in checklist {name}; it has: {has}",
+            )
+        )
     chosen = [item for item in listed.checks if not wanted or item in wanted]
     run_id, started_at, begun = uuid4().hex[:12], now(), time.monotonic()
     chain.append("assess.planned", {"run": run_id, "checklist": name, "checks": chosen})
@@ -84,7 +91,7 @@ def run_checklist(
         raise
     for item in chosen:
         if item not in shelf.entries:
-            results.append(_broken(item, shelf.broken.get(item, f"there is no check {item}")))
+            results.append(_broken(item, shelf.broken.get(item, {"zh": f"没有检查项 {item}", "en": f"there is no check {item}"})))
     results.sort(key=lambda result: chosen.index(result.check))
     run = Run(run_id, name, tuple(results), started_at, round(time.monotonic() - begun, 3))
     chain.append("assess.result", _body(run))
@@ -149,10 +156,11 @@ def _judged(check: Check, name: str, subject: dict[str, Any], facts: Facts | Non
     if isinstance(facts, NotApplicable):
         return Result(check.id, name, Status.NOT_APPLICABLE, facts.reason)
     if isinstance(facts, HostSilent):
-        detail = {"zh": f"无应答：{facts.reason}", "en": f"no answer: {facts.reason}"}
+        reason = both(facts.reason)
+        detail = {"zh": f"无应答：{reason['zh']}", "en": f"no answer: {reason['en']}"}
         return Result(check.id, name, Status.UNKNOWN, detail)
     if isinstance(facts, EgovError):
-        return _unknown(check, name, str(facts))
+        return _unknown(check, name, both(facts))
     if isinstance(facts, Exception):
         return _error(check, name, f"{type(facts).__name__}: {facts}")
     try:
@@ -166,12 +174,12 @@ def _digest(facts: Mapping[str, Any]) -> str:
     return hashlib.sha256(rfc8785.dumps(dict(facts))).hexdigest()
 
 
-def _unknown(check: Check, subject: str, reason: str) -> Result:
+def _unknown(check: Check, subject: str, reason: dict[str, str]) -> Result:
     return Result(
         check.id,
         subject,
         Status.UNKNOWN,
-        {"zh": f"无法测量：{reason}", "en": f"cannot be measured: {reason}"},
+        {"zh": f"无法测量：{reason['zh']}", "en": f"cannot be measured: {reason['en']}"},
     )
 
 
@@ -189,8 +197,8 @@ def _nothing(check: Check) -> Result:
     return Result(check.id, NO_SUBJECT, Status.ERROR, detail, observed_at=now())
 
 
-def _broken(check: str, reason: str) -> Result:
-    detail = {"zh": f"检查文件有误：{reason}", "en": f"the check's file is wrong: {reason}"}
+def _broken(check: str, reason: dict[str, str]) -> Result:
+    detail = {"zh": f"检查文件有误：{reason['zh']}", "en": f"the check's file is wrong: {reason['en']}"}
     return Result(check, NO_SUBJECT, Status.ERROR, detail, observed_at=now())
 
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from egovctl.checks.context import Context
-from egovctl.errors import CannotMeasure
+from egovctl.transport import not_rendered
 from egovctl.plan import City, Host, Service
 
 # The jobs that playbooks/roles/noc gives Prometheus; a contract test holds the two together.
@@ -55,7 +55,7 @@ def units(context: Context, host: Host) -> tuple[list[str], list[str]]:
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))["units"]
     except (OSError, ValueError, KeyError):
-        raise CannotMeasure(f"{path} cannot be read: run egovctl render -i {context.inventory.name} first") from None
+        raise not_rendered(context.inventory, path) from None
     active = sorted(entry["name"] for entry in entries if entry["active"])
     return active, sorted(entry["name"] for entry in entries if not entry["active"])
 

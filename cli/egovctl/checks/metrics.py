@@ -14,6 +14,7 @@ from egovctl import transport
 from egovctl.checks.context import Context
 from egovctl.errors import CannotMeasure
 from egovctl.evidence import Chain, Head, Record
+from egovctl.i18n import tr
 
 TEXTFILE = "/var/lib/prometheus/node-exporter/egov_checks.prom"
 JUDGED_VALUES = {"pass": 1, "partial": 0, "fail": 0}
@@ -43,7 +44,13 @@ def publish(context: Context, chain: Chain) -> str:
             text = exposition(chain.records(), chain.head())
             transport.write_file(context.inventory, host.name, TEXTFILE, text.encode())
             return host.name
-    raise CannotMeasure(f"inventory {context.inventory.name} has no managed host of role noc to show the results on")
+    name = context.inventory.name
+    raise CannotMeasure(
+        tr(
+            f"清单 {name} 中没有纳管的 noc 主机，结果无处展示",
+            f"inventory {name} has no managed host of role noc to show the results on",
+        )
+    )
 
 
 def exposition(records: Iterable[Record], head: Head) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from egovctl.errors import CannotMeasure
+from egovctl.i18n import both, told
 
 LOCK_WAIT_SECONDS = 60
 WARNING = 1  # borg's exit code for "done, with warnings"
@@ -30,6 +31,15 @@ class BorgFailed(CannotMeasure):
 
 class ScratchFull(CannotMeasure):
     """There is no room for what is restored."""
+
+    @classmethod
+    def now(cls) -> ScratchFull:
+        return cls(
+            told(
+                "临时目录已满：请用 --scratch 另给一个目录",
+                "the scratch is full: give another one with --scratch DIR",
+            )
+        )
 
 
 class TookTooLong(CannotMeasure):
@@ -115,9 +125,19 @@ class Repository:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise TookTooLong(f"borg {arguments[0]} was stopped: the time for this drill has passed") from None
+            raise TookTooLong(
+                told(
+                    f"borg {arguments[0]} 已停止：本次演练的时限已过",
+                    f"borg {arguments[0]} was stopped: the time for this drill has passed",
+                )
+            ) from None
         except FileNotFoundError as error:
-            raise BorgFailed(f"{error.filename} is not installed on control: apt-get install borgbackup") from None
+            raise BorgFailed(
+                told(
+                    f"控制机没有安装 {error.filename}：apt-get install borgbackup",
+                    f"{error.filename} is not installed on control: apt-get install borgbackup",
+                )
+            ) from None
         finally:
             os.close(reading)
         return self._judge(arguments[0], done)
@@ -125,9 +145,15 @@ class Repository:
     def _judge(self, verb: str, done: subprocess.CompletedProcess[bytes]) -> str:
         said = done.stderr.decode("utf-8", "replace")
         if FULL in said:
-            raise ScratchFull("the scratch is full: give another one with --scratch DIR")
+            raise ScratchFull.now()
         if done.returncode not in (0, WARNING):
-            raise BorgFailed(f"borg {verb} of {self.location} failed: {_telling(said)}")
+            why = both(_telling(said))
+            raise BorgFailed(
+                told(
+                    f"对 {self.location} 执行 borg {verb} 失败：{why['zh']}",
+                    f"borg {verb} of {self.location} failed: {why['en']}",
+                )
+            )
         return done.stdout.decode("utf-8", "surrogateescape")
 
 
@@ -137,4 +163,4 @@ def _telling(said: str) -> str:
     for line in lines:
         if line.startswith(("Remote: ssh", "Remote: ", "Repository ", "passphrase ", "Failed to create")):
             return line
-    return lines[-1][:300] if lines else "it said nothing"
+    return lines[-1][:300] if lines else told("它什么也没说", "it said nothing")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from egovctl.errors import CannotMeasure
+from egovctl.i18n import told
 
 BLOCK = 1 << 20
 STEP = 500  # files between two words of progress
@@ -37,10 +38,18 @@ class Manifest:
                 raise ValueError
             return cls(str(data["service"]), str(data["host"]), str(data["taken_at"]), files)
         except FileNotFoundError:
-            raise CannotMeasure("the archive holds no manifest, so there is nothing to compare with") from None
+            raise CannotMeasure(
+                told(
+                    "备份中没有清单，因此无从比对",
+                    "the archive holds no manifest, so there is nothing to compare with",
+                )
+            ) from None
         except (OSError, ValueError, KeyError, TypeError):
             raise CannotMeasure(
-                "the manifest in the archive cannot be read, so there is nothing to compare with"
+                told(
+                    "备份中的清单无法读取，因此无从比对",
+                    "the manifest in the archive cannot be read, so there is nothing to compare with",
+                )
             ) from None
 
 

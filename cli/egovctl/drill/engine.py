@@ -27,6 +27,7 @@ from egovctl.drill.restore_files import RestoreFiles
 from egovctl.errors import UsageError
 from egovctl.evidence import Chain, Record
 from egovctl.evidence.record import now
+from egovctl.i18n import both, tr
 
 METHODS: dict[str, Method] = {"restore-files": RestoreFiles()}
 KILLED = {"zh": "演练被强行终止，本次启动时已清理", "en": "the run was killed; cleaned up at the next start"}
@@ -89,7 +90,13 @@ def history(chain: Chain) -> list[Record]:
 
 def _method(drill: Drill) -> Method:
     if drill.method not in METHODS:
-        raise UsageError(f"drill {drill.id} wants method {drill.method}; there is: {', '.join(METHODS)}")
+        known = ", ".join(METHODS)
+        raise UsageError(
+            tr(
+                f"演练 {drill.id} 要用方法 {drill.method}；现有：{known}",
+                f"drill {drill.id} wants method {drill.method}; there is: {known}",
+            )
+        )
     return METHODS[drill.method]
 
 
@@ -99,7 +106,9 @@ def _scratch_parent(context: Context, options: Options) -> Path:
         parent.mkdir(mode=0o700, exist_ok=True)
         return parent
     if not options.scratch.is_dir():
-        raise UsageError(f"--scratch {options.scratch}: there is no such folder")
+        raise UsageError(
+            tr(f"--scratch {options.scratch}：没有这个目录", f"--scratch {options.scratch}: there is no such folder")
+        )
     return options.scratch.resolve()
 
 
@@ -136,9 +145,10 @@ def _rehearse(method: Method, work: Work, target: Target) -> Item:
     try:
         return method.rehearse(work, target)
     except Exception as error:  # a fault of ours must not leave a run without a record
+        said, kind = both(error), type(error).__name__
         text = {
-            "zh": f"演练程序出错：{error}",
-            "en": f"the drill itself failed: {type(error).__name__}: {error}",
+            "zh": f"演练程序出错：{kind}: {said['zh']}",
+            "en": f"the drill itself failed: {kind}: {said['en']}",
         }
         return Item(target.service, target.host, Outcome.ERROR, Verdict.UNKNOWN, (text,))
 

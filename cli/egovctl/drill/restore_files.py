@@ -23,6 +23,7 @@ from egovctl.drill.borg import Archive, Deadline, Repository, ScratchFull, TookT
 from egovctl.drill.compare import Comparison, Manifest, compare
 from egovctl.drill.model import Item, Outcome, Target, Verdict, Work
 from egovctl.errors import CannotMeasure, UsageError
+from egovctl.i18n import both, told, tr
 from egovctl.plan import Service
 from egovctl.secrets import Secrets
 
@@ -62,9 +63,20 @@ class RestoreFiles:
         known = {service.name: service for service in context.plan.services}
         for name in services:
             if name not in known:
-                raise UsageError(f"service {name} is not in the plan; it has: {', '.join(known)}")
+                has = ", ".join(known)
+                raise UsageError(
+                    tr(
+                        f"规划中没有服务 {name}；其中有：{has}",
+                        f"service {name} is not in the plan; it has: {has}",
+                    )
+                )
             if known[name].backup is None:
-                raise UsageError(f"service {name} has no backup in the plan, so there is nothing to restore")
+                raise UsageError(
+                    tr(
+                        f"规划中服务 {name} 没有备份，因此无可恢复",
+                        f"service {name} has no backup in the plan, so there is nothing to restore",
+                    )
+                )
         chosen = [
             service for service in known.values() if service.backup and (not services or service.name in services)
         ]
@@ -108,9 +120,7 @@ class RestoreFiles:
             return _item(target, service, Outcome.ERROR, Verdict.UNKNOWN, [_both(error)], timer)
         except OSError as error:
             full = (
-                ScratchFull("the scratch is full: give another one with --scratch DIR")
-                if error.errno == errno.ENOSPC
-                else error
+                ScratchFull.now() if error.errno == errno.ENOSPC else error
             )
             return _item(target, service, Outcome.ERROR, Verdict.UNKNOWN, [_both(full)], timer)
         finally:
@@ -147,7 +157,7 @@ def repository_of(context: Context, host: str) -> Repository:
     passphrase = Secrets(context.inventory).get(f"borg_passphrase_{host}")
     location = f"ssh://{_backup_node(context)}-borg{REPOSITORIES}/{host}"
     if not context.inventory.ssh_config.is_file():
-        raise CannotMeasure(f"{context.inventory.ssh_config} is missing: run egovctl render first")
+        raise transport.not_rendered(context.inventory, context.inventory.ssh_config)
     ssh = ("ssh", *transport.ssh_options(context.inventory))
     return Repository(location, passphrase, context.inventory.state / "borg", ssh)
 
@@ -158,14 +168,19 @@ def latest(repository: Repository, target: Target, deadline: Deadline) -> Archiv
     for archive in reversed(repository.archives(deadline)):
         if pattern.match(archive.name):
             return archive
-    raise CannotMeasure(f"there is no backup of {target} on the backup node: nothing to restore")
+    raise CannotMeasure(
+        told(
+            f"备份节点上没有 {target} 的备份：无可恢复",
+            f"there is no backup of {target} on the backup node: nothing to restore",
+        )
+    )
 
 
 def _backup_node(context: Context) -> str:
     for host in context.city.hosts.values():
         if host.role == "backup":
             return host.name
-    raise CannotMeasure("the plan has no backup node")
+    raise CannotMeasure(told("规划中没有备份节点", "the plan has no backup node"))
 
 
 def _paths(service: Service) -> tuple[str, ...]:
@@ -180,8 +195,12 @@ def _require_room(root: Path, archived: dict[str, dict[str, Any]]) -> None:
     needed = sum(int(item.get("size") or 0) for item in archived.values()) + HEADROOM
     free = shutil.disk_usage(root).free
     if free < needed:
+        wanted, there = needed >> 20, free >> 20
         raise ScratchFull(
-            f"the scratch is too small: {needed >> 20} MiB are needed, {free >> 20} MiB are free; use --scratch DIR"
+            told(
+                f"临时目录太小：需要 {wanted} MiB，可用 {there} MiB；请用 --scratch 另给一个目录",
+                f"the scratch is too small: {wanted} MiB are needed, {there} MiB are free; use --scratch DIR",
+            )
         )
 
 
@@ -195,7 +214,8 @@ def _age(root: Path, service: str, started_unix: float) -> float | None:
 
 
 def _both(error: Exception) -> dict[str, str]:
-    return {"zh": f"无法完成：{error}", "en": str(error)}
+    said = both(error)
+    return {"zh": f"无法完成：{said['zh']}", "en": said["en"]}
 
 
 def _item(

@@ -19,6 +19,7 @@ import rfc8785
 from egovctl.errors import CannotMeasure
 from egovctl.evidence.record import NO_RECORD, BadRecord, Record, digest, now, parse, suite_version
 from egovctl.evidence.verify import MAX_TORN, TORN, Head, Verdict, read_lines, verify_lines
+from egovctl.i18n import tr
 
 TORN_BYTES_KEPT = 4096
 FIRST_WINDOW = 65_536
@@ -85,7 +86,10 @@ class Chain:
         except OSError as error:
             with suppress(OSError):
                 os.ftruncate(descriptor, size)
-            raise CannotMeasure(f"{self.path}: evidence could not be written: {error.strerror or error}") from None
+            why = error.strerror or error
+            raise CannotMeasure(
+                tr(f"{self.path}：证据无法写入：{why}", f"{self.path}: evidence could not be written: {why}")
+            ) from None
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
@@ -128,11 +132,21 @@ def _tail(descriptor: int, path: Path) -> tuple[Record | None, list[bytes], bool
         if found is not None:
             record, torn = found
             if len(torn) > MAX_TORN:
-                raise CannotMeasure(f"{path}: the end of the evidence is damaged: run egovctl evidence verify")
+                raise CannotMeasure(
+                    tr(
+                        f"{path}：证据的末尾已损坏：请运行 egovctl evidence verify",
+                        f"{path}: the end of the evidence is damaged: run egovctl evidence verify",
+                    )
+                )
             return record, torn, unterminated
         if start == 0:
             if len(whole) > MAX_TORN:
-                raise CannotMeasure(f"{path}: no record can be read here: run egovctl evidence verify")
+                raise CannotMeasure(
+                    tr(
+                        f"{path}：这里没有可读的记录：请运行 egovctl evidence verify",
+                        f"{path}: no record can be read here: run egovctl evidence verify",
+                    )
+                )
             return None, whole, unterminated
         window *= 8
 

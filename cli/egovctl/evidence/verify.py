@@ -25,7 +25,12 @@ class Head:
         """From COUNT:HASH; UsageError for anything else."""
         count, _, digest_text = text.partition(":")
         if not count.isascii() or not count.isdigit() or len(digest_text) != len(NO_RECORD):
-            raise UsageError(f"{text!r} is not a head: write COUNT:HASH, as egovctl evidence verify prints it")
+            raise UsageError(
+                tr(
+                    f"{text!r} 不是链头：请写成 数量:散列，如 egovctl evidence verify 所示",
+                    f"{text!r} is not a head: write COUNT:HASH, as egovctl evidence verify prints it",
+                )
+            )
         return cls(int(count), digest_text.lower())
 
     def __str__(self) -> str:

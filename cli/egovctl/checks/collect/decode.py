@@ -8,6 +8,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from egovctl.errors import CannotMeasure
+from egovctl.i18n import told
 from egovctl.plan import City, Host
 
 Answers = Mapping[str, Mapping[str, Any]]
@@ -30,8 +31,15 @@ def decode(section: str, city: City, host: Host, answers: Answers, units: list[s
             case "units":
                 return _units(answers["units"], units)
     except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
-        raise CannotMeasure(f"{host.name}: the answer about {section} cannot be understood: {error!r}") from None
-    raise CannotMeasure(f"there is no section {section} of the host collector")
+        raise CannotMeasure(
+            told(
+                f"{host.name}：关于 {section} 的应答无法理解：{error!r}",
+                f"{host.name}: the answer about {section} cannot be understood: {error!r}",
+            )
+        ) from None
+    raise CannotMeasure(
+        told(f"主机采集器没有 {section} 这一部分", f"there is no section {section} of the host collector")
+    )
 
 
 def _json(answers: Answers, name: str) -> Any:

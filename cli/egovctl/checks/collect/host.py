@@ -11,6 +11,7 @@ from egovctl.checks.collect.decode import decode
 from egovctl.checks.context import Context
 from egovctl.checks.expected import planned_host, units
 from egovctl.errors import CannotMeasure
+from egovctl.i18n import told
 
 COMMAND_SECONDS = 8
 HOST_SECONDS = 45
@@ -39,7 +40,9 @@ def _look(context: Context, host: str, sections: list[str]) -> dict[str, Any]:
     }
     answer = transport.run_python(context.inventory, host, program, params, timeout=HOST_SECONDS)
     if not isinstance(answer, dict) or answer.get("protocol") != PROTOCOL or "answers" not in answer:
-        raise CannotMeasure(f"{host}: the collecting program speaks another protocol")
+        raise CannotMeasure(
+            told(f"{host}：采集程序的协议版本不同", f"{host}: the collecting program speaks another protocol")
+        )
     return dict(answer["answers"])
 
 

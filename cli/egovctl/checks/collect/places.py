@@ -18,6 +18,7 @@ from typing import Any
 from egovctl import transport
 from egovctl.checks.context import Context
 from egovctl.errors import CannotMeasure
+from egovctl.i18n import told
 from egovctl.lab.names import LabNames
 from egovctl.lab.users import ensure_user_namespace
 
@@ -70,7 +71,9 @@ def _run_here(name: str, prefix: list[str], program: str, params: Mapping[str, A
     try:
         done = subprocess.run(argv, input=text, capture_output=True, timeout=PROBE_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise CannotMeasure(f"{name}: nothing can be tried from here: {error}") from None
+        raise CannotMeasure(
+            told(f"{name}：无法从这里试探：{error}", f"{name}: nothing can be tried from here: {error}")
+        ) from None
     return transport.decode_result(name, done)
 
 
@@ -82,7 +85,12 @@ def listening(place: Place, ports: list[int]) -> Iterator[None]:
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             if process.stdout is None or process.stdout.readline() != b"ready\n":
-                raise CannotMeasure(f"no listener could be started on the LAN of {place.site}")
+                raise CannotMeasure(
+                    told(
+                        f"无法在 {place.site} 的局域网内启动监听",
+                        f"no listener could be started on the LAN of {place.site}",
+                    )
+                )
             yield
         finally:
             process.kill()

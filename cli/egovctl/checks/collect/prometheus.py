@@ -14,6 +14,7 @@ from egovctl.checks.context import Context
 from egovctl.checks.expected import planned_service, targets
 from egovctl.checks.model import Query
 from egovctl.errors import CannotMeasure
+from egovctl.i18n import told
 from egovctl.lab import state
 from egovctl.lab.names import PROMETHEUS_OFFSET, LabNames, port_base
 from egovctl.paths import Inventory
@@ -33,7 +34,12 @@ def prometheus_url(inventory: Inventory, city: City) -> str:
     for host in city.hosts.values():
         if host.role == "noc":
             return f"http://{host.address_v4}:{PORT}"
-    raise CannotMeasure(f"inventory {inventory.name} has no host of role noc, so there is no Prometheus to ask")
+    raise CannotMeasure(
+        told(
+            f"清单 {inventory.name} 中没有 noc 主机，因此没有 Prometheus 可查",
+            f"inventory {inventory.name} has no host of role noc, so there is no Prometheus to ask",
+        )
+    )
 
 
 def query(url: str, expression: str, *, timeout: float = SECONDS) -> list[dict[str, Any]]:
@@ -45,12 +51,20 @@ def query(url: str, expression: str, *, timeout: float = SECONDS) -> list[dict[s
         with opener.open(request, timeout=timeout) as answer:
             result = json.load(answer)["data"]
     except urllib.error.HTTPError as error:
-        raise CannotMeasure(f"Prometheus at {url} refuses {expression!r}: {error.code} {error.reason}") from None
+        why = f"{error.code} {error.reason}"
+        raise CannotMeasure(
+            told(f"{url} 的 Prometheus 拒绝 {expression!r}：{why}", f"Prometheus at {url} refuses {expression!r}: {why}")
+        ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = getattr(error, "reason", None) or error
-        raise CannotMeasure(f"Prometheus at {url} does not answer: {reason}; is the NOC's host up?") from None
+        raise CannotMeasure(
+            told(
+                f"{url} 的 Prometheus 无应答：{reason}；网管主机是否在运行？",
+                f"Prometheus at {url} does not answer: {reason}; is the NOC's host up?",
+            )
+        ) from None
     if result.get("resultType") != "vector":
-        raise CannotMeasure(f"{expression!r} gives no instant vector")
+        raise CannotMeasure(told(f"{expression!r} 的结果不是瞬时向量", f"{expression!r} gives no instant vector"))
     return list(result["result"])
 
 

@@ -1,0 +1,39 @@
+"""Test time is a shared budget: every run adds up its minutes by room, and tests/run prints them beside the budget."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+ROOMS = {
+    "lab and plan": r"test_(lab|plan|bad_plans)",
+    "extranet": r"test_(apply|city|render|roles)",
+    "exporter": r"test_(snmp|exporter)",
+    "backup": r"test_(drill|backup)",
+    "assess": r"test_(checks|evidence|transport)",
+}
+_seconds: dict[str, float] = defaultdict(float)
+
+
+def _room(report: pytest.TestReport) -> str:
+    path = Path(report.nodeid.split("::")[0])
+    if report.when == "setup" and path.parent.name == "lab":
+        return "lab and plan"  # the one boot of the session, whoever asks for it first
+    return next((room for room, pattern in ROOMS.items() if re.match(pattern, path.name)), "the rest")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    _seconds[_room(report)] += report.duration
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Add this run's seconds to the file that tests/run reads; workers of a parallel run have nothing to say."""
+    target = os.environ.get("EGOV_TEST_SECONDS")
+    if target and not hasattr(session.config, "workerinput"):
+        with Path(target).open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(_seconds) + "\n")
