@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from egovctl.errors import UsageError
+from egovctl.i18n import tr
+
+# Folders of build/ that are not an inventory's: setuptools' and the exporter's wheels.
+NOT_INVENTORIES = ("lib", "wheelhouse")
 
 
 def project_root() -> Path:
@@ -17,7 +21,12 @@ def project_root() -> Path:
         for folder in (start, *start.parents):
             if (folder / "ansible.cfg").is_file() and (folder / "inventories").is_dir():
                 return folder
-    raise UsageError("no project found: run this in the project's folder, or set EGOV_PROJECT to it")
+    raise UsageError(
+        tr(
+            "找不到项目：请在项目目录中运行，或将 EGOV_PROJECT 设为该目录",
+            "no project found: run this in the project's folder, or set EGOV_PROJECT to it",
+        )
+    )
 
 
 @dataclass(frozen=True)
@@ -28,13 +37,27 @@ class Inventory:
 
     @classmethod
     def find(cls, argument: str | Path) -> Inventory:
-        """Given a path or a bare name under inventories/; raises UsageError when it has no plan."""
+        """Given a path or a bare name under inventories/; UsageError when it has no plan or cannot have that name."""
         given = Path(argument)
         candidates = (given, given.parent) if given.is_file() else (given, project_root() / "inventories" / given)
         for folder in candidates:
             if (folder / "plan" / "city.yml").is_file():
-                return cls(folder.resolve())
-        raise UsageError(f"{argument}: no plan there; expected {candidates[-1] / 'plan' / 'city.yml'}")
+                return cls._named(folder.resolve())
+        expected = candidates[-1] / "plan" / "city.yml"
+        raise UsageError(
+            tr(f"{argument}：那里没有规划；应有 {expected}", f"{argument}: no plan there; expected {expected}")
+        )
+
+    @classmethod
+    def _named(cls, root: Path) -> Inventory:
+        if root.name in NOT_INVENTORIES:
+            raise UsageError(
+                tr(
+                    f"{root}：清单不能叫 {root.name}，build/ 中已有同名目录；请改名",
+                    f"{root}: an inventory cannot be called {root.name}, as build/ has that folder already; rename it",
+                )
+            )
+        return cls(root)
 
     @property
     def name(self) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import time
 from pathlib import Path
@@ -92,6 +93,74 @@ def test_power_lost_in_the_middle_is_undone_or_finished_at_boot(city_lab: Any, t
     city_lab.playbook("playbooks/site.yml", "--limit", HOST)
     assert city_lab.on(HOST, f"cat {CHANGED}").stdout == old
     assert city_lab.on(HOST, "ls -d /etc/egov-test", check=False).stdout == ""
+
+
+def changed_hosts(output: str) -> list[str]:
+    """The hosts that the recap tells of a change."""
+    return re.findall(r"^(\S+)\s+: ok=\d+\s+changed=[1-9]", output, re.M)
+
+
+def test_tags_apply_just_their_bundles(city_lab: Any) -> None:
+    spoiled = {"/etc/nftables.conf": "nftables", "/etc/snmp/snmpd.conf": "snmpd", "/etc/frr/daemons": "frr"}
+    for path in spoiled:
+        city_lab.on(HOST, f"echo '# spoiled' >> {path}")
+
+    def still_spoiled() -> set[str]:
+        found = city_lab.on(HOST, f"grep -l '# spoiled' {' '.join(spoiled)}", check=False).stdout
+        return {spoiled[path] for path in found.split()}
+
+    try:
+        wrong = city_lab.playbook("playbooks/site.yml", "--tags", "nftable", check=False)
+        assert wrong.returncode == 2 and "there is no tag nftable; the tags are base, " in wrong.stdout
+        assert changed_hosts(wrong.stdout) == [] and len(still_spoiled()) == 3
+        told = city_lab.playbook("playbooks/site.yml", "--tags", "nftables", "--check").stdout
+        assert f"{HOST}: would change: files /etc/nftables.conf; actions reload:nftables.service\n" in told
+        assert len(still_spoiled()) == 3
+        done = city_lab.playbook("playbooks/site.yml", "--tags", "nftables").stdout
+        assert changed_hosts(done) == [HOST] and still_spoiled() == {"snmpd", "frr"}
+        city_lab.playbook("playbooks/site.yml", "--skip-tags", "frr,borgmatic", "--limit", HOST)
+        assert still_spoiled() == {"frr"}
+    finally:
+        city_lab.playbook("playbooks/site.yml", "--limit", HOST)
+    assert still_spoiled() == set()
+
+
+def test_a_core_that_fails_leaves_the_other_one_alone(city_lab: Any) -> None:
+    registry = "/var/lib/egov/managed.json"
+    city_lab.on("core1", f"cp -a {registry} /root/kept.json; echo '}}' >> {registry}")
+    for host in ("core2", HOST):
+        city_lab.on(host, "systemctl disable -q --now chrony.service")
+    try:
+        done = city_lab.playbook("playbooks/site.yml", "--tags", "base", check=False)
+        assert done.returncode == 2 and f"core1: {registry} is damaged" in done.stdout
+        assert changed_hosts(done.stdout) == [HOST]
+        assert city_lab.on("core2", "systemctl is-active chrony.service", check=False).stdout.strip() == "inactive"
+    finally:
+        city_lab.on("core1", f"mv /root/kept.json {registry}")
+        city_lab.playbook("playbooks/site.yml", "--tags", "base")
+    assert city_lab.on("core2", "systemctl is-active chrony.service").stdout.strip() == "active"
+
+
+def test_check_mode_before_the_exporter_is_there_and_the_upgrade_after_it(city_lab: Any) -> None:
+    unit, link = "egov-snmp-exporter.service", "/opt/egov/exporter"
+    current = city_lab.on("noc", f"readlink {link}").stdout.strip()
+    city_lab.on(
+        "noc", f"systemctl disable -q --now {unit}; rm {link} /etc/systemd/system/{unit}; systemctl daemon-reload"
+    )
+    city_lab.on("noc", f"mkdir {link}-aaaa {link}-aaaa.wheels")
+    try:
+        told = city_lab.playbook("playbooks/noc.yml", "--check").stdout
+        assert f"{current} would be installed" in told
+        assert city_lab.on("noc", f"ls {link}", check=False).stdout == ""
+        # An older one in force, of which there is no unit: an upgrade that was interrupted.
+        older = f"{link}-bbbb"
+        city_lab.on("noc", f"mkdir -p {older}/bin; touch {older}/bin/egov-snmp-exporter; ln -s {older} {link}")
+    finally:
+        city_lab.playbook("playbooks/noc.yml")
+    assert city_lab.on("noc", f"systemctl is-active {unit}").stdout.strip() == "active"
+    assert sorted(city_lab.on("noc", f"ls -d {link}*").stdout.split()) == sorted([link, current, older])
+    assert city_lab.on("noc", f"readlink {link}").stdout.strip() == current
+    assert changed_hosts(city_lab.playbook("playbooks/noc.yml").stdout) == []
 
 
 def test_nothing_goes_to_a_host_that_is_not_the_enrolled_one(city_lab: Any) -> None:

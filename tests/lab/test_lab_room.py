@@ -51,7 +51,7 @@ sites:
 SERVICES = """\
 schema: 1
 services:
-  - {name: papers, title: {zh: 文件, en: Papers}, owner: noc, grade: 2, availability: 99, rto: 1h, rpo: 1h,
+  - {name: papers, title: {zh: 文件, en: Papers}, owner: noc, grade: 2, availability: 99, rto: 1h, rpo: 4h,
      hosts: [noc], backup: {engine: borg, paths: [/srv/papers, /etc/frr], schedule: hourly}}
 """
 
@@ -61,6 +61,7 @@ class Snapshot:
     """What a lab could leave on the machine."""
 
     processes: frozenset[str]
+    units: frozenset[str]
     mounts: frozenset[str]
     namespaces: frozenset[str]
     cgroups: frozenset[str]
@@ -80,9 +81,10 @@ def snapshot() -> Snapshot:
     netns = Path("/run/netns")
     return Snapshot(
         processes=frozenset(_processes()),
+        units=frozenset(_units()),
         mounts=frozenset(_mounts()),
         namespaces=frozenset(path.name for path in netns.iterdir()) if netns.is_dir() else frozenset(),
-        cgroups=frozenset(str(p) for root in cgroup_mounts() if root for p in root.glob(f"egov-lab/{NAME}/**")),
+        cgroups=frozenset(_cgroups()),
         links=frozenset(link["ifname"] for link in json.loads(_output("ip", "-j", "link"))),
         nftables=frozenset(_output("nft", "list", "ruleset").splitlines()),
         sysctls=frozenset(f"{path}={_text(path)}" for path in sysctls),
@@ -112,6 +114,24 @@ def _device(path: Path) -> str:
     return f"{path} {stat.filemode(status.st_mode)} {status.st_uid}:{status.st_gid}"
 
 
+def _is_ours(cgroup: str) -> bool:
+    """Whether a cgroup's path is this lab's: in a folder of its own, or in a service of the machine's systemd."""
+    return f"/egov-lab/{NAME}" in cgroup or f"/egov-lab.{NAME}." in cgroup
+
+
+def _cgroups() -> Iterator[str]:
+    for root in cgroup_mounts():
+        for folder, _, _ in os.walk(root) if root else ():
+            if _is_ours(folder):
+                yield folder
+
+
+def _units() -> Iterator[str]:
+    if Path("/run/systemd/system").is_dir():
+        listed = _output("systemctl", "list-units", "--all", "--plain", "--no-legend", f"egov-lab.{NAME}.*")
+        yield from (line.split()[0] for line in listed.splitlines() if line.strip())
+
+
 def _processes() -> Iterator[str]:
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
@@ -119,7 +139,7 @@ def _processes() -> Iterator[str]:
         status, words = _text(entry / "stat"), _text(entry / "cmdline").replace("\0", " ")
         if status == "unreadable" or status.rpartition(")")[2].split()[0] in "ZX":
             continue
-        if f"egov-lab/{NAME}" in _text(entry / "cgroup") or f"egov-{NAME}" in words or f"egov-lab/{NAME}" in words:
+        if _is_ours(_text(entry / "cgroup")) or f"egov-{NAME}" in words or f"egov-lab/{NAME}" in words:
             yield f"{entry.name} {words}"
 
 
@@ -185,13 +205,8 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     """A project with a city of four hosts, no lab of it up; the image is there."""
     if os.geteuid() != 0:
         pytest.fail("the lab tests need root")
-    project = tmp_path_factory.mktemp("room")
-    for entry in ("ansible.cfg", "playbooks"):
-        (project / entry).symlink_to(REPOSITORY / entry)
+    project = _project(tmp_path_factory.mktemp("room"))
     root = project / "inventories" / NAME
-    (root / "plan").mkdir(parents=True)
-    (root / "plan" / "city.yml").write_text(CITY, encoding="utf-8")
-    (root / "plan" / "services.yml").write_text(SERVICES, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EGOV_PROJECT", str(project))
         patch.setenv("EGOV_LAB_PORT_BASE", str(PORT_BASE))
@@ -200,6 +215,16 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
         result.call("down")
         yield result
         result.call("down")
+
+
+def _project(project: Path) -> Path:
+    for entry in ("ansible.cfg", "playbooks"):
+        (project / entry).symlink_to(REPOSITORY / entry)
+    root = project / "inventories" / NAME
+    (root / "plan").mkdir(parents=True)
+    (root / "plan" / "city.yml").write_text(CITY, encoding="utf-8")
+    (root / "plan" / "services.yml").write_text(SERVICES, encoding="utf-8")
+    return project
 
 
 @pytest.fixture(scope="module")
@@ -371,6 +396,27 @@ def test_a_host_that_is_not_there_is_said(up: Room) -> None:
     assert up.call("exec", "core1", "--", "sh", "-c", "exit 7", code=7) == ""
 
 
+def test_another_clone_of_the_project_does_not_take_this_lab_for_its_own(
+    up: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If this fails, a second clone tells its user `is up already`, and has no key to any of the hosts."""
+    other = Room(_project(tmp_path), Inventory(tmp_path / "inventories" / NAME))
+    identity = up.sh("core1", "cat /etc/machine-id")
+    with monkeypatch.context() as patch:
+        patch.setenv("EGOV_PROJECT", str(other.project))
+        said = other.call("up", code=2)
+        assert f"belongs to another project, {up.project}: run egovctl lab down -i {NAME} there" in said
+        assert f"it belongs to another project: {up.project}" in other.call("status")
+    assert up.sh("core1", "cat /etc/machine-id") == identity
+    note = up.inventory.first_contact
+    note.rename(tmp_path / "note")
+    try:
+        assert f"{note} is missing, so nobody gets in: run egovctl lab up --fresh" in up.call("up", code=2)
+    finally:
+        (tmp_path / "note").rename(note)
+    assert "is up already" in up.call("up")
+
+
 # What follows wants the lab down; pytest takes the fixture above down only at the end of the module, so these use
 # plain `room` and begin with `down`.
 
@@ -418,6 +464,29 @@ def test_two_at_once_do_not_mix(room: Room) -> None:
     assert {first.returncode, second.returncode} == {0}, outputs
     assert sum("is up already" in text for text in outputs) == 1
     room.call("down")
+
+
+def test_another_clone_may_take_the_lab_down_or_over(
+    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under a umask that hides everything, and with the first clone's note of the hosts gone too."""
+    room.call("down")
+    before = snapshot()
+    mask = os.umask(0o077)
+    try:
+        room.call("up")
+        assert room.sh("core1", "stat -c %a / /root/.ssh /srv").split() == ["755", "700", "755"]
+        assert room.sh("noc", "runuser -u nobody -- cat /etc/hostname") == "noc"
+        other = Room(_project(tmp_path), Inventory(tmp_path / "inventories" / NAME))
+        with monkeypatch.context() as patch:
+            patch.setenv("EGOV_PROJECT", str(other.project))
+            assert "is up: 4 hosts" in other.call("up", "--fresh")
+        assert not room.inventory.first_contact.exists()
+        room.call("down")
+    finally:
+        os.umask(mask)
+    assert not (other.project / ".egov" / NAME / "first_contact.yml").exists()
+    assert_nothing_left(before)
 
 
 def test_a_lost_record_does_not_hide_the_lab(room: Room) -> None:

@@ -23,7 +23,7 @@ from egovctl.evidence import Chain
 from egovctl.paths import Inventory
 from egovctl.report import checks as report
 from egovctl.report import drills as drill_report
-from egovctl.report import summary
+from egovctl.report.words import duration
 from egovctl.transport import HostSilent
 
 LAB = Path(__file__).resolve().parents[2] / "inventories" / "lab"
@@ -164,7 +164,7 @@ def test_a_typo_in_a_key_is_told_with_its_line(town: Inventory) -> None:
     write_content(town.root, "checks/good.yml", text)
     content.read_shelf.cache_clear()
     line = next(n for n, item in enumerate(text.splitlines(), 1) if "expresion" in item)
-    assert f"good.yml:{line}: expresion" in content.checks(town).broken["good"]
+    assert f"good.yml:{line}: expresion" in content.checks(town).broken["good"]["en"]
 
 
 def test_the_plan_to_run_is_on_record_before_the_result(town, collector, tmp_path) -> None:
@@ -269,7 +269,86 @@ def test_the_table_says_what_to_do_in_both_languages(language: str, words: tuple
         text = console.export_text()
     finally:
         i18n.set_language(None)
-    assert all(word in text for word in words) and "core2, noc" in text and "--tags frr" in text
+    assert all(word in text for word in words) and "core2, noc" in text
+
+
+def planted(**flows: tuple[str, str, bool]) -> dict[str, Any]:
+    """Facts of a reachability check: flow → (expected, result, whether its listener was seen alive just then)."""
+    seen = [
+        {"name": name, "expect": expect, "result": result, "listening": alive, "gap_seconds": 0.1 if alive else 1e6}
+        for name, (expect, result, alive) in flows.items()
+    ]
+    return {"subject": {}, "planned": {}, "seen": {"flows": seen, "faults": []}}
+
+
+DENIED, UNPROVEN, WORKS = ("deny", "timeout", True), ("deny", "refused", False), ("allow", "open", True)
+
+
+@pytest.mark.parametrize("name", ["denied-flows-denied", "management-closed"])
+@pytest.mark.parametrize(
+    ("flows", "status"),
+    [
+        ({"a": DENIED, "b": DENIED}, Status.PASS),
+        ({"a": DENIED, "b": UNPROVEN}, Status.UNKNOWN),
+        ({"hole": ("deny", "open", True), "b": DENIED}, Status.FAIL),
+        ({"hole": ("deny", "open", True), "b": UNPROVEN}, Status.FAIL),
+        ({"hole": ("deny", "open", False), "b": UNPROVEN}, Status.FAIL),
+        ({}, Status.UNKNOWN),
+    ],
+)
+def test_a_hole_is_a_hole_whatever_else_is_unproven(name: str, flows: dict[str, Any], status: Status) -> None:
+    """If this fails, a department that can log in to a core is reported as something that could not be measured."""
+    found, shown = judge(content.checks().entries[name], planted(**flows))
+    assert found is status
+    assert shown["open"] == (["hole"] if "hole" in flows else [])
+    assert shown["unproven"] == [key for key, flow in flows.items() if flow == UNPROVEN]
+
+
+def test_an_allowed_flow_is_judged_only_when_its_listener_is_alive() -> None:
+    entry = content.checks().entries["denied-flows-denied"]
+    for allowed, status in (
+        (WORKS, Status.PASS),
+        (("allow", "open", False), Status.PASS),
+        (("allow", "timeout", True), Status.FAIL),
+        (("allow", "timeout", False), Status.UNKNOWN),
+    ):
+        assert judge(entry, planted(a=DENIED, b=allowed))[0] is status
+
+
+def test_what_to_run_is_a_whole_command_line_where_the_fault_is(context: Context) -> None:
+    entries = content.checks().entries
+    begin = "ansible-playbook -i inventories/lab playbooks/site.yml --tags"
+    run = sample_run({"core1": Status.PASS, "core2": Status.FAIL, "noc": Status.FAIL, "backup": Status.UNKNOWN})
+    assert report.commands(run, entries, context) == [f"{begin} frr --limit core2,noc"]
+    for name, subject, line in (
+        ("backups-fresh", "documents", "borgmatic --limit minqin-education"),
+        ("targets-up", "lab", "noc --limit role_noc"),
+        ("management-closed", "minqin-education", "nftables"),
+        ("denied-flows-denied", "minqin-education", "nftables"),
+    ):
+        result = engine.Result(name, subject, Status.FAIL, TEXT)
+        failed = engine.Run("r", "as-planned", (result,), "", 0.0)
+        assert report.commands(failed, entries, context) == [f"{begin} {line}"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "—"),
+        (0.0, "0 s"),
+        (4.25, "4.2 s"),
+        (30, "30 s"),
+        (900, "15 min"),
+        (5400, "90 min"),
+        (3600.0, "1 h"),
+        (14_400, "4 h"),
+        (86_400, "1 d"),
+        (3661.5, "61 min"),
+        (9_000, "2.5 h"),
+    ],
+)
+def test_durations_are_said_as_they_were_planned(seconds: float | None, text: str) -> None:
+    assert duration(seconds) == text
 
 
 def test_metrics_say_what_the_evidence_says_last(tmp_path: Path) -> None:
@@ -316,20 +395,6 @@ def test_an_interrupted_run_is_on_record(town, collector, tmp_path) -> None:
     with pytest.raises(KeyboardInterrupt):
         engine.run_checklist(open_context(town), "mine", chain, only=["good"])
     assert [record.kind for record in chain.records()] == ["assess.planned", "assess.aborted"]
-
-
-def test_the_summary_of_the_demo_is_in_both_languages_and_names_what_is_wrong() -> None:
-    run = sample_run({"core1": Status.PASS, "core2": Status.FAIL})
-    line = summary.checks_line(report.as_json(run))
-    assert line["en"] == "1 checks, 2 results: 1 pass, 1 FAIL (neighbours-up)" and "不通过 1" in line["zh"]
-    good = {"files_compared": 200, "rto_seconds": 4.0, "rto_promised_seconds": 1800.0}
-    item = {**good, "rpo_seconds": 60.0, "rpo_promised_seconds": 3600.0}
-    drill = {"outcome": "completed", "verdict": "met", "items": [item, {**item, "rto_seconds": None}]}
-    text = summary.drill_line(drill)
-    assert "400 files compared, RTO 4 s (promised 30 min), RPO 60 s (promised 60 min)" in text["en"]
-    assert "兑现承诺" in text["zh"]
-    nothing = {"outcome": "error", "verdict": "unknown", "items": []}
-    assert "not measured" in summary.drill_line(nothing)["en"]
 
 
 def test_a_drill_is_shown_in_both_languages_with_its_reasons_once() -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from egovctl.errors import EgovError, UsageError
 from egovctl.i18n import set_language
-from egovctl.lab import guest, image, machine, network, preflight, samples, sources, state
+from egovctl.lab import guest, image, inside, lifecycle, machine, network, owner, preflight, samples, sources, state
 from egovctl.lab.names import LabNames
-from egovctl.lab.processes import _forward
+from egovctl.lab.processes import _forward, processes
+from egovctl.lab.run import readable_by_all
 from egovctl.lab.runner import cgroup_mounts, init_pid, pids_below
 from egovctl.lab.state import Forward, LabHost, LabState
+from egovctl.paths import Inventory
 
 
 @pytest.fixture(autouse=True)
@@ -211,8 +215,6 @@ def test_cgroups_of_this_machine_are_found() -> None:
 
 
 def test_down_all_finds_labs_whose_inventory_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from egovctl.lab import lifecycle
-
     for folder in ("run/one", "disks/two", "disks/.hidden"):
         (tmp_path / folder).mkdir(parents=True)
     monkeypatch.setattr(lifecycle, "RUN", tmp_path / "run")
@@ -222,3 +224,120 @@ def test_down_all_finds_labs_whose_inventory_is_gone(tmp_path: Path, monkeypatch
     gone: list[str] = []
     monkeypatch.setattr(lifecycle, "_take_down", lambda names, report, keep_disks: gone.append(names.inventory))
     assert lifecycle.down_all(None) == gone == ["one", "three", "two"]
+
+
+def test_who_is_not_on_debian_12_is_not_sent_to_apt_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong() -> None:
+        raise EgovError("not Debian 12")
+
+    monkeypatch.setattr(preflight, "need_debian", wrong)
+    monkeypatch.setattr("shutil.which", lambda tool, **_: None)
+    with pytest.raises(EgovError, match="not Debian 12"):
+        lifecycle._preflight(None)  # type: ignore[arg-type]
+
+
+def test_looking_into_a_lab_needs_root_and_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    for look in (lambda i: inside.command_in(i, "a", ["true"]), inside.statuses):
+        with pytest.raises(UsageError, match="as root"):
+            look(Inventory(tmp_path / "x"))
+
+
+def test_a_switch_always_has_its_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EGOV_PROJECT", str(tmp_path))
+    lab = LabState("x", "up", 1, "i", "t", 1.0, hosts={"sw": LabHost("switch", "198.18.0.1", "10.0.0.9")})
+    (agent,) = processes(Inventory(tmp_path / "x"), LabNames("x"), lab)
+    assert agent.name == "sw" and "egovctl.lab.switch" in agent.argv
+
+
+def _image(folder: Path, monkeypatch: pytest.MonkeyPatch) -> image.Image:
+    monkeypatch.setattr("egovctl.lab.names.DISKS", folder / "disks")
+    monkeypatch.setattr(image, "IMAGES", folder)
+    built = image.Image("0")
+    (built.root / "srv").mkdir(parents=True)
+    return built
+
+
+def test_a_narrow_umask_does_not_reach_the_guests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If this fails, under root's umask of 077 no daemon of a guest can read its own /."""
+    before = os.umask(0o077)
+    try:
+        built, names = _image(tmp_path, monkeypatch), LabNames("x")
+        guest.clone(names, built, "a", "ssh-ed25519 AAAA")
+        with readable_by_all():
+            (tmp_path / "open").touch()
+            guest.put(names, built, "a", "/opt/deep/file", "text")
+        assert os.umask(0o077) == 0o077, "put back"
+    finally:
+        os.umask(before)
+    upper = names.disk("a") / "upper"
+    modes = {path: (upper / path).stat().st_mode & 0o777 for path in ("", "etc", "root/.ssh", "opt", "opt/deep")}
+    assert modes == {"": 0o755, "etc": 0o755, "root/.ssh": 0o700, "opt": 0o755, "opt/deep": 0o755}
+    assert (upper / "etc/hostname").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "open").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("path", ["/srv/../../../../outside", "/../x", "/out/file"])
+def test_no_file_is_put_outside_of_a_host_s_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    built, names = _image(tmp_path, monkeypatch), LabNames("x")
+    upper = names.disk("a") / "upper"
+    upper.mkdir(parents=True)
+    (upper / "out").symlink_to(tmp_path)
+    with pytest.raises(EgovError, match="leads out of the host's disk"):
+        guest.put(names, built, "a", path, "text")
+    assert not (tmp_path / "file").exists() and list(upper.iterdir()) == [upper / "out"]
+
+
+@pytest.fixture
+def owned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Inventory, LabNames]:
+    """A lab of inventory x on record as up and this project's, with its keys."""
+    monkeypatch.setattr("egovctl.lab.names.RUN", tmp_path / "run")
+    monkeypatch.setattr("egovctl.lab.names.DISKS", tmp_path / "disks")
+    monkeypatch.setenv("EGOV_PROJECT", str(tmp_path / "one"))
+    inventory, names = Inventory(tmp_path / "one/inventories/x"), LabNames("x")
+    for path in (inventory.first_contact, inventory.deploy_key, owner.bootstrap_key(inventory)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    state.save(names, replace(_lab(), project=str(tmp_path / "one")))
+    return inventory, names
+
+
+def test_a_lab_of_another_clone_is_not_ours(
+    owned: tuple[Inventory, LabNames], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner.need_own(*owned)
+    monkeypatch.setenv("EGOV_PROJECT", str(tmp_path / "two"))
+    there = f"another project, {tmp_path / 'one'}: run egovctl lab down -i x there, or egovctl lab up --fresh -i x here"
+    with pytest.raises(UsageError, match=there):
+        owner.need_own(*owned)
+    names = owned[1]
+    state.write_json(names.disks / "complete.json", {"project": str(tmp_path / "one")})
+    names.state_file.unlink()
+    with pytest.raises(UsageError, match=there):
+        owner.need_own(*owned)
+
+
+@pytest.mark.parametrize("lost", ["first_contact.yml", "control/id_ed25519", "lab/bootstrap_ed25519"])
+def test_a_lab_whose_keys_are_lost_is_not_called_up(owned: tuple[Inventory, LabNames], lost: str) -> None:
+    inventory, names = owned
+    (inventory.state / lost).unlink()
+    with pytest.raises(UsageError, match=f"{lost} is missing.* run egovctl lab up --fresh -i x"):
+        owner.need_own(inventory, names)
+    state.save(names, replace(_lab(), phase="starting"))
+    owner.need_own(inventory, names)  # half up: `up` starts over anyway
+
+
+def test_a_record_of_an_older_version_is_taken_for_ours(owned: tuple[Inventory, LabNames]) -> None:
+    data = state.read_json(owned[1].state_file)
+    del data["project"]
+    state.write_json(owned[1].state_file, data)
+    owner.need_own(*owned)
+
+
+def test_hosts_that_are_gone_are_forgotten_where_they_were_known(
+    owned: tuple[Inventory, LabNames], tmp_path: Path
+) -> None:
+    owner.forget_first_contact(owned[1], str(tmp_path / "one"))
+    assert not owned[0].first_contact.exists()
+    owner.forget_first_contact(owned[1], str(tmp_path / "no such project"))
+    owner.forget_first_contact(owned[1], "")

@@ -165,8 +165,31 @@ def test_a_slip_in_a_service_is_one_sentence(change: Data, sentence: str) -> Non
 
 
 def test_borg_runs_on_linux_only() -> None:
-    backup = {"engine": "borg", "paths": ["/srv"], "schedule": "daily"}
+    backup = {"engine": "borg", "paths": ["/srv"], "schedule": "hourly"}
     assert "which is vrp8 and not linux" in fault(small(platform="vrp8"), service(backup=backup))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rpo", "good"),
+    [
+        ("*:0/15", "30m", True),
+        ("*:0/15", "29m", False),
+        ("hourly", "2h", True),
+        ("hourly", "1h", False),
+        ("daily", "2d", True),
+        ("daily", "1d", False),
+        ("weekly", "14d", True),
+        ("weekly", "7d", False),
+        ("Mon *-*-* 03:00", "1h", True),
+    ],
+)
+def test_a_schedule_keeps_the_rpo_although_one_backup_fails(schedule: str, rpo: str, good: bool) -> None:
+    """If this fails, a promise is planned that the timer itself breaks. Other calendar expressions are not judged."""
+    data = service(rpo=rpo, backup={"engine": "borg", "paths": ["/srv"], "schedule": schedule})
+    if good:
+        load_data(small(), data)
+    else:
+        assert "cannot keep its RPO" in fault(small(), data)
 
 
 def test_words_stand_for_hosts_and_durations_for_seconds() -> None:

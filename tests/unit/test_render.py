@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from egovctl.errors import UsageError
+from egovctl.keys import PLACEHOLDER
 from egovctl.paths import Inventory, project_root
 from egovctl.render import render_city, secret_names, write_build
 from egovctl.render.bundle import load_bundles
-from egovctl.render.engine import SECRET
 
 CITIES = ("lab", "wuwei")
 
@@ -103,12 +103,32 @@ def test_a_forged_public_key_is_refused(project: Path) -> None:
         render_city(inventory)
 
 
+def enrol(inventory: Inventory, host: str, key: str) -> None:
+    inventory.enrolled_dir.mkdir(exist_ok=True)
+    text = f"host: {host}\n{key}: ssh-ed25519 {host.ljust(68, 'A')}\n"
+    (inventory.enrolled_dir / f"{host}.yml").write_text(text)
+
+
+@pytest.mark.parametrize("record", [None, "borg_restore_ed25519"])
+def test_without_controls_key_nothing_is_rendered_for_enrolled_hosts(project: Path, record: str | None) -> None:
+    """If this fails, the next apply empties every host's authorized_keys and nobody can log in any more."""
+    inventory = Inventory.find("lab")
+    render_city(inventory)
+    enrol(inventory, "core1", "ssh_host_ed25519")
+    if record is not None:
+        enrol(inventory, "control", record)
+    with pytest.raises(UsageError, match=r"control\.yml has no deploy_ed25519 although core1 is enrolled"):
+        render_city(inventory)
+    enrol(inventory, "control", "deploy_ed25519")
+    keys = render_city(inventory).hosts["core2"].files["/home/egov-deploy/.ssh/authorized_keys"]
+    assert keys.startswith(b"ssh-ed25519 control")
+
+
 def test_backup_client_may_only_reach_its_own_repository(project: Path) -> None:
     inventory = Inventory.find("lab")
-    inventory.enrolled_dir.mkdir(exist_ok=True)
+    enrol(inventory, "control", "deploy_ed25519")
     for host in ("core1", "core2"):
-        key = "ssh-ed25519 " + host.ljust(68, "A")
-        (inventory.enrolled_dir / f"{host}.yml").write_text(f"host: {host}\nborg_ed25519: {key}\n")
+        enrol(inventory, host, "borg_ed25519")
     text = render_city(inventory).hosts["backup"].files["/srv/borg/.ssh/authorized_keys"].decode()
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     assert [line.split()[-1] for line in lines] == ["core1", "core2"]
@@ -123,7 +143,7 @@ def test_the_manifest_is_json_that_names_each_secret(project: Path) -> None:
     manifest = json.loads((inventory.build / "noc" / "manifest.json").read_text())
     by_path = {entry["path"]: entry for entry in manifest["files"]}
     assert by_path["/etc/egov/snmp-exporter.yml"]["secrets"] == ["snmp_auth", "snmp_priv", "snmp_switch_community"]
-    assert SECRET.search("@secret:snmp_auth:usm-sha256:80001f8805aa@")
+    assert PLACEHOLDER.fullmatch(b"@secret:snmp_auth:usm-sha256:80001f8805aa@")
     for entry in manifest["files"]:
         assert re.fullmatch(r"0[0-7]{3}", entry["mode"])
         assert not entry["secrets"] or int(entry["mode"], 8) & 0o077 == 0, entry["path"]

@@ -14,12 +14,12 @@ import yaml
 
 from egovctl.apply.enrolment import read_record
 from egovctl.errors import CannotMeasure, EgovError, UsageError
+from egovctl.i18n import tr
 from egovctl.paths import Inventory
 from egovctl.transport import run
 
 DEPLOY_USER = "egov-deploy"
 IN_BAND_SECONDS = 10.0
-HELP = "docs/enrol.md shows the form"
 
 
 @dataclass(frozen=True)
@@ -39,23 +39,38 @@ def read_note(inventory: Inventory, host: str) -> tuple[Entry, str | None]:
     try:
         note = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except FileNotFoundError:
-        raise UsageError(f"{host}: not in band yet, and {path} is missing; {HELP}") from None
+        raise UsageError(
+            _helped(f"{host}：尚未带内可达，且缺少 {path}", f"{host}: not in band yet, and {path} is missing")
+        ) from None
     except yaml.YAMLError as error:
-        raise UsageError(f"{path}: not YAML ({error}); {HELP}") from None
+        raise UsageError(_helped(f"{path}：不是 YAML（{error}）", f"{path}: not YAML ({error})")) from None
     hosts = note.get("hosts") if isinstance(note, dict) else None
     if not isinstance(hosts, dict) or not isinstance(hosts.get(host), dict):
-        raise UsageError(f"{host}: not in band yet, and {path} has no entry for it; {HELP}")
+        raise UsageError(
+            _helped(
+                f"{host}：尚未带内可达，且 {path} 中没有它", f"{host}: not in band yet, and {path} has no entry for it"
+            )
+        )
     proxy = note.get("proxy")
     return _entry(path, host, hosts[host]), None if proxy is None else str(proxy)
+
+
+def _helped(zh: str, en: str) -> str:
+    return tr(f"{zh}；格式见 docs/enrol.md", f"{en}; docs/enrol.md shows the form")
 
 
 def _entry(path: Path, host: str, raw: Mapping[str, Any]) -> Entry:
     for name in ("address", "host_key"):
         if not isinstance(raw.get(name), str) or not raw[name].strip():
-            raise UsageError(f"{path}: {host} has no {name}; {HELP}")
+            raise UsageError(_helped(f"{path}：{host} 缺少 {name}", f"{path}: {host} has no {name}"))
     key = raw["host_key"].split()
     if len(key) < 2 or not key[0].startswith(("ssh-", "ecdsa-")):
-        raise UsageError(f"{path}: {host}: host_key is not a public key like 'ssh-ed25519 AAAA...'; {HELP}")
+        raise UsageError(
+            _helped(
+                f"{path}：{host}：host_key 不是形如 'ssh-ed25519 AAAA...' 的公钥",
+                f"{path}: {host}: host_key is not a public key like 'ssh-ed25519 AAAA...'",
+            )
+        )
     identity = raw.get("identity")
     return Entry(
         address=raw["address"].strip(),
@@ -126,18 +141,20 @@ def in_band(inventory: Inventory, host: str, seconds: float = IN_BAND_SECONDS) -
     """Empty when the host answers as egov-deploy, with root's rights, under its enrolled host key; else why not."""
     record = read_record(inventory, host)
     if not record:
-        return "not enrolled"
+        return tr("尚未登记", "not enrolled")
     try:
         entry, _ = read_note(inventory, host)
     except UsageError:
         entry = None
     if entry and entry.host_key.startswith("ssh-ed25519") and entry.host_key != record.get("ssh_host_ed25519"):
-        return "its host key in first_contact.yml is a new one"
+        return tr("first_contact.yml 中的主机密钥是新的", "its host key in first_contact.yml is a new one")
     try:
         done = run(inventory, host, ["true"], timeout=seconds)
     except EgovError as error:
         return str(error)
-    return "" if done.returncode == 0 else f"{host}: {DEPLOY_USER} may not become root there"
+    if done.returncode == 0:
+        return ""
+    return tr(f"{host}：{DEPLOY_USER} 在该主机上不能成为 root", f"{host}: {DEPLOY_USER} may not become root there")
 
 
 def wait_in_band(inventory: Inventory, host: str, seconds: float) -> None:
@@ -145,5 +162,10 @@ def wait_in_band(inventory: Inventory, host: str, seconds: float) -> None:
     limit = time.monotonic() + seconds
     while why := in_band(inventory, host):
         if time.monotonic() > limit:
-            raise CannotMeasure(f"{host}: configured, but not in band after {seconds:g} s: {why}; check its uplinks")
+            raise CannotMeasure(
+                tr(
+                    f"{host}：已配置，但 {seconds:g} 秒后仍未带内可达：{why}；请检查其上行链路",
+                    f"{host}: configured, but not in band after {seconds:g} s: {why}; check its uplinks",
+                )
+            )
         time.sleep(1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import shlex
 import subprocess
 from collections.abc import Mapping
@@ -13,10 +12,11 @@ from pathlib import Path
 import yaml
 
 from egovctl.errors import CannotMeasure, UsageError
+from egovctl.i18n import tr
+from egovctl.keys import PUBLIC_KEY
 from egovctl.paths import Inventory
 
 FIRST, LAST = "egov-enrol-1", "egov-enrol-end"
-PUBLIC_KEY = re.compile(r"ssh-ed25519 [A-Za-z0-9+/=]{68}")
 CONTROL = "control"
 
 
@@ -28,7 +28,12 @@ def read_record(inventory: Inventory, host: str) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except yaml.YAMLError as error:
-        raise UsageError(f"{path}: not YAML ({error}); delete it and enrol the host again") from None
+        raise UsageError(
+            tr(
+                f"{path}：不是 YAML（{error}）；请删除它并重新登记该主机",
+                f"{path}: not YAML ({error}); delete it and enrol the host again",
+            )
+        ) from None
     return {str(key): str(value) for key, value in data.items()} if isinstance(data, dict) else {}
 
 
@@ -72,7 +77,7 @@ def _plain(text: str, where: str) -> str:
     """Type and key, without the comment."""
     match = PUBLIC_KEY.match(text)
     if match is None:
-        raise CannotMeasure(f"{where}: not an Ed25519 public key")
+        raise CannotMeasure(tr(f"{where}：不是 Ed25519 公钥", f"{where}: not an Ed25519 public key"))
     return match[0]
 
 
@@ -86,8 +91,11 @@ def parse(host: str, answer: str) -> tuple[dict[str, str], list[str]]:
     lines = [line.strip() for line in answer.splitlines()]
     said = [line for line in lines if line]
     if FIRST not in lines or LAST not in lines:
-        reason = next((line[6:] for line in said if line.startswith("error:")), said[-1] if said else "no answer")
-        raise CannotMeasure(f"{host}: {reason.strip()[:300]}; the host was not enrolled")
+        reason = next(
+            (line[6:] for line in said if line.startswith("error:")), said[-1] if said else tr("无应答", "no answer")
+        )
+        reason = reason.strip()[:300]
+        raise CannotMeasure(tr(f"{host}：{reason}；该主机未登记", f"{host}: {reason}; the host was not enrolled"))
     keys: dict[str, str] = {}
     changed: list[str] = []
     for line in lines[lines.index(FIRST) + 1 : lines.index(LAST)]:

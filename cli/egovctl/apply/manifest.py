@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from egovctl.errors import UsageError
+from egovctl.i18n import tr
 
 PROTOCOL = 1
 # No blanks, quotes or control characters: paths stand in shell words and in line-by-line answers.
@@ -86,16 +87,23 @@ class Manifest:
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise UsageError(f"{host}: nothing is rendered for it ({path} is missing); run egovctl render") from None
+            raise UsageError(
+                tr(
+                    f"{host}：尚未生成配置（缺少 {path}）；请运行 egovctl render",
+                    f"{host}: nothing is rendered for it ({path} is missing); run egovctl render",
+                )
+            ) from None
         except ValueError as error:
-            raise UsageError(f"{path}: not JSON ({error}); run egovctl render") from None
+            raise UsageError(_rerender(path, tr(f"不是 JSON（{error}）", f"not JSON ({error})"))) from None
         if raw.get("protocol") != PROTOCOL:
-            raise UsageError(f"{path}: protocol {raw.get('protocol')}, this egovctl speaks {PROTOCOL}; render again")
+            other = raw.get("protocol")
+            said = tr(f"协议 {other}，本 egovctl 使用 {PROTOCOL}", f"protocol {other}, this egovctl speaks {PROTOCOL}")
+            raise UsageError(_rerender(path, said))
         try:
             manifest = _decode(raw, path.parent / "rootfs")
             _check(manifest)
         except (KeyError, TypeError, ValueError) as error:
-            raise UsageError(f"{path}: {type(error).__name__}: {error}; run egovctl render") from None
+            raise UsageError(_rerender(path, f"{type(error).__name__}: {error}")) from None
         return manifest
 
     def only(self, bundles: Iterable[str] | None) -> Manifest:
@@ -120,10 +128,19 @@ class Manifest:
         try:
             data = place.read_bytes()
         except OSError as error:
-            raise UsageError(f"{place}: {error.strerror}; run egovctl render") from None
+            raise UsageError(_rerender(place, str(error.strerror))) from None
         if hashlib.sha256(data).hexdigest() != entry.sha256:
-            raise UsageError(f"{place}: edited after rendering; change the plan or a template and run egovctl render")
+            raise UsageError(
+                tr(
+                    f"{place}：生成后被改动过；请修改规划或模板，再运行 egovctl render",
+                    f"{place}: edited after rendering; change the plan or a template and run egovctl render",
+                )
+            )
         return data
+
+
+def _rerender(path: Path, said: str) -> str:
+    return tr(f"{path}：{said}；请运行 egovctl render", f"{path}: {said}; run egovctl render")
 
 
 def _decode(raw: Mapping[str, Any], rootfs: Path) -> Manifest:

@@ -6,6 +6,7 @@
 
 One file, standard library only, Python 3.9 or later: it is sent on standard input with each job, and installed as
 /usr/local/lib/egov/egov-apply for the boot-time unit egov-recover.service.
+Its sentences stay English: a host has no language.
 
 A transaction: survey (what differs, under the lock) -> stage (private folder, final owner and mode, fsync) -> validate
 -> journal (everything that an undo needs, fsync) -> swap (renames) -> mark as swapped -> actions, units, sysctls ->

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 
 from egovctl.apply.usm import authentication_key, privacy_key_aes128
 from egovctl.errors import UsageError
+from egovctl.i18n import tr
+from egovctl.keys import PLACEHOLDER
 
-# @secret:NAME@ or @secret:NAME:FORM:ENGINE-ID@; the same pattern as render's.
-PLACEHOLDER = re.compile(rb"@secret:([a-z0-9_.-]+)(?::([a-z0-9-]+):([0-9a-f]+))?@")
 FORMS: dict[str, Callable[[str, bytes], bytes]] = {
     "usm-sha256": authentication_key,
     "usm-aes128": privacy_key_aes128,
@@ -30,14 +29,20 @@ def resolve(placeholders: Iterable[str], get: Callable[[str], str]) -> dict[str,
 def _value(placeholder: str, get: Callable[[str], str]) -> str:
     match = PLACEHOLDER.fullmatch(placeholder.encode())
     if match is None:
-        raise UsageError(f"{placeholder} is not a placeholder")
+        raise UsageError(tr(f"{placeholder} 不是占位符", f"{placeholder} is not a placeholder"))
     name, form = match[1].decode(), (match[2] or b"").decode()
     value = get(name)
     if not form:
         return value
     if form not in FORMS:
-        raise UsageError(f"{placeholder}: the form {form} is not known; there are {', '.join(sorted(FORMS))}")
+        forms = ", ".join(sorted(FORMS))
+        raise UsageError(
+            tr(
+                f"{placeholder}：没有形式 {form}；可用的有 {forms}",
+                f"{placeholder}: the form {form} is not known; there are {forms}",
+            )
+        )
     try:
         return "0x" + FORMS[form](value, bytes.fromhex(match[3].decode())).hex()
     except ValueError as error:
-        raise UsageError(f"secret {name} cannot be used: {error}") from None
+        raise UsageError(tr(f"密钥 {name} 不能使用：{error}", f"secret {name} cannot be used: {error}")) from None

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from egovctl.apply.manifest import Manifest
 from egovctl.apply.on_host import SEARCH_PATH
-from egovctl.apply.probe import WHO
-from egovctl.errors import CannotMeasure, UsageError
+from egovctl.apply.probe import WHO, unanswered
+from egovctl.errors import UsageError
+from egovctl.i18n import tr
 
 LAST = "egov-prepare-end"
 
@@ -40,7 +41,12 @@ def wanted(build: Path, host: str, bundles: Sequence[str] | None) -> Wanted:
         for line in lines:
             words = shlex.split(line)
             if len(words) < 2 or words[0] not in ("u", "u!", "g"):
-                raise UsageError(f"{host}: users: {line!r} is no u or g line of sysusers.d(5)")
+                raise UsageError(
+                    tr(
+                        f"{host}：users：{line!r} 不是 sysusers.d(5) 的 u 或 g 行",
+                        f"{host}: users: {line!r} is no u or g line of sysusers.d(5)",
+                    )
+                )
             (groups if words[0] == "g" else users)[words[1]] = line
     packages = dict.fromkeys(name for items in manifest.packages.values() for name in items)
     return Wanted(tuple(packages), users, groups)
@@ -63,8 +69,7 @@ def missing(host: str, what: Wanted, answer: str) -> Missing:
     """What is not there; CannotMeasure when the answer is not complete."""
     lines = [line.split() for line in answer.splitlines()]
     if [LAST] not in lines:
-        last = next((" ".join(line) for line in reversed(lines) if line), "nothing")
-        raise CannotMeasure(f"{host}: the probe was not answered ({last[:200]}); can the user run sudo there?")
+        raise unanswered(host, next((" ".join(line) for line in reversed(lines) if line), ""))
     pairs = {tuple(line) for line in lines if len(line) == 2}
     packages = tuple(name for name in what.packages if ("installed", name) not in pairs)
     users = tuple(name for name in what.users if ("user", name) not in pairs)

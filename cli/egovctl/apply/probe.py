@@ -17,6 +17,7 @@ from typing import Any
 from egovctl.apply.manifest import Manifest
 from egovctl.apply.on_host import BASE, SEARCH_PATH, sysctl_path
 from egovctl.errors import CannotMeasure
+from egovctl.i18n import tr
 
 FIRST, LAST = "egov-probe-1", "egov-probe-end"
 HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
@@ -109,10 +110,7 @@ def parse(host: str, answer: str, manifest: Manifest) -> Seen:
     try:
         start, end = lines.index(FIRST), len(lines) - 1 - lines[::-1].index(LAST)
     except ValueError:
-        last = next((line for line in reversed(lines) if line.strip()), "nothing")
-        raise CannotMeasure(
-            f"{host}: the probe was not answered ({last[:200]}); can the user run sudo there?"
-        ) from None
+        raise unanswered(host, next((line for line in reversed(lines) if line.strip()), "")) from None
     body = lines[start + 1 : end]
     cut = body.index("R")
     seen = Seen(registry=_registry(host, "\n".join(body[cut + 1 :])))
@@ -140,9 +138,26 @@ def parse(host: str, answer: str, manifest: Manifest) -> Seen:
             seen.digests[rest[1:]] = kind
     names = [item.name for item in manifest.units]
     if len(active) != len(names):
-        raise CannotMeasure(f"{host}: systemd does not answer there ({' '.join(active)[:100]}); look at the host")
+        said = " ".join(active)[:100]
+        raise CannotMeasure(
+            tr(
+                f"{host}：该主机的 systemd 没有应答（{said}）；请查看该主机",
+                f"{host}: systemd does not answer there ({said}); look at the host",
+            )
+        )
     seen.units = {name: (enabled.get(name, "not-found"), active[i]) for i, name in enumerate(names)}
     return seen
+
+
+def unanswered(host: str, last: str) -> CannotMeasure:
+    """The fault for a probe whose answer ends early; `last` is the last line that came."""
+    last = last[:200] or tr("无输出", "nothing")
+    return CannotMeasure(
+        tr(
+            f"{host}：探测没有完整应答（{last}）；该用户在主机上能用 sudo 吗？",
+            f"{host}: the probe was not answered ({last}); can the user run sudo there?",
+        )
+    )
 
 
 def refuse_other(host: str, enrolled: str, answer: str) -> None:
@@ -150,8 +165,12 @@ def refuse_other(host: str, enrolled: str, answer: str) -> None:
     shown = [" ".join(line.split()[1:3]) for line in answer.splitlines() if line.startswith("H ")]
     if enrolled and shown and enrolled not in shown:
         raise CannotMeasure(
-            f"{host}: the connection leads to a host with another host key than the enrolled one; nothing was done; "
-            "close kept connections (ansible_control_path_dir) and look at who answers at its address"
+            tr(
+                f"{host}：连接到的主机密钥与登记的不符，未做任何操作；请关闭保持的连接（ansible_control_path_dir），"
+                "并查明是谁在该地址应答",
+                f"{host}: the connection leads to a host with another host key than the enrolled one; nothing was "
+                "done; close kept connections (ansible_control_path_dir) and look at who answers at its address",
+            )
         )
 
 
@@ -161,5 +180,10 @@ def _registry(host: str, text: str) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(text)
     except ValueError:
-        raise CannotMeasure(f"{host}: {BASE}/managed.json is damaged; put it right or move it away") from None
+        raise CannotMeasure(
+            tr(
+                f"{host}：{BASE}/managed.json 已损坏；请修复或移走",
+                f"{host}: {BASE}/managed.json is damaged; put it right or move it away",
+            )
+        ) from None
     return found

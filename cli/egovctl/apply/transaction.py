@@ -16,6 +16,7 @@ from typing import Any
 from egovctl.apply import differences, on_host, placeholders, probe
 from egovctl.apply.manifest import PROTOCOL, FileEntry, Manifest
 from egovctl.errors import CannotMeasure, EgovError
+from egovctl.i18n import tr
 
 PYTHON = "/usr/bin/python3"
 ROUNDS = 3  # looks at a host that somebody edits at the same time
@@ -102,7 +103,12 @@ def apply_host(request: Request, shell: Shell, again: Shell | None = None) -> di
         if "again" not in result:
             return {"changed": False, **EMPTY, **result}
         forced = result["again"]
-    raise CannotMeasure(f"{request.host}: somebody changes {forced[0]} all the time; find out who, then apply again")
+    raise CannotMeasure(
+        tr(
+            f"{request.host}：有人在不断改动 {forced[0]}；请查明是谁，再重新落实",
+            f"{request.host}: somebody changes {forced[0]} all the time; find out who, then apply again",
+        )
+    )
 
 
 def _job(
@@ -169,9 +175,12 @@ def _send(request: Request, job: dict[str, Any], shell: Shell, again: Shell) -> 
             decoded: dict[str, Any] = json.loads(line)
             return decoded
     said = (answer.stderr or answer.stdout).strip().splitlines()
-    reason = said[-1][-300:] if said else f"exit code {answer.code}"
+    reason = said[-1][-300:] if said else tr(f"退出码 {answer.code}", f"exit code {answer.code}")
     raise CannotMeasure(
-        f"{request.host}: the apply ended without a result ({reason}); apply again, it will be finished or undone"
+        tr(
+            f"{request.host}：落实没有返回结果（{reason}）；请重新落实，它会被完成或撤销",
+            f"{request.host}: the apply ended without a result ({reason}); apply again, it will be finished or undone",
+        )
     )
 
 
@@ -183,4 +192,9 @@ def _ask_again(request: Request, job: str, again: Shell, lost: EgovError) -> dic
     for line in reversed(answer.stdout.splitlines()):
         if line.startswith("{"):
             return {**json.loads(line), "connection_lost": True}
-    raise CannotMeasure(f"{request.host}: {lost}; apply again, it will be finished or undone") from lost
+    raise CannotMeasure(
+        tr(
+            f"{request.host}：{lost}；请重新落实，它会被完成或撤销",
+            f"{request.host}: {lost}; apply again, it will be finished or undone",
+        )
+    ) from lost

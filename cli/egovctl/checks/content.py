@@ -104,7 +104,9 @@ def _read(path: Path, model: type[M]) -> M:
         entry = model.model_validate(data)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise UsageError(told(f"{path}:{line}: 不是 YAML：{error.problem}", f"{path}:{line}: not YAML: {error.problem}")) from None
+        raise UsageError(
+            told(f"{path}:{line}: 不是 YAML：{error.problem}", f"{path}:{line}: not YAML: {error.problem}")
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(told(f"{path}:1: 不是 YAML：{error}", f"{path}:1: not YAML: {error}")) from None
     except ValidationError as error:

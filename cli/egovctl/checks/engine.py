@@ -91,7 +91,7 @@ def run_checklist(
         raise
     for item in chosen:
         if item not in shelf.entries:
-            results.append(_broken(item, shelf.broken.get(item, {"zh": f"没有检查项 {item}", "en": f"there is no check {item}"})))
+            results.append(_broken(item, shelf.broken.get(item) or _absent(item)))
     results.sort(key=lambda result: chosen.index(result.check))
     run = Run(run_id, name, tuple(results), started_at, round(time.monotonic() - begun, 3))
     chain.append("assess.result", _body(run))
@@ -195,6 +195,10 @@ def _error(check: Check, subject: str, reason: str) -> Result:
 def _nothing(check: Check) -> Result:
     detail = {"zh": "没有可测的对象：不算通过", "en": "there is nothing to measure: that is no pass"}
     return Result(check.id, NO_SUBJECT, Status.ERROR, detail, observed_at=now())
+
+
+def _absent(check: str) -> dict[str, str]:
+    return {"zh": f"没有检查项 {check}", "en": f"there is no check {check}"}
 
 
 def _broken(check: str, reason: dict[str, str]) -> Result:

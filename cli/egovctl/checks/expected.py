@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from egovctl.checks.context import Context
-from egovctl.transport import not_rendered
 from egovctl.plan import City, Host, Service
+from egovctl.transport import not_rendered
 
 # The jobs that playbooks/roles/noc gives Prometheus; a contract test holds the two together.
 SNMP_JOBS = {"managed": "snmp_egov_v3", "platform_unmanaged": "snmp_switch_v2"}

@@ -61,14 +61,14 @@ def from_lan(city: City, lan: Lan) -> list[Flow]:
     return flows
 
 
-def from_router(city: City, router: Host, backup_clients: frozenset[str]) -> list[Flow]:
+def from_router(city: City, router: Host) -> list[Flow]:
     """From the department's router itself, should it be taken over: no ssh and no Prometheus elsewhere.
 
     A backup client may open ssh to the backup node: that flow is left out for it.
     """
     flows = [flow for flow in management(city, router) if flow.target != router.name]
     backup = first(city, "backup")
-    if backup is not None and router.name in backup_clients:
+    if backup is not None and "backup_clients" in router.groups:
         flows = [flow for flow in flows if flow.target != backup.name]
     return flows
 

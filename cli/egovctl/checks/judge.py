@@ -54,7 +54,7 @@ def _evaluate(expression: str, activation: Mapping[str, Any]) -> Any:
 def _plain(value: Any) -> Any:
     if isinstance(value, (bool, celtypes.BoolType)):
         return bool(value)
-    if isinstance(value, celtypes.ListType):
+    if isinstance(value, list):  # a ListType, or what `+` makes of two
         return [_plain(item) for item in value]
     if isinstance(value, celtypes.MapType):
         return {str(key): _plain(item) for key, item in value.items()}

@@ -59,11 +59,15 @@ class Collect(Model):
 
 
 class Fix(Model):
-    """What mends it; `tag` is a tag of site.yml."""
+    """What mends it: `tag` is the tag of site.yml to apply, `limit` where.
+
+    `limit` is the subject itself (a host, a service's hosts, a LAN's router), every host, or a role's.
+    """
 
     zh: Annotated[str, Field(min_length=1)]
     en: Annotated[str, Field(min_length=1)]
     tag: str | None = None
+    limit: Annotated[str, Field(pattern=r"^(subject|all|role_[a-z]+)$")] = "subject"
 
     def __str__(self) -> str:
         return pick({"zh": self.zh, "en": self.en})

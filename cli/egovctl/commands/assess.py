@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 
 import click
 from rich.console import Console
@@ -12,11 +13,10 @@ from rich.table import Table
 from egovctl.checks import content, open_context, run_checklist
 from egovctl.checks.context import Context
 from egovctl.checks.metrics import publish
-from egovctl.commands.language import lang_option
 from egovctl.commands.options import format_option, inventory_option
 from egovctl.errors import EgovError
 from egovctl.evidence import Chain, open_chain
-from egovctl.i18n import tr
+from egovctl.i18n import pick, tr
 from egovctl.paths import Inventory
 from egovctl.report import checks as report
 
@@ -37,7 +37,6 @@ def assess() -> None:
 @click.argument("checklist")
 @click.option("--only", multiple=True, metavar="ID", help="Only this check; may be given again.")
 @inventory_option
-@lang_option
 @format_option
 def run(checklist: str, only: tuple[str, ...], inventory: Inventory, output: str) -> None:
     """Run CHECKLIST, such as as-planned. Exit 0 all well, 1 something is not, 3 something could not be measured."""
@@ -57,6 +56,10 @@ def run(checklist: str, only: tuple[str, ...], inventory: Inventory, output: str
     else:
         out = Console()
         out.print(report.table(result, content.checks(context.inventory).entries))
+        if lines := report.commands(result, content.checks(context.inventory).entries, context):
+            out.print(tr("重新应用：", "to apply again:"))
+        for line in lines:
+            out.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
         out.print(report.summary(result), highlight=False)
         out.print(tr(f"证据链头 {result.head}", f"evidence head {result.head}"), highlight=False, soft_wrap=True)
     publish_or_say(context, chain)
@@ -76,7 +79,6 @@ def publish_or_say(context: Context, chain: Chain) -> None:
 
 @assess.command("list")
 @inventory_option
-@lang_option
 def list_(inventory: Inventory) -> None:
     """List the checklists, their checks, and why each is there."""
     checks = content.checks(inventory)
@@ -87,8 +89,12 @@ def list_(inventory: Inventory) -> None:
             table.add_column(heading, overflow="fold")
         for name in checklist.checks:
             entry = checks.entries.get(name)
-            row = (name, str(entry.title), str(entry.why)) if entry else (name, "?", checks.broken.get(name, "?"))
+            row = (name, str(entry.title), str(entry.why)) if entry else _broken_row(name, checks.broken)
             table.add_row(*row)
         console.print(table)
     for reason in content.checklists(inventory).broken.values():
-        click.echo(reason, err=True)
+        click.echo(pick(reason), err=True)
+
+
+def _broken_row(name: str, broken: Mapping[str, Mapping[str, str]]) -> tuple[str, str, str]:
+    return name, "?", pick(broken[name]) if name in broken else "?"

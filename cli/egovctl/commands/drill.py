@@ -8,9 +8,8 @@ from pathlib import Path
 
 import click
 
-from egovctl.commands.language import lang_option
 from egovctl.commands.options import format_option, inventory_option
-from egovctl.i18n import tr
+from egovctl.i18n import pick, tr
 from egovctl.paths import Inventory
 
 
@@ -29,7 +28,6 @@ def drill() -> None:
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be done; contact nobody. / 只说明，不执行。")
 @inventory_option
-@lang_option
 @format_option
 def run(
     name: str,
@@ -76,7 +74,6 @@ def _progress(text: str) -> str:
 
 @drill.command("list")
 @inventory_option
-@lang_option
 def list_(inventory: Inventory) -> None:
     """List the drills, and why each is there. / 列出演练。"""
     from rich.console import Console
@@ -88,12 +85,11 @@ def list_(inventory: Inventory) -> None:
     shelf = drills(open_context(inventory))
     Console().print(drills_table(list(shelf.entries.values())))
     for reason in shelf.broken.values():
-        click.echo(reason, err=True)
+        click.echo(pick(reason), err=True)
 
 
 @drill.command()
 @inventory_option
-@lang_option
 @format_option
 def history(inventory: Inventory, output: str) -> None:
     """List past runs; clean up after one that was killed, and record it. / 历次演练。"""

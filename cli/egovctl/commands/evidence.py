@@ -10,7 +10,6 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from egovctl.commands.language import lang_option
 from egovctl.commands.options import format_option, inventory_option
 from egovctl.errors import CannotMeasure, UsageError
 from egovctl.evidence import Chain, Head, Verdict
@@ -38,7 +37,6 @@ def chains_of(inventory: Inventory) -> list[Chain]:
 
 @evidence.command()
 @inventory_option
-@lang_option
 @format_option
 @click.option("--head", "head_text", metavar="COUNT:HASH", help="A head known from elsewhere: shows a cut tail.")
 @click.option("--writer", default="control", show_default=True, help="The writer whose head --head is.")
@@ -91,7 +89,6 @@ def _print_verdict(chain: Chain, verdict: Verdict, *, anchored: bool) -> None:
 
 @evidence.command()
 @inventory_option
-@lang_option
 @format_option
 @click.option("-n", "--last", default=20, show_default=True, type=click.IntRange(1), help="How many records.")
 @click.option("--kind", help="Only records of this kind, such as assess.result.")

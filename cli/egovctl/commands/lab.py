@@ -23,6 +23,23 @@ def lab() -> None:
     """The planned city as systemd containers on this machine. / 在本机上用容器运行规划中的城市网络。"""
 
 
+# The lab's own words in Chinese; systemd's (running, degraded, ...) are said as systemd says them.
+WORDS = {
+    "starting": "正在启动",
+    "up": "已启动",
+    "stopping": "正在停止",
+    "guest": "容器",
+    "bare": "网络命名空间",
+    "switch": "模拟交换机",
+    "dead": "未运行",
+    "no agent": "无代理进程",
+}
+
+
+def _word(word: str) -> str:
+    return tr(WORDS.get(word, word), word)
+
+
 class ConsoleReporter:
     """Progress on a terminal: a moving line while something happens, a fixed line when it is done."""
 
@@ -56,7 +73,8 @@ class ConsoleReporter:
         colour = "green" if booted.good and not booted.failed else "yellow" if booted.good else "red"
         failed = f" ({', '.join(booted.failed)})" if booted.failed else ""
         reason = f": {booted.reason}" if booted.reason else ""
-        self.console.print(f"  {booted.host:<24} [{colour}]{booted.state}[/]{reason}{failed} {booted.seconds:.1f} s")
+        state = f"[{colour}]{_word(booted.state)}[/]"
+        self.console.print(f"  {booted.host:<24} {state}{reason}{failed} {booted.seconds:.1f} s")
 
 
 def _with_reporter(action: Callable[[ConsoleReporter], Any], inventory: Inventory) -> Any:
@@ -112,15 +130,18 @@ def status(inventory: Inventory, output: str) -> None:
     from rich.table import Table
 
     from egovctl.lab.inside import statuses
+    from egovctl.lab.owner import is_other
 
     record, rows = statuses(inventory)
     good = record.phase == "up" and all(row.state == "running" for row in rows)
     if output == "json":
-        data = {"inventory": record.inventory, "phase": record.phase, "hosts": [asdict(row) for row in rows]}
+        lines = [asdict(row) for row in rows]
+        head = {"inventory": record.inventory, "project": record.project, "phase": record.phase}
+        data = {**head, "hosts": lines}
         click.echo(json.dumps({**data, "forwards": [asdict(item) for item in record.forwards]}, indent=1))
     else:
         table = Table(
-            title=f"{record.inventory}: {record.phase}", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True
+            title=f"{record.inventory}: {_word(record.phase)}", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True
         )
         titles = (
             ("主机", "host"),
@@ -133,8 +154,11 @@ def status(inventory: Inventory, output: str) -> None:
             table.add_column(tr(zh, en), no_wrap=True)
         for row in rows:
             memory = f"{row.memory_bytes / 1e6:.0f}"
-            table.add_row(row.host, row.kind, row.state, row.management, row.loopback, memory)
+            table.add_row(row.host, _word(row.kind), _word(row.state), row.management, row.loopback, memory)
         Console().print(table)
+        if is_other(record.project):
+            project = record.project
+            click.echo(tr(f"它属于另一个项目：{project}", f"it belongs to another project: {project}"))
         for row in rows:
             if row.failed:
                 click.echo(f"{row.host}: {tr('失败的单元', 'failed units')}: {', '.join(row.failed)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -59,6 +60,21 @@ def cli() -> None:
     """
 
 
+def _refused(error: OSError) -> str:
+    """What the system refused, in one sentence: the file as far as it is known, and the system's reason."""
+    reason = error.strerror or str(error) or type(error).__name__
+    if error.errno == errno.ENOSPC:
+        reason += tr("（请腾出空间后再运行）", " (make room, then run this again)")
+    elif error.errno in (errno.EACCES, errno.EPERM):
+        reason += tr("（请以有权限的用户运行）", " (run this as a user who may do that)")
+    name = error.filename if error.filename is not None else error.filename2
+    if isinstance(name, bytes):
+        name = os.fsdecode(name)
+    if isinstance(name, str) and name:
+        return f"{name}: {reason}"
+    return tr(f"系统拒绝了操作：{reason}", f"the system refused: {reason}")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run one command; exits 0 good, 1 the judged thing failed, 2 usage, 3 could not measure, 4 internal."""
     try:
@@ -79,6 +95,11 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        if os.environ.get("EGOV_DEBUG"):
+            traceback.print_exc()
+        click.echo(f"{tr('错误', 'error')}: {_refused(error)}", err=True)
+        sys.exit(3)
     except Exception as error:
         if os.environ.get("EGOV_DEBUG"):
             traceback.print_exc()

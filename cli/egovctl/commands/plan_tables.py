@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from egovctl.i18n import pick, tr
+from egovctl.report.words import duration
 
 Data = Mapping[str, Any]
 WIDTH_WHEN_PIPED = 160
-UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
 def _console() -> Console:
@@ -33,12 +33,6 @@ def _print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[obj
 
 def _say(text: str) -> None:
     _console().print(Text(text))
-
-
-def duration(seconds: int) -> str:
-    """Seconds as the plan writes them: 5400 → 90m."""
-    size, unit = next((size, unit) for size, unit in UNITS if seconds % size == 0)
-    return f"{seconds // size}{unit}"
 
 
 def print_summary(data: Data) -> None:

@@ -119,9 +119,7 @@ class RestoreFiles:
         except CannotMeasure as error:
             return _item(target, service, Outcome.ERROR, Verdict.UNKNOWN, [_both(error)], timer)
         except OSError as error:
-            full = (
-                ScratchFull.now() if error.errno == errno.ENOSPC else error
-            )
+            full = ScratchFull.now() if error.errno == errno.ENOSPC else error
             return _item(target, service, Outcome.ERROR, Verdict.UNKNOWN, [_both(full)], timer)
         finally:
             shutil.rmtree(root, ignore_errors=True)

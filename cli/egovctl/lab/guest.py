@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from egovctl.errors import EgovError
+from egovctl.i18n import tr
 from egovctl.lab.image import Image
 from egovctl.lab.names import PACKAGES_IN_GUEST, LabNames
 from egovctl.lab.run import PATH
@@ -29,6 +31,7 @@ def clone(names: LabNames, image: Image, host: str, authorized_key: str) -> None
     disk = names.disk(host)
     for folder in ("upper", "work", "root"):
         (disk / folder).mkdir(parents=True, exist_ok=True)
+        (disk / folder).chmod(0o755)  # `upper` is the guest's /
     put(names, image, host, "/etc/hostname", f"{host}\n")
     put(names, image, host, "/etc/hosts", HOSTS.format(host=host))
     put(names, image, host, "/root/.ssh/authorized_keys", authorized_key + "\n", mode=0o600)
@@ -36,12 +39,18 @@ def clone(names: LabNames, image: Image, host: str, authorized_key: str) -> None
 
 
 def put(names: LabNames, image: Image, host: str, path: str, content: str, mode: int = 0o644) -> None:
-    """Write a file of the host before it boots; folders on the way keep the image's owners and modes."""
+    """Write a file of the host before it boots; folders on the way keep the image's owners and modes.
+
+    Raises EgovError for a path that leads out of the host's disk: it would be a file of the machine.
+    """
     upper = names.disk(host) / "upper"
     relative = Path(path.lstrip("/"))
+    if ".." in relative.parts or not (upper / relative).resolve().is_relative_to(upper.resolve()):
+        raise EgovError(tr(f"{host}：路径 {path} 不在主机磁盘内", f"{host}: path {path} leads out of the host's disk"))
     for folder in reversed(relative.parents[:-1]):
         if not (upper / folder).is_dir():
-            (upper / folder).mkdir(mode=0o755)
+            (upper / folder).mkdir()
+            (upper / folder).chmod(0o755)
             if (image.root / folder).is_dir():
                 status = (image.root / folder).stat()
                 os.chown(upper / folder, status.st_uid, status.st_gid)

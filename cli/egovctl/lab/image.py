@@ -21,7 +21,7 @@ from egovctl.errors import EgovError
 from egovctl.i18n import tr
 from egovctl.lab import machine, sources, state
 from egovctl.lab.names import IMAGES, PACKAGES_IN_GUEST, LabNames
-from egovctl.lab.run import dies_with_parent, environment, run
+from egovctl.lab.run import dies_with_parent, environment, readable_by_all, run
 from egovctl.lab.runner import data_file
 
 BUILD_VERSION = 1  # raise it when this file builds something else from the same definition
@@ -81,7 +81,8 @@ def ensure(say: Say) -> Image:
         busy = tr("另一个 egovctl 正在制作镜像", "another egovctl is building the image")
         with state.locked(IMAGES / ".lock", wait=BUILD_SECONDS, busy=busy):
             if not image.exists:
-                _build(image, say)
+                with readable_by_all():
+                    _build(image, say)
     image.folder.touch()
     return image
 
@@ -134,7 +135,10 @@ def _bootstrap(work: Path, say: Say) -> None:
             process.kill()
             process.wait()
     if process.returncode:
-        raise EgovError(f"the image could not be built: {_why(work / 'build.log')}; see {IMAGES / 'failed-build.log'}")
+        why, log_kept = _why(work / "build.log"), IMAGES / "failed-build.log"
+        raise EgovError(
+            tr(f"镜像制作失败：{why}；详见 {log_kept}", f"the image could not be built: {why}; see {log_kept}")
+        )
 
 
 def _last_step(log: Path) -> str:
@@ -147,7 +151,7 @@ def _last_step(log: Path) -> str:
 def _why(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     errors = [line for line in lines if line.startswith("E:")]
-    return (errors or lines or ["no output"])[0].removeprefix("E: ")
+    return (errors or lines or [tr("没有输出", "no output")])[0].removeprefix("E: ")
 
 
 def _index(work: Path) -> None:
@@ -158,7 +162,12 @@ def _index(work: Path) -> None:
         deb.rename(packages / deb.name)
     index = run(["sh", "-ec", 'cd "$1" && apt-ftparchive packages .', "sh", packages], timeout=300).stdout
     if "Package: " not in index:
-        raise EgovError(f"no package was kept in {packages}: apt deletes what it downloads; look for DPkg::Post-Invoke")
+        raise EgovError(
+            tr(
+                f"{packages} 中没有留下软件包：apt 删除了下载的文件；请检查 DPkg::Post-Invoke",
+                f"no package was kept in {packages}: apt deletes what it downloads; look for DPkg::Post-Invoke",
+            )
+        )
     (packages / "Packages").write_text(index, encoding="utf-8")
     release = run(["sh", "-ec", 'cd "$1" && apt-ftparchive release .', "sh", packages], timeout=300).stdout
     (packages / "Release").write_text(release, encoding="utf-8")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from egovctl.errors import CannotMeasure, UsageError
 from egovctl.i18n import tr
-from egovctl.lab import guest, state
+from egovctl.lab import guest, preflight, state
 from egovctl.lab.names import LabNames
 from egovctl.lab.runner import Runner, init_pid, runner_for
 from egovctl.lab.state import LabState
@@ -30,6 +30,7 @@ def recorded(inventory: Inventory) -> LabState:
 
 def command_in(inventory: Inventory, host: str, argv: Sequence[str]) -> list[str]:
     """The command line that runs `argv` in a host; UsageError when it is unknown, CannotMeasure when not up."""
+    preflight.need_root()
     lab = recorded(inventory)
     names = LabNames.of(inventory)
     if host not in lab.hosts:
@@ -74,7 +75,8 @@ class HostStatus:
 
 
 def statuses(inventory: Inventory) -> tuple[LabState, list[HostStatus]]:
-    """The record, and what each host is like now. Raises CannotMeasure when there is no lab."""
+    """The record, and what each host is like now. Raises CannotMeasure when there is no lab, UsageError unless root."""
+    preflight.need_root()
     lab = recorded(inventory)
     names = LabNames.of(inventory)
     runner = runner_for(names)

@@ -13,15 +13,15 @@ from typing import Protocol
 
 from egovctl.errors import EgovError, UsageError
 from egovctl.i18n import tr
-from egovctl.lab import access, guest, image, machine, network, preflight, samples, state
+from egovctl.lab import access, guest, image, machine, network, owner, preflight, samples, state
 from egovctl.lab.image import Image
 from egovctl.lab.names import DISKS, RUN, LabNames, port_base
 from egovctl.lab.processes import Booted, processes, wait_for_guests
-from egovctl.lab.run import run
+from egovctl.lab.run import readable_by_all, run
 from egovctl.lab.runner import POWER_OFF, Runner, init_pid, runner_for
 from egovctl.lab.state import LabState
 from egovctl.lab.wiring import Wiring, forwards_of, wiring_of
-from egovctl.paths import Inventory
+from egovctl.paths import Inventory, project_root
 from egovctl.plan import Plan
 from egovctl.plan.load import load
 from egovctl.secrets import Secrets
@@ -56,16 +56,18 @@ class Up:
 def up(inventory: Inventory, report: Reporter, *, fresh: bool = False) -> Up:
     """Bring the lab of this inventory up; a lab that is up already is left alone.
 
-    Raises PlanError for a bad plan, UsageError or EgovError with one sentence for whatever is missing, and EgovError
-    that names the hosts that did not boot (the others stay up).
+    Raises PlanError for a bad plan, UsageError for another project's lab (`fresh` takes it), UsageError or EgovError
+    with one sentence for whatever is missing, and EgovError that names the hosts that did not boot (others stay up).
     """
     begin = time.monotonic()
     preflight.need_root()
     names = LabNames.of(inventory)
     plan, city = load(inventory)
     wiring = wiring_of(city)
-    with _exclusive(names):
+    with _exclusive(names), readable_by_all():
         lab = state.load(names)
+        if not fresh:
+            owner.need_own(inventory, names)
         if lab is not None and not fresh and _is_laid(names, lab):
             _same_plan(lab, wiring)
             booted = _heal(inventory, names, lab, report)
@@ -87,6 +89,7 @@ def up(inventory: Inventory, report: Reporter, *, fresh: bool = False) -> Up:
             hosts=wiring.hosts,
             namespaces=wiring.namespaces,
             forwards=forwards,
+            project=str(project_root()),
         )
         state.save(names, lab)
         machine.claim(names)
@@ -101,7 +104,8 @@ def up(inventory: Inventory, report: Reporter, *, fresh: bool = False) -> Up:
 def down(inventory: Inventory, report: Reporter, *, keep_disks: bool = False) -> bool:
     """Take everything of this lab away, from any half-up state; returns whether there was anything.
 
-    With `keep_disks` the guests are powered off in order, and the next `up` boots them as they were.
+    With `keep_disks` the guests are powered off in order, and the next `up` boots them as they were. It may be another
+    project's lab: what that one noted for first contact goes too.
     """
     preflight.need_root()
     there = _take_down(LabNames.of(inventory), report, keep_disks=keep_disks)
@@ -132,8 +136,8 @@ def _exclusive(names: LabNames) -> contextlib.AbstractContextManager[None]:
 
 
 def _preflight(wiring: Wiring) -> None:
-    preflight.need_tools()
     preflight.need_debian()
+    preflight.need_tools()
     guests = sum(host.kind == "guest" for host in wiring.hosts.values())
     preflight.need_disk(guests, image.defined().exists)
 
@@ -204,19 +208,27 @@ def _wait_all(names: LabNames, runner: Runner, hosts: list[str], report: Reporte
 
 def _finish(inventory: Inventory, names: LabNames, lab: LabState) -> None:
     access.write_first_contact(inventory, names, lab)
-    state.write_json(names.disks / "complete.json", {"image": lab.image, "topology": lab.topology})
+    state.write_json(names.disks / "complete.json", _complete(lab.image, lab.topology))
     state.save(names, replace(lab, phase="up"))
 
 
 def _resumable(names: LabNames, wiring: Wiring) -> bool:
     """Whether complete disks of the same image and plan are there (kept by `down --keep-disks`, or a reboot)."""
-    complete = state.read_json(names.disks / "complete.json")
-    return complete == {"image": image.defined().hash, "topology": wiring.digest} and image.defined().exists
+    wanted, complete = image.defined(), state.read_json(names.disks / "complete.json")
+    if not isinstance(complete, dict):
+        return False
+    known = {"project": str(project_root()), **complete}  # a record of an older version does not name the project
+    return known == _complete(wanted.hash, wiring.digest) and wanted.exists
+
+
+def _complete(image_hash: str, topology: str) -> dict[str, str]:
+    """What complete disks say of themselves."""
+    return {"image": image_hash, "topology": topology, "project": str(project_root())}
 
 
 def _clear(names: LabNames, report: Reporter, *, keep_disks: bool) -> bool:
     """Remove all that has this lab's name, recorded or not; returns whether there was anything."""
-    lab = state.load(names)
+    lab, project = state.load(names), owner.project_of(names)
     runner = runner_for(names)
     known = lab.namespaces if lab else ()
     namespaces = network.leftovers(names, known, _of_others(names))
@@ -229,6 +241,8 @@ def _clear(names: LabNames, report: Reporter, *, keep_disks: bool) -> bool:
         _stop_all(runner, running, gently=keep_disks)
         network.remove(namespaces)
     runner.clear()
+    if not keep_disks:
+        owner.forget_first_contact(names, project)
     _remove_files(names, keep_disks=keep_disks)
     machine.release(names)
     return there

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from egovctl.errors import UsageError
+from egovctl.i18n import tr
 from egovctl.paths import Inventory
 
 RUN = Path("/run/egov-lab")
@@ -32,7 +33,10 @@ class LabNames:
         """Raises UsageError when the folder's name cannot be part of a namespace's name."""
         if not SAFE_NAME.match(inventory.name):
             raise UsageError(
-                f"{inventory.root}: a lab needs a folder name of a-z, 0-9 and -, at most 24 characters; rename it"
+                tr(
+                    f"{inventory.root}：实验环境的目录名只能用 a-z、0-9 和 -，最多 24 个字符；请改名",
+                    f"{inventory.root}: a lab needs a folder name of a-z, 0-9 and -, at most 24 characters; rename it",
+                )
             )
         return cls(inventory.name)
 
@@ -77,5 +81,10 @@ def port_base() -> int:
     """The first of the lab's local ports; EGOV_LAB_PORT_BASE moves it. Raises UsageError when it is no port."""
     value = os.environ.get("EGOV_LAB_PORT_BASE", str(DEFAULT_PORT_BASE))
     if not value.isdigit() or not 1024 <= int(value) <= 65000:
-        raise UsageError(f"EGOV_LAB_PORT_BASE is {value!r}: set it to a number from 1024 to 65000")
+        raise UsageError(
+            tr(
+                f"EGOV_LAB_PORT_BASE 是 {value!r}：请设为 1024 至 65000 的数字",
+                f"EGOV_LAB_PORT_BASE is {value!r}: set it to a number from 1024 to 65000",
+            )
+        )
     return int(value)

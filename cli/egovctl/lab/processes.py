@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 import threading
 import time
@@ -10,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 
+from egovctl.i18n import tr
 from egovctl.lab import guest
 from egovctl.lab.access import SWITCH_SECRET
 from egovctl.lab.image import Image
@@ -38,10 +38,9 @@ def processes(inventory: Inventory, names: LabNames, lab: LabState) -> list[Proc
     """All that a lab that is up has running: guests first, then the switches' agents and the forwarders."""
     image = Image(lab.image)
     result = [Process(host, guest.boot_command(names, image, host), "reboot") for host in lab.guests]
-    if importlib.util.find_spec(SWITCH_MODULE) is not None:
-        for name, host in lab.hosts.items():
-            if host.kind == "switch":
-                result.append(Process(name, _switch(inventory, names, name, host.loopback), "always"))
+    for name, host in lab.hosts.items():
+        if host.kind == "switch":
+            result.append(Process(name, _switch(inventory, names, name, host.loopback), "always"))
     return [*result, *(Process(f"_forward-{item.name}", _forward(names, item), "always") for item in lab.forwards)]
 
 
@@ -113,7 +112,11 @@ def _wait(names: LabNames, runner: Runner, host: str, stop: threading.Event) -> 
                 failed = tuple(guest.failed_units(pid)) if state == "degraded" else ()
                 return Booted(host, state, time.monotonic() - begin, failed)
         stop.wait(0.15)
-    return Booted(host, state, time.monotonic() - begin, reason=f"no answer in {BOOT_SECONDS} s")
+    return Booted(host, state, time.monotonic() - begin, reason=_no_answer())
+
+
+def _no_answer() -> str:
+    return tr(f"{BOOT_SECONDS} 秒内没有应答", f"no answer in {BOOT_SECONDS} s")
 
 
 def _last_words(names: LabNames, host: str) -> str:
@@ -121,4 +124,4 @@ def _last_words(names: LabNames, host: str) -> str:
         lines = names.console(host).read_text(encoding="utf-8", errors="replace").strip().splitlines()
     except OSError:
         lines = []
-    return lines[-1].strip() if lines else "ended without a word"
+    return lines[-1].strip() if lines else tr("没有任何输出就结束了", "ended without a word")

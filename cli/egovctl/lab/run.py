@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from egovctl.errors import EgovError
+from egovctl.i18n import tr
 
 PR_SET_PDEATHSIG = 1
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -34,6 +36,7 @@ def run(
     than `timeout` seconds.
     """
     words = [str(word) for word in argv]
+    shown = " ".join(words[:6])
     try:
         done = subprocess.run(
             words,
@@ -47,13 +50,26 @@ def run(
             check=False,
         )
     except FileNotFoundError:
-        raise EgovError(f"program {words[0]} is missing") from None
+        raise EgovError(tr(f"缺少程序 {words[0]}", f"program {words[0]} is missing")) from None
     except subprocess.TimeoutExpired:
-        raise EgovError(f"{' '.join(words[:6])} took longer than {timeout:.0f} s") from None
+        text = tr(f"{shown} 超过 {timeout:.0f} 秒没有结束", f"{shown} took longer than {timeout:.0f} s")
+        raise EgovError(text) from None
     if check and done.returncode:
-        last = (done.stderr or done.stdout).strip().splitlines()[-3:]
-        raise EgovError(f"{' '.join(words[:6])} failed ({done.returncode}): {' | '.join(last)}")
+        last = " | ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
+        raise EgovError(tr(f"{shown} 失败（{done.returncode}）：{last}", f"{shown} failed ({done.returncode}): {last}"))
     return done
+
+
+@contextlib.contextmanager
+def readable_by_all() -> Iterator[None]:
+    """Make files with mode 644 and folders with 755 meanwhile: under root's own umask of 027 or 077 no guest's users
+    could read their system. What is private is given its mode where it is made.
+    """
+    before = os.umask(0o022)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def dies_with_parent() -> Callable[[], None]:

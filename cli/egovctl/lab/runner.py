@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from egovctl.errors import EgovError
+from egovctl.i18n import tr
 from egovctl.lab.names import LabNames
 from egovctl.lab.run import run
 
@@ -88,8 +89,9 @@ class CgroupRunner:
         self.names = names
         unified, named = cgroup_mounts()
         if unified is None:
+            mount = "mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified"
             raise EgovError(
-                "this machine has no cgroup v2 mounted; run: mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified"
+                tr(f"本机没有挂载 cgroup v2：请运行 {mount}", f"this machine has no cgroup v2 mounted; run: {mount}")
             )
         self.roots = [root / "egov-lab" / names.inventory for root in (unified, named) if root is not None]
 
@@ -131,7 +133,13 @@ def _end_cgroup(folder: Path) -> None:
             with contextlib.suppress(OSError):
                 path.rmdir()
         if time.monotonic() > deadline:
-            raise EgovError(f"{folder}: processes {pids_below(folder)} do not end; look at them, then run down again")
+            pids = pids_below(folder)
+            raise EgovError(
+                tr(
+                    f"{folder}：进程 {pids} 无法结束；请查明原因后再次运行 down",
+                    f"{folder}: processes {pids} do not end; look at them, then run down again",
+                )
+            )
         time.sleep(0.02)
 
 

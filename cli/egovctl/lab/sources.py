@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from egovctl.errors import EgovError
+from egovctl.i18n import tr
 from egovctl.lab.run import run
 
 APT = Path("/etc/apt")
@@ -30,7 +31,12 @@ def debian_sources(folder: Path = APT) -> str:
         elif path.suffix == ".list" and path.is_file():
             stanzas.extend(_one_line(path.read_text(encoding="utf-8")))
     if not any(CODENAME in stanza["Suites"].split() for stanza in stanzas):
-        raise EgovError(f"{folder} names no source of Debian 12 ({CODENAME} main); add your mirror there")
+        raise EgovError(
+            tr(
+                f"{folder} 中没有 Debian 12 的软件源（{CODENAME} main）：请在那里写上镜像站",
+                f"{folder} names no source of Debian 12 ({CODENAME} main); add your mirror there",
+            )
+        )
     return "\n".join("".join(f"{key}: {value}\n" for key, value in stanza.items()) for stanza in stanzas)
 
 

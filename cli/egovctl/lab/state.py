@@ -53,6 +53,7 @@ class LabState:
     hosts: dict[str, LabHost] = field(default_factory=dict)
     namespaces: tuple[str, ...] = ()
     forwards: tuple[Forward, ...] = ()
+    project: str = ""  # the folder that has its keys; "" in a record of an older version
 
     @property
     def guests(self) -> list[str]:

@@ -75,6 +75,18 @@ def _unicast_address(value: IPv4Address) -> IPv4Address:
     return value
 
 
+def _plain_path(value: str) -> str:
+    """One path has one spelling, and stays below the folder that it names."""
+    if any(part in ("", ".", "..") for part in value.split("/")[1:]):
+        raise ValueError(
+            tr(
+                f"{value} 中有空的、. 或 .. 部分：请写完整路径，例如 /srv/documents",
+                f"{value} has an empty part, . or .. in it: write the whole path, as in /srv/documents",
+            )
+        )
+    return value
+
+
 def _length(shortest: int, longest: int) -> AfterValidator:
     """A prefix of `shortest` to `longest` bits, else a ValueError."""
 
@@ -101,7 +113,7 @@ Lan4 = Annotated[Prefix4, _length(16, 30)]
 Lan6 = Annotated[Prefix6, _length(64, 64)]
 Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$")]
 Seconds = Annotated[int, BeforeValidator(_seconds)]
-AbsolutePath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._/-]+$")]
+AbsolutePath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._/-]+$"), AfterValidator(_plain_path)]
 
 
 class Model(BaseModel):

@@ -8,6 +8,11 @@ IFNAMSIZ = 15
 # What a service's `hosts` may say instead of naming every host, so that a department stays three lines.
 HOST_WORDS: dict[str, SiteKind] = {"all-hubs": "hub", "all-departments": "department"}
 
+# Names that something else has already: the lab's own network, Ansible's words and group, and by its record in
+# enrolled/ and its folder in build/ the host whose role is control.
+NOT_HOSTS = ("all", "fabric", "localhost", "managed", "ungrouped")
+CONTROL = "control"
+
 
 def downward_name(router: str, site_number: int) -> str:
     """The interface at the parent's end of an uplink of `router`: d-<router>, 15 characters at most.

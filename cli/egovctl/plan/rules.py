@@ -7,7 +7,7 @@ from typing import Literal
 
 from egovctl.i18n import tr
 from egovctl.plan.models import Plan, Site
-from egovctl.plan.names import HOST_WORDS, downward_name
+from egovctl.plan.names import CONTROL, HOST_WORDS, NOT_HOSTS, downward_name
 from egovctl.plan.rules_services import services_known
 from egovctl.plan.source import KeyPath
 
@@ -78,6 +78,32 @@ def _unique_hosts(plan: Plan) -> Iterator[Fault]:
                     ),
                 )
             places.setdefault(name, site.name)
+
+
+def _host_names_free(plan: Plan) -> Iterator[Fault]:
+    given = any(host.name == host.role == CONTROL for site in plan.sites for host in site.hosts)
+    for i, site in enumerate(plan.sites):
+        for k, name in enumerate(site.router_names):
+            if sentence := _taken_name(name, "router", given):
+                yield (("sites", i, "routers", k) if site.routers else ("sites", i, "name")), sentence
+        for j, host in enumerate(site.hosts):
+            if sentence := _taken_name(host.name, host.role, given):
+                yield ("sites", i, "hosts", j, "name"), sentence
+
+
+def _taken_name(name: str, role: str, control_has_it: bool) -> str:
+    """What is wrong with this name for a host of this role; "" when nothing is, or _unique_hosts says it."""
+    if name in NOT_HOSTS:
+        return tr(
+            f"主机名 {name} 已由 Ansible 或实验环境使用；请改名",
+            f"host name {name} is taken by Ansible or by the lab; rename the host",
+        )
+    if name == CONTROL and role != CONTROL and not control_has_it:
+        return tr(
+            f"主机名 {name} 留给 role 为 {CONTROL} 的主机；请改名",
+            f"host name {name} is kept for the host with role {CONTROL}; rename this one",
+        )
+    return ""
 
 
 def _lan_hosts_fit(plan: Plan) -> Iterator[Fault]:
@@ -277,6 +303,7 @@ def _interface_names_differ(plan: Plan) -> Iterator[Fault]:
 SITE_RULES: tuple[Callable[[Plan], Iterator[Fault]], ...] = (
     _unique_sites,
     _unique_hosts,
+    _host_names_free,
     _lan_hosts_fit,
     _counties_known,
     _uplinks_lead_up,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from egovctl.i18n import tr
 from egovctl.plan.models import Plan, Service
 from egovctl.plan.names import HOST_WORDS, hosts_of_word
 from egovctl.plan.source import KeyPath
+
+INTERVALS = {"hourly": 3600, "daily": 86_400, "weekly": 604_800}  # systemd.time(7), calendar events
+EVERY_MINUTES = re.compile(r"\*:0/([1-9]|[1-5][0-9])\Z")
 
 
 def services_known(plan: Plan) -> Iterator[tuple[KeyPath, str]]:
@@ -36,6 +40,28 @@ def services_known(plan: Plan) -> Iterator[tuple[KeyPath, str]]:
         for j, host in enumerate(service.hosts):
             if sentence := _wrong_host(plan, service, j, host, platforms):
                 yield ("services", i, "hosts", j), sentence
+        if sentence := _too_rare(service):
+            yield ("services", i, "backup", "schedule"), sentence
+
+
+def interval(schedule: str) -> int | None:
+    """Seconds between two backups of a schedule, at the longest; None for a form whose interval is not known here."""
+    if match := EVERY_MINUTES.match(schedule):
+        return int(match[1]) * 60
+    return INTERVALS.get(schedule)
+
+
+def _too_rare(service: Service) -> str:
+    """What is wrong with the service's schedule; "" when it can keep the RPO although one backup fails."""
+    seconds = None if service.backup is None else interval(service.backup.schedule)
+    if service.backup is None or seconds is None or seconds * 2 <= service.rpo:
+        return ""
+    name, schedule = service.name, service.backup.schedule
+    return tr(
+        f"服务 {name} 的备份计划 {schedule} 间隔 {seconds} 秒，一次失败就无法兑现 RPO {service.rpo} 秒；请至少加密一倍",
+        f"service {name} is backed up {schedule}, every {seconds} s, which cannot keep its RPO of {service.rpo} s once "
+        "a backup fails; back up at least twice in that time",
+    )
 
 
 def _wrong_host(plan: Plan, service: Service, j: int, host: str, platforms: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from egovctl.errors import UsageError
+from egovctl.i18n import tr
 from egovctl.plan import Host
 
 Selector = Literal["managed", "router", "backup_client", "backup", "noc"]
@@ -43,7 +44,6 @@ class FolderSpec(Model):
     mode: Mode = "0755"
     owner: str = "root"
     group: str = "root"
-    each: str | None = None
 
 
 class UnitSpec(Model):
@@ -62,7 +62,6 @@ class BundleSpec(Model):
     users: tuple[str, ...] = ()
     folders: tuple[FolderSpec, ...] = ()
     files: tuple[FileSpec, ...] = ()
-    absent: tuple[str, ...] = ()
     units: tuple[UnitSpec, ...] = ()
     sysctl: dict[str, str] = {}
 
@@ -76,15 +75,15 @@ class Bundle:
     spec: BundleSpec
     defaults: Mapping[str, Any]
 
-    def applies_to(self, host: Host, backed_up: bool) -> bool:
-        """Whether this host gets the bundle; `backed_up` says whether a service of the plan is backed up on it."""
+    def applies_to(self, host: Host) -> bool:
+        """Whether this host, which is managed, gets the bundle."""
         match self.spec.hosts:
             case "managed":
                 return True
             case "router":
                 return host.router
             case "backup_client":
-                return backed_up
+                return "backup_clients" in host.groups
             case _:
                 return host.role == self.spec.hosts
 
@@ -100,6 +99,7 @@ def load_bundles(roles: Path) -> tuple[Bundle, ...]:
             spec = BundleSpec.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
         except (ValidationError, yaml.YAMLError) as error:
             first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
-            raise UsageError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+            place, why = f"{path}: {'.'.join(map(str, first['loc']))}", first["msg"]
+            raise UsageError(tr(f"{place} 有误：{why}", f"{place}: {why}")) from None
         bundles.append(Bundle(folder.name, folder, spec, defaults or {}))
     return tuple(sorted(bundles, key=lambda bundle: (bundle.spec.order, bundle.name)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,15 +11,16 @@ from typing import Any
 import jinja2
 
 from egovctl.errors import UsageError
+from egovctl.i18n import tr
+from egovctl.keys import PLACEHOLDER
 from egovctl.paths import Inventory, project_root
 from egovctl.plan import City, Host, Plan, load
 from egovctl.render.bundle import Bundle, FileSpec, load_bundles
-from egovctl.render.enrolled import read_enrolled
+from egovctl.render.enrolled import read_enrolled, require_control
 from egovctl.render.policy import policy
 
 PROTOCOL = 1
 SNMP_USER = "egov"  # snmpd makes it, the exporter uses it
-SECRET = re.compile(r"@secret:([a-z0-9_.-]+)(?::([a-z0-9-]+):([0-9a-f]+))?@")
 HEADER = "Made by egovctl render from the city's plan. Changes made here are undone by the next apply."
 
 
@@ -43,35 +43,28 @@ class Rendered:
     hosts: dict[str, HostFiles]
 
 
-def render_city(inventory: Inventory, only: frozenset[str] | None = None) -> Rendered:
-    """Everything for the managed hosts (or `only` those); raises UsageError for a bad plan, bundle or template."""
+def render_city(inventory: Inventory) -> Rendered:
+    """Everything for the managed hosts; raises UsageError for a bad plan, bundle or template, or a lost deploy key."""
     plan, city = load(inventory)
     bundles = load_bundles(project_root() / "playbooks" / "roles")
     enrolled = read_enrolled(inventory)
-    clients = frozenset(name for service in plan.services if service.backup for name in service.hosts)
+    managed = [host for host in city.hosts.values() if "managed" in host.groups]
+    require_control(inventory, enrolled, [host.name for host in managed])
     shared = {
         "plan": plan,
         "city": city,
-        "policy": policy(city, clients),
+        "policy": policy(city),
         "enrolled": enrolled,
         "header": HEADER,
-        "backup_clients": sorted(clients),
+        "backup_clients": sorted(host.name for host in managed if "backup_clients" in host.groups),
         "snmp_user": SNMP_USER,
     }
     templates = {bundle.name: _environment(bundle.folder / "templates") for bundle in bundles}
     hosts = {}
-    for host in city.hosts.values():
-        if "managed" not in host.groups or (only is not None and host.name not in only):
-            continue
+    for host in managed:
         services = [service for service in plan.services if host.name in service.hosts and service.backup]
-        context = {
-            **shared,
-            "host": host,
-            "interfaces": host.interfaces,
-            "backups": services,
-            "self_enrolled": enrolled.get(host.name, {}),
-        }
-        chosen = [bundle for bundle in bundles if bundle.applies_to(host, host.name in clients)]
+        context = {**shared, "host": host, "interfaces": host.interfaces, "backups": services}
+        chosen = [bundle for bundle in bundles if bundle.applies_to(host)]
         hosts[host.name] = _render_host(host, city, chosen, context, templates)
     return Rendered(inventory, plan, city, enrolled, hosts)
 
@@ -121,7 +114,6 @@ def _render_host(
         "users": {},
         "folders": [],
         "files": [],
-        "absent": [],
         "units": [],
         "sysctl": {},
         "order": [],
@@ -140,16 +132,12 @@ def _add_bundle(result: HostFiles, bundle: Bundle, context: Mapping[str, Any], e
         manifest["users"][name] = list(spec.users)
     if spec.sysctl:
         manifest["sysctl"][name] = dict(sorted(spec.sysctl.items()))
-    for folder in spec.folders:
-        for _, path in _each(folder.each, folder.path, context):
-            entry = {"path": path, "mode": folder.mode, "owner": folder.owner, "group": folder.group}
-            manifest["folders"].append({**entry, "bundle": name})
+    manifest["folders"].extend({**folder.model_dump(), "bundle": name} for folder in spec.folders)
     for file_spec in spec.files:
         for item, path in _each(file_spec.each, file_spec.path, context):
             content = _content(bundle, file_spec, {**context, "item": item, "sysctl": spec.sysctl}, environment)
             result.files[path] = content
             manifest["files"].append(_file_entry(path, content, file_spec, name, item))
-    manifest["absent"].extend({"path": path, "bundle": name} for path in spec.absent)
     for unit in spec.units:
         for _, unit_name in _each(unit.each, unit.name, context):
             manifest["units"].append(
@@ -176,18 +164,31 @@ def _content(bundle: Bundle, spec: FileSpec, context: Mapping[str, Any], environ
         try:
             return source.read_bytes()
         except OSError as error:
-            raise UsageError(f"{source}: cannot be read ({error.strerror}); role {bundle.name} ships it") from None
+            raise UsageError(
+                tr(
+                    f"{source}：无法读取（{error.strerror}）；它应随角色 {bundle.name} 提供",
+                    f"{source}: cannot be read ({error.strerror}); role {bundle.name} ships it",
+                )
+            ) from None
     name = spec.template or f"{Path(spec.path).name}.j2"
     file = bundle.folder / "templates" / name
     try:
         return environment.get_template(name).render(context).encode()
     except jinja2.TemplateSyntaxError as error:
-        raise UsageError(f"{file}:{error.lineno}: {error.message}; nothing was rendered") from None
+        place, why = f"{file}:{error.lineno}", error.message
+        raise UsageError(tr(f"{place}: {why}；什么也没有生成", f"{place}: {why}; nothing was rendered")) from None
     except jinja2.TemplateNotFound:
-        raise UsageError(f"{file}: this template is missing; nothing was rendered") from None
+        raise UsageError(
+            tr(f"{file}：缺少这个模板；什么也没有生成", f"{file}: this template is missing; nothing was rendered")
+        ) from None
     except (jinja2.TemplateError, TypeError, KeyError, AttributeError, ValueError) as error:
-        where = _line_of(error, file)
-        raise UsageError(f"{file}:{where}: {error} (for {context['host'].name}); nothing was rendered") from None
+        place, host = f"{file}:{_line_of(error, file)}", context["host"].name
+        raise UsageError(
+            tr(
+                f"{place}: {error}（主机 {host}）；什么也没有生成",
+                f"{place}: {error} (for {host}); nothing was rendered",
+            )
+        ) from None
 
 
 def _line_of(error: BaseException, file: Path) -> int:
@@ -209,7 +210,7 @@ def _file_entry(path: str, content: bytes, spec: FileSpec, bundle: str, item: An
         "group": spec.group,
         "sha256": hashlib.sha256(content).hexdigest(),
         "bundle": bundle,
-        "secrets": sorted({match[1] for match in SECRET.finditer(content.decode("utf-8", "replace"))}),
+        "secrets": sorted({match[1].decode() for match in PLACEHOLDER.finditer(content)}),
         "actions": filled,
     }
     if spec.validate_with:

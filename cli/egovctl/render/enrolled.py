@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import yaml
 
 from egovctl.errors import UsageError
+from egovctl.i18n import tr
+from egovctl.keys import PUBLIC_KEY
 from egovctl.paths import Inventory
 
-PUBLIC_KEY = re.compile(r"ssh-ed25519 [A-Za-z0-9+/=]{68}\Z")
+CONTROL = "control"
 KEYS = ("ssh_host_ed25519", "borg_ed25519", "deploy_ed25519", "borg_restore_ed25519")
 
 
@@ -21,11 +22,41 @@ def read_enrolled(inventory: Inventory) -> Mapping[str, Mapping[str, str]]:
         try:
             data = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UsageError(f"{path}: not YAML; enrol the host again ({error})") from None
+            raise UsageError(
+                tr(
+                    f"{path}：不是 YAML；请重新登记该主机（{error}）",
+                    f"{path}: not YAML; enrol the host again ({error})",
+                )
+            ) from None
         if not isinstance(data, dict) or data.get("host") != path.stem:
-            raise UsageError(f"{path}: expected host: {path.stem}; enrol the host again")
+            raise UsageError(
+                tr(
+                    f"{path}：应有 host: {path.stem}；请重新登记该主机",
+                    f"{path}: expected host: {path.stem}; enrol the host again",
+                )
+            )
         for key, value in data.items():
-            if key != "host" and (key not in KEYS or not isinstance(value, str) or not PUBLIC_KEY.match(value)):
-                raise UsageError(f"{path}: {key} is not a known public key; enrol the host again")
+            if key != "host" and (key not in KEYS or not isinstance(value, str) or not PUBLIC_KEY.fullmatch(value)):
+                raise UsageError(
+                    tr(
+                        f"{path}：{key} 不是已知的公钥；请重新登记该主机",
+                        f"{path}: {key} is not a known public key; enrol the host again",
+                    )
+                )
         result[path.stem] = data
     return result
+
+
+def require_control(inventory: Inventory, enrolled: Mapping[str, Mapping[str, str]], managed: Iterable[str]) -> None:
+    """UsageError when a host is enrolled and control's deploy key is not: an apply would lock control out of it."""
+    hosts = [name for name in managed if name in enrolled]
+    if hosts and "deploy_ed25519" not in enrolled.get(CONTROL, {}):
+        path, key = inventory.enrolled_dir / f"{CONTROL}.yml", f"{inventory.deploy_key}.pub"
+        raise UsageError(
+            tr(
+                f"{path} 中没有 deploy_ed25519，而 {hosts[0]} 已登记：应用后控制机将无法登录；"
+                f"请从 git 恢复该文件，或把 {key} 的公钥写入其中",
+                f"{path} has no deploy_ed25519 although {hosts[0]} is enrolled: an apply would lock control out; "
+                f"restore the file from git, or write the public key of {key} into it",
+            )
+        )

@@ -33,14 +33,14 @@ class Policy:
     shared_tcp_ports: tuple[int, ...] = SHARED_TCP_PORTS
 
 
-def policy(city: City, backup_clients: frozenset[str]) -> Policy:
+def policy(city: City) -> Policy:
     """control: where people log in from. noc: what polls. routers: all loopbacks. devices: polled but not managed."""
     hosts = list(city.hosts.values())
     return Policy(
         control=_of(host for host in hosts if host.role == "control"),
         noc=_of(host for host in hosts if host.role == "noc"),
         routers=_of(host for host in hosts if host.router),
-        backup_clients=_of(host for host in hosts if host.name in backup_clients),
+        backup_clients=_of(host for host in hosts if "backup_clients" in host.groups),
         users_lans=_lans(city, "users"),
         services_lans=_lans(city, "services"),
         devices=_of(host for host in hosts if host.platform == "unmanaged"),

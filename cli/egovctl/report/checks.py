@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -9,10 +10,14 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from egovctl.checks.engine import Run
+from egovctl.checks.context import Context
+from egovctl.checks.engine import NO_SUBJECT, Run
 from egovctl.checks.model import Check, Result, Status
 from egovctl.i18n import tr
+from egovctl.paths import project_root
 from egovctl.report.words import STATUS, STYLE, word
+
+MENDED = (Status.FAIL, Status.PARTIAL)
 
 
 def as_json(run: Run) -> dict[str, Any]:
@@ -54,6 +59,40 @@ def table(run: Run, checks: Mapping[str, Check]) -> Table:
     return shown
 
 
+def commands(run: Run, checks: Mapping[str, Check], context: Context) -> list[str]:
+    """What to run to apply again what the failed checks name, one whole command line a check."""
+    root = context.inventory.root
+    shown = root.relative_to(project_root()) if root.is_relative_to(project_root()) else root
+    lines = []
+    for name in dict.fromkeys(result.check for result in run.results if result.status in MENDED):
+        check = checks.get(name)
+        if check is None or check.fix.tag is None:
+            continue
+        subjects = [result.subject for result in run.results if result.check == name and result.status in MENDED]
+        limit = _limit(check, subjects, context)
+        words = ["ansible-playbook", "-i", str(shown), "playbooks/site.yml", "--tags", check.fix.tag]
+        lines.append(shlex.join([*words, "--limit", limit] if limit else words))
+    return list(dict.fromkeys(lines))
+
+
+def _limit(check: Check, subjects: list[str], context: Context) -> str:
+    """An Ansible pattern for where the fix is applied; "" for every host."""
+    if check.fix.limit != "subject":
+        return "" if check.fix.limit == "all" else check.fix.limit
+    hosts: list[str] = []
+    for subject in subjects:
+        match check.subject:
+            case "host":
+                hosts.append(subject)
+            case "service":
+                hosts += context.service(subject).hosts
+            case "lan":
+                hosts += [lan.hosts[0] for lan in context.city.lans if lan.site == subject]
+            case "city":
+                return ""
+    return ",".join(dict.fromkeys(host for host in hosts if host != NO_SUBJECT))
+
+
 def summary(run: Run) -> str:
     """The last line: how many of each, and how long it took."""
     parts = [f"{word(STATUS, name)} {count}" for name, count in run.totals.items() if count]
@@ -83,7 +122,6 @@ def _status(status: Status) -> str:
 
 def _with_fix(result: Result, check: Check | None) -> str:
     text = escape(result.text)
-    if result.status in (Status.FAIL, Status.PARTIAL) and check is not None:
-        tag = f" (site.yml --tags {check.fix.tag})" if check.fix.tag else ""
-        text += f"\n[dim]{tr('处理：', 'to mend: ')}{escape(str(check.fix))}{tag}[/]"
+    if result.status in MENDED and check is not None:
+        text += f"\n[dim]{tr('处理：', 'to mend: ')}{escape(str(check.fix))}[/]"
     return text

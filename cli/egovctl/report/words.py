@@ -35,15 +35,22 @@ VERDICT = {
 VERDICT_STYLE = {"met": "green", "not_met": "bold red", "unknown": "yellow"}
 
 
+WHOLE = ((86_400, "d"), (3600, "h"), (60, "min"))
+MANY = 100  # more than so many units are better said in the next larger ones
+
+
 def word(table: dict[str, dict[str, str]], value: str) -> str:
     """The word for a value of a closed set, in the language in force."""
     return pick(table[value])
 
 
 def duration(seconds: float | None) -> str:
-    """A duration as people say it: 4.2 s, 12 min, 3.5 h, 2 d; a dash for none."""
+    """A duration as people say it: 4.2 s, 12 min, 3.5 h, 2 d; whole units where they fit; a dash for none."""
     if seconds is None:
         return "—"
+    for size, unit in WHOLE:
+        if seconds >= size and seconds % size == 0 and seconds / size < MANY:
+            return f"{seconds / size:.0f} {unit}"
     for limit, divisor, unit in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
         if abs(seconds) < limit:
             return f"{seconds / divisor:.1f}".removesuffix(".0") + f" {unit}"

@@ -8,6 +8,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from egovctl.apply.connection import fresh_shell_of, request_of, shell_of
+from egovctl.apply.summary import summary
 from egovctl.apply.transaction import ConnectionLost, apply_host
 from egovctl.errors import EgovError
 
@@ -26,9 +27,12 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)
         try:
-            done = apply_host(request_of(self, task_vars, arguments), shell_of(self), fresh_shell_of(self))
+            request = request_of(self, task_vars, arguments)
+            done = apply_host(request, shell_of(self), fresh_shell_of(self))
         except ConnectionLost as lost:
             raise lost.__cause__ or lost from None
         except EgovError as error:
             raise AnsibleActionFail(str(error)) from None
+        if not done.get("failed") and (told := summary(request.host, done, request.check)):
+            self._display.display(told)
         return {**result, **done}

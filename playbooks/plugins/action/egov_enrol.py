@@ -12,6 +12,7 @@ from egovctl.apply import enrolment
 from egovctl.apply.connection import shell_of
 from egovctl.apply.transaction import ConnectionLost
 from egovctl.errors import EgovError
+from egovctl.i18n import tr
 from egovctl.paths import Inventory
 
 PROGRAM = "first_contact.sh"
@@ -43,7 +44,12 @@ class ActionModule(ActionBase):
         except EgovError as error:
             raise AnsibleActionFail(str(error)) from None
         if known and known != keys.get("ssh_host_ed25519"):
-            result["warnings"] = [f"{host}: its host key is another than at the last enrolment; was it reinstalled?"]
+            result["warnings"] = [
+                tr(
+                    f"{host}：主机密钥与上次登记时不同；是否重装过？",
+                    f"{host}: its host key is another than at the last enrolment; was it reinstalled?",
+                )
+            ]
         return {**result, "changed": bool(changed or recorded), "changes": changed, "recorded": recorded}
 
 
@@ -52,7 +58,12 @@ def _explained(host: str, inventory: Inventory, lost: ConnectionLost) -> Excepti
     said = str(lost)
     if "Host key verification failed" in said or "REMOTE HOST IDENTIFICATION HAS CHANGED" in said:
         return AnsibleActionFail(
-            f"{host}: refused: the host key it shows is not the one in {inventory.first_contact}; compare the key on "
-            "its console (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), and find out who answers in its place"
+            tr(
+                f"{host}：已拒绝：它出示的主机密钥不是 {inventory.first_contact} 中的那一个；请在其控制台核对密钥"
+                "（ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub），并查明是谁在代它应答",
+                f"{host}: refused: the host key it shows is not the one in {inventory.first_contact}; compare the key "
+                "on its console (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), and find out who answers in its "
+                "place",
+            )
         )
     return lost.__cause__ if isinstance(lost.__cause__, AnsibleConnectionFailure) else lost

@@ -10,8 +10,10 @@ from ansible.plugins.action import ActionBase
 from egovctl.apply import prepare
 from egovctl.apply.connection import request_of, shell_of
 from egovctl.apply.probe import refuse_other
+from egovctl.apply.summary import summary
 from egovctl.apply.transaction import ConnectionLost, Request
 from egovctl.errors import CannotMeasure, EgovError
+from egovctl.i18n import tr
 
 ARGUMENTS = {"bundles": {"type": "list", "elements": "str"}}
 
@@ -38,6 +40,8 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(str(error)) from None
         names = {"packages": list(missing.packages), "users": list(missing.users)}
         result.update(names, changed=bool(missing.packages or missing.users))
+        if told := summary(request.host, result, request.check):
+            self._display.display(told)
         return result
 
     def _missing(self, request: Request) -> prepare.Missing:
@@ -52,8 +56,12 @@ class ActionModule(ActionBase):
             done = shell("/bin/sh -s", prepare.install(missing.packages).encode())
             if done.code != 0:
                 said = [line for line in done.stdout.splitlines() if line.startswith("E:")] or [done.stderr[-300:]]
-                raise CannotMeasure(f"{host}: apt-get cannot install {', '.join(missing.packages)}: {' '.join(said)}")
+                names, why = ", ".join(missing.packages), " ".join(said)
+                raise CannotMeasure(
+                    tr(f"{host}：apt-get 无法安装 {names}：{why}", f"{host}: apt-get cannot install {names}: {why}")
+                )
         if missing.lines:
             made = shell(prepare.make_users(missing.lines), b"")
             if made.code != 0:
-                raise CannotMeasure(f"{host}: cannot make {', '.join(missing.users)}: {made.stderr or made.stdout}")
+                names, why = ", ".join(missing.users), made.stderr or made.stdout
+                raise CannotMeasure(tr(f"{host}：无法创建用户 {names}：{why}", f"{host}: cannot make {names}: {why}"))

@@ -53,7 +53,9 @@ def query(url: str, expression: str, *, timeout: float = SECONDS) -> list[dict[s
     except urllib.error.HTTPError as error:
         why = f"{error.code} {error.reason}"
         raise CannotMeasure(
-            told(f"{url} 的 Prometheus 拒绝 {expression!r}：{why}", f"Prometheus at {url} refuses {expression!r}: {why}")
+            told(
+                f"{url} 的 Prometheus 拒绝 {expression!r}：{why}", f"Prometheus at {url} refuses {expression!r}: {why}"
+            )
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = getattr(error, "reason", None) or error

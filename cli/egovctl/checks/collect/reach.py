@@ -1,7 +1,8 @@
 """The reachability collectors: forbidden and allowed flows are really tried.
 
 A forbidden flow that fails proves nothing if nobody listens. So while it is tried, an allowed place connects to the
-same address and port, again and again; `gap_seconds` is how far apart the two were.
+same address and port, again and again; `gap_seconds` is how far apart the two were. A listener that cannot be started
+or proven leaves its own flows unproven and no others; `faults` says why.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from egovctl.checks.context import Context
 from egovctl.checks.flows import Flow
 from egovctl.checks.model import NotApplicable
 from egovctl.errors import CannotMeasure, EgovError
+from egovctl.i18n import told
 
 TRY = {"times": 1, "pause": 0.0, "seconds": 2.0}
 PROVE = {"times": 8, "pause": 0.35, "seconds": 0.4}
@@ -48,12 +50,11 @@ def from_lan(context: Context, requests: list[Request]) -> list[Observed]:
 
 def from_router(context: Context, requests: list[Request]) -> list[Observed]:
     """Flows from each router itself, over ssh; also where there is no user's place."""
-    clients = frozenset(host for service in context.plan.services if service.backup for host in service.hosts)
     hosts = context.city.hosts
     found = []
     for request in requests:
-        wanted = {name: flows.from_router(context.city, hosts[name], clients) for name in request.subjects}
-        found.append(_try_all(context, wanted, {}, lambda name: run_at_host(context, name)))
+        wanted = {name: flows.from_router(context.city, hosts[name]) for name in request.subjects}
+        found.append(_try_all(context, wanted, {}, lambda name: run_at_host(context, name), []))
     return found
 
 
@@ -64,13 +65,23 @@ def _all_lans(context: Context, sites: list[str]) -> Observed:
     try:
         places = _places(context, [*sites, *(flow.target for flow in everywhere if flow.at_place)])
         with ExitStack() as stack:
-            for name, place in places.items():
-                ports = sorted({flow.port for flow in everywhere if flow.at_place and flow.target == name})
-                if ports:
-                    stack.enter_context(listening(place, ports))
-            return _try_all(context, wanted, places, lambda site: places[site].run)
+            faults = _listen(stack, places, everywhere)
+            return _try_all(context, wanted, places, lambda site: places[site].run, faults)
     except (EgovError, NotApplicable) as error:
         return dict.fromkeys(sites, error)
+
+
+def _listen(stack: ExitStack, places: Places, wanted: list[Flow]) -> list[str]:
+    """Open the listeners at the places; says which could not be."""
+    faults = []
+    for name, place in places.items():
+        ports = sorted({flow.port for flow in wanted if flow.at_place and flow.target == name})
+        try:
+            if ports:
+                stack.enter_context(listening(place, ports))
+        except CannotMeasure as error:
+            faults.append(str(error))
+    return faults
 
 
 def _places(context: Context, sites: Iterable[str]) -> Places:
@@ -88,19 +99,27 @@ def _places(context: Context, sites: Iterable[str]) -> Places:
 
 
 def _try_all(
-    context: Context, wanted: dict[str, list[Flow]], places: Places, runner_of: Callable[[str], Runner]
+    context: Context,
+    wanted: dict[str, list[Flow]],
+    places: Places,
+    runner_of: Callable[[str], Runner],
+    faults: list[str],
 ) -> Observed:
     """Some sources at a time, so that a listener is not asked more than it would be by people."""
     names = list(wanted)
     found: Observed = {}
     for start in range(0, len(names), AT_ONCE):
         chosen = {name: wanted[name] for name in names[start : start + AT_ONCE]}
-        found |= _try(context, chosen, places, runner_of)
+        found |= _try(context, chosen, places, runner_of, faults)
     return found
 
 
 def _try(
-    context: Context, wanted: dict[str, list[Flow]], places: Places, runner_of: Callable[[str], Runner]
+    context: Context,
+    wanted: dict[str, list[Flow]],
+    places: Places,
+    runner_of: Callable[[str], Runner],
+    faults: list[str],
 ) -> Observed:
     """All sources try their flows at the same time while allowed places prove that the listeners are alive."""
     flows_of_all = dict.fromkeys(flow for some in wanted.values() for flow in some)
@@ -113,10 +132,20 @@ def _try(
             for name, some in wanted.items()
         }
         proofs = [pool.submit(prove, program, {**PROVE, "connects": items}) for prove, items in provers]
-        alive: Attempts = {}
-        for proof in proofs:
+        alive, unproven = _alive(proofs)
+    return {name: _facts(wanted[name], result, alive, [*faults, *unproven]) for name, result in tried.items()}
+
+
+def _alive(proofs: list[Future[Any]]) -> tuple[Attempts, list[str]]:
+    """(what the provers saw, why some of them saw nothing)."""
+    alive: Attempts = {}
+    faults = []
+    for proof in proofs:
+        try:
             alive |= _found(proof.result())
-    return {name: _facts(wanted[name], result, alive) for name, result in tried.items()}
+        except EgovError as error:
+            faults.append(str(error))
+    return alive, faults
 
 
 def _provers(context: Context, connects: dict[Flow, Connect], places: Places) -> list[tuple[Runner, list[Connect]]]:
@@ -130,12 +159,12 @@ def _provers(context: Context, connects: dict[Flow, Connect], places: Places) ->
     return found
 
 
-def _facts(wanted: list[Flow], tried: Future[Any], alive: Attempts) -> Facts:
+def _facts(wanted: list[Flow], tried: Future[Any], alive: Attempts, faults: list[str]) -> Facts:
     try:
         results = _found(tried.result())
     except EgovError as error:
         return error
-    return {"planned": {}, "seen": {"flows": [_outcome(flow, results, alive) for flow in wanted]}}
+    return {"planned": {}, "seen": {"flows": [_outcome(flow, results, alive) for flow in wanted], "faults": faults}}
 
 
 def _connect(context: Context, flow: Flow, places: Places) -> Connect:
@@ -150,7 +179,7 @@ def _connect(context: Context, flow: Flow, places: Places) -> Connect:
 
 def _found(answer: Any) -> Attempts:
     if not isinstance(answer, dict) or answer.get("protocol") != PROTOCOL:
-        raise CannotMeasure("the probing program speaks another protocol")
+        raise CannotMeasure(told("试探程序的协议版本不同", "the probing program speaks another protocol"))
     return dict(answer["found"])
 
 

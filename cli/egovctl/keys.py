@@ -1,0 +1,10 @@
+"""What a public key and a secret's place look like as text; rendering and applying must agree on both."""
+
+from __future__ import annotations
+
+import re
+
+# Type and key, without a comment.
+PUBLIC_KEY = re.compile(r"ssh-ed25519 [A-Za-z0-9+/=]{68}")
+# @secret:NAME@ or @secret:NAME:FORM:ENGINE-ID@ in a rendered file.
+PLACEHOLDER = re.compile(rb"@secret:([a-z0-9_.-]+)(?::([a-z0-9-]+):([0-9a-f]+))?@")

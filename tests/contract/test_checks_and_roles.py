@@ -1,0 +1,39 @@
+"""What the checks name of the playbooks must be there: Prometheus' jobs and targets, and the tags of the fixes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from egovctl.checks import content, expected
+from egovctl.checks.context import open_context
+from egovctl.paths import Inventory, project_root
+from egovctl.render import render_city
+
+INVENTORIES = Path(__file__).resolve().parents[2] / "inventories"
+
+
+@pytest.mark.parametrize("name", ["lab", "wuwei"])
+def test_the_targets_expected_are_those_that_render_gives_prometheus(name: str) -> None:
+    """If this fails, targets-up would be red on a good city, or blind to a target that render forgot."""
+    inventory = Inventory(INVENTORIES / name)
+    city = open_context(inventory).city
+    noc = next(host.name for host in city.hosts.values() if host.role == "noc" and "managed" in host.groups)
+    jobs = yaml.safe_load(render_city(inventory).hosts[noc].files["/etc/prometheus/prometheus.yml"])["scrape_configs"]
+    rendered = [(job["job_name"], item) for job in jobs for item in job["static_configs"]]
+    assert sorted(f"{job} {item['labels']['host']}" for job, item in rendered) == expected.targets(city)
+    snmp = {job["job_name"] for job in jobs if job.get("metrics_path") == "/snmp"}
+    assert snmp == set(expected.SNMP_JOBS.values())
+    for _, item in rendered:
+        (target,) = item["targets"]
+        assert target.split(":")[0] == city.hosts[item["labels"]["host"]].address_v4
+
+
+def test_every_fix_names_a_bundle_that_site_yml_can_apply() -> None:
+    """If this fails, `--tags` of the printed command matches nothing: Ansible does nothing and calls that good."""
+    bundles = {path.parent.name for path in (project_root() / "playbooks" / "roles").glob("*/bundle.yml")}
+    for entry in content.checks().entries.values():
+        assert entry.fix.tag in bundles, entry.id
+        assert entry.subject != "city" or entry.fix.limit != "subject", entry.id
