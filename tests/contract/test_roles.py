@@ -108,14 +108,6 @@ def test_the_cores_are_never_applied_together() -> None:
     assert cores["serial"] == 1 and cores["hosts"].endswith(":&role_core")
 
 
-def test_the_tags_of_checks_are_bundles() -> None:
-    known = {role.name for role in BUNDLES}
-    found = set()
-    for path in (PROJECT / "cli/egovctl/content/checks").glob("*.yml"):
-        found.update(re.findall(r"^ *tag: (\S+)$", path.read_text(encoding="utf-8"), re.M))
-    assert found and found <= known
-
-
 def test_every_plugin_documents_its_arguments() -> None:
     """ansible-doc reads the module's text; the action plugin takes exactly those options."""
     names = sorted(path.stem for path in (PLAYBOOKS / "plugins/action").glob("*.py"))

@@ -75,7 +75,7 @@ def city_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CityLab]:
     lab = CityLab(Inventory(project / "inventories" / "testlab"), project)
     try:
         for label, step in (
-            ("lab up", lambda: lab.egovctl("lab", "up", "-i", str(lab.inventory.root), timeout=900)),
+            ("lab up", lambda: lab.egovctl("lab", "up", "--fresh", "-i", str(lab.inventory.root), timeout=900)),
             ("enrol", lambda: lab.playbook("playbooks/enrol.yml")),
             ("site", lambda: lab.playbook("playbooks/site.yml")),
             ("settle", lambda: lab.run([sys.executable, "-m", "egovctl.demo", "settle", str(lab.inventory.root)])),

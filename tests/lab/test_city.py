@@ -56,10 +56,11 @@ def recap(output: str) -> dict[str, dict[str, int]]:
 
 def applied(output: str, task: str = APPLY) -> dict[str, dict[str, Any]]:
     """host → result of one task, from a playbook run with -v and JSON results."""
-    section = output.split(f"TASK [transaction : {task}]", 1)[1].split("\nTASK [", 1)[0].split("\nPLAY ", 1)[0]
     results = {}
-    for match in re.finditer(r"^(?:changed|ok|fatal): \[([^\]]+)\](?:: \w+!)? => ", section, re.M):
-        results[match[1]] = json.JSONDecoder().raw_decode(section, match.end())[0]
+    for part in output.split(f"TASK [transaction : {task}]")[1:]:
+        section = part.split("\nTASK [", 1)[0].split("\nPLAY ", 1)[0]
+        for match in re.finditer(r"^(?:changed|ok|fatal): \[([^\]]+)\](?:: \w+!)? => ", section, re.M):
+            results[match[1]] = json.JSONDecoder().raw_decode(section, match.end())[0]
     return results
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from egovctl import lab, transport
 from egovctl.checks.model import SubjectKind
+from egovctl.errors import CannotMeasure
+from egovctl.i18n import tr
 from egovctl.paths import Inventory
 from egovctl.plan import City, Host, Lan, Plan, Service
 from egovctl.plan.load import load
@@ -43,6 +46,23 @@ def open_context(inventory: Inventory) -> Context:
     """Read the plan; raises PlanError (exit 2) when it is wrong."""
     plan, city = load(inventory)
     return Context(inventory, plan, city)
+
+
+def require_network(inventory: Inventory) -> None:
+    """Raise CannotMeasure when nothing of this inventory can be reached from here: not rendered, or a lab that is down.
+
+    Without this a lab that is down would be judged as a real city whose hosts are silent.
+    """
+    if not inventory.ssh_config.is_file():
+        raise transport.not_rendered(inventory, inventory.ssh_config)
+    if (inventory.state / "lab").is_dir() and not lab.is_up(inventory):
+        name = inventory.name
+        raise CannotMeasure(
+            tr(
+                f"实验环境 {name} 没有运行：请运行 egovctl lab up -i {name}",
+                f"lab {name} is not up: run egovctl lab up -i {name}",
+            )
+        )
 
 
 def _host(host: Host) -> dict[str, Any]:

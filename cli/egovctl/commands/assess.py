@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from egovctl.checks import content, open_context, run_checklist
+from egovctl.checks import content, open_context, require_network, run_checklist
 from egovctl.checks.context import Context
 from egovctl.checks.metrics import publish
 from egovctl.commands.options import format_option, inventory_option
@@ -41,6 +41,7 @@ def assess() -> None:
 def run(checklist: str, only: tuple[str, ...], inventory: Inventory, output: str) -> None:
     """Run CHECKLIST, such as as-planned. Exit 0 all well, 1 something is not, 3 something could not be measured."""
     context = open_context(inventory)
+    require_network(inventory)
     chain = open_chain(context.inventory, context.city.plan_revision)
     console = Console(stderr=True)
     with console.status(tr("检查中", "checking")) as status:

@@ -40,7 +40,7 @@ def run(
     """Run DRILL, such as restore-files. Exit 0 promise met, 1 not met, 3 could not be said."""
     from rich.console import Console
 
-    from egovctl.checks import open_context
+    from egovctl.checks import open_context, require_network
     from egovctl.commands.assess import publish_or_say
     from egovctl.drill import plan_run, run_drill
     from egovctl.drill.model import Options
@@ -52,6 +52,7 @@ def run(
     if dry_run:
         click.echo("\n".join(report.plan_lines(plan_run(context, name, options))))
         return
+    require_network(inventory)
     chain = open_chain(inventory, context.city.plan_revision)
     with Console(stderr=True).status(tr("演练中", "drill under way")) as status:
         result = run_drill(context, name, chain, options, lambda text: status.update(_progress(text)))

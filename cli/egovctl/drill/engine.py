@@ -133,7 +133,7 @@ def _attempt(
         if unsteady := _unsteady(context, drill):
             return [_aborted(target, *unsteady) for target in targets], unsteady
         scratch.mkdir(mode=0o700)
-        work = Work(context, scratch, time.time(), progress)
+        work = Work(context, scratch, progress)
         for target in targets:
             items.append(_rehearse(method, work, target))
         return items, []

@@ -129,7 +129,6 @@ class Work:
 
     context: Context
     folder: Path
-    started_unix: float
     progress: Progress
 
 

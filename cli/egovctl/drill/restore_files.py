@@ -1,7 +1,8 @@
 """The method restore-files: bring a service's files back from its latest backup and prove that they are the ones.
 
 Phases: find (the archive, and whether there is room), restore (borg extract), verify (every file against the manifest).
-RTO is the wall time of all three; RPO is the time from the heartbeat in the archive to the start of the drill.
+RTO is the wall time of all three; RPO is the time from the heartbeat in the archive to the
+moment when the archives were listed: what would be lost if the host were gone then.
 """
 
 from __future__ import annotations
@@ -131,6 +132,7 @@ class RestoreFiles:
         work.progress(f"{target}: find")
         with timer.phase("find"):
             archive = latest(repository, target, deadline)
+            listed_unix = time.time()
             archived = {f"/{item['path']}": item for item in repository.entries(archive, wanted, deadline)}
             root.mkdir(mode=0o700, parents=True)
             _require_room(root, archived)
@@ -146,7 +148,7 @@ class RestoreFiles:
                 archived,
                 lambda done, total: work.progress(f"{target}: verify {done}/{total}"),
             )
-        age = _age(root, target.service, work.started_unix)
+        age = _age(root, target.service, listed_unix)
         return _judge(target, service, timer, archive, manifest, comparison, age)
 
 
@@ -202,11 +204,11 @@ def _require_room(root: Path, archived: dict[str, dict[str, Any]]) -> None:
         )
 
 
-def _age(root: Path, service: str, started_unix: float) -> float | None:
-    """Seconds from the heartbeat in the archive to the start of the drill; None when there is no heartbeat."""
+def _age(root: Path, service: str, listed_unix: float) -> float | None:
+    """Seconds from the heartbeat in the archive to when archives were listed; None when there is no heartbeat."""
     path = root / PROOF.lstrip("/") / service / "heartbeat.json"
     try:
-        return round(started_unix - float(json.loads(path.read_text(encoding="utf-8"))["unix"]), 3)
+        return round(listed_unix - float(json.loads(path.read_text(encoding="utf-8"))["unix"]), 3)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
