@@ -8,7 +8,6 @@ from collections.abc import Mapping
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from egovctl.checks import content, open_context, require_network, run_checklist
 from egovctl.checks.context import Context
@@ -19,6 +18,7 @@ from egovctl.evidence import Chain, open_chain
 from egovctl.i18n import pick, tr
 from egovctl.paths import Inventory
 from egovctl.report import checks as report
+from egovctl.report.tables import plain_table
 
 COLLECTOR_WORDS = {
     "host": ("查看各主机", "looking at the hosts"),
@@ -85,9 +85,8 @@ def list_(inventory: Inventory) -> None:
     checks = content.checks(inventory)
     console = Console()
     for checklist in content.checklists(inventory).entries.values():
-        table = Table(title=f"{checklist.id}: {checklist.title}")
-        for heading in (tr("编号", "id"), tr("检查", "check"), tr("理由", "why")):
-            table.add_column(heading, overflow="fold")
+        title = f"{checklist.id}: {checklist.title}"
+        table = plain_table(tr("编号", "id"), tr("检查", "check"), tr("理由", "why"), wrap=(1, 2), title=title)
         for name in checklist.checks:
             entry = checks.entries.get(name)
             row = (name, str(entry.title), str(entry.why)) if entry else _broken_row(name, checks.broken)

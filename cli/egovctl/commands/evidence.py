@@ -8,13 +8,13 @@ from dataclasses import asdict
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from egovctl.commands.options import format_option, inventory_option
 from egovctl.errors import CannotMeasure, UsageError
 from egovctl.evidence import Chain, Head, Verdict
 from egovctl.i18n import tr
 from egovctl.paths import Inventory
+from egovctl.report.tables import plain_table, short_time
 
 
 @click.group()
@@ -109,7 +109,9 @@ def show(inventory: Inventory, output: str, last: int, kind: str | None, seq: in
                 )
             )
         return
-    table = Table(tr("序号", "seq"), tr("时间", "time"), tr("类别", "kind"), tr("计划", "plan"), tr("散列", "hash"))
+    table = plain_table(
+        tr("序号", "seq"), tr("时间", "time"), tr("类别", "kind"), tr("计划", "plan"), tr("散列", "hash")
+    )
     for record in chosen[-last:]:
-        table.add_row(str(record.seq), record.at, record.kind, record.plan_revision, record.hash[:16])
+        table.add_row(str(record.seq), short_time(record.at), record.kind, record.plan_revision, record.hash[:16])
     Console().print(table)

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from egovctl.i18n import pick, tr
+from egovctl.report.tables import plain_table
 from egovctl.report.words import duration
 
 Data = Mapping[str, Any]
@@ -23,9 +23,7 @@ def _console() -> Console:
 
 
 def _print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    table = Table(title=title, title_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    table = plain_table(*columns, title=title)
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
     _console().print(table)

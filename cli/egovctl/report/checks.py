@@ -15,6 +15,7 @@ from egovctl.checks.engine import NO_SUBJECT, Run
 from egovctl.checks.model import Check, Result, Status
 from egovctl.i18n import tr
 from egovctl.paths import project_root
+from egovctl.report.tables import plain_table
 from egovctl.report.words import STATUS, STYLE, word
 
 MENDED = (Status.FAIL, Status.PARTIAL)
@@ -36,9 +37,8 @@ def as_json(run: Run) -> dict[str, Any]:
 
 def table(run: Run, checks: Mapping[str, Check]) -> Table:
     """One row a check when all its subjects pass; else one row each for those that do not, with what to do."""
-    shown = Table(title=None, show_lines=False, expand=False)
-    for heading in (tr("检查", "check"), tr("对象", "subject"), tr("结果", "result"), tr("所见", "seen")):
-        shown.add_column(heading, overflow="fold")
+    headings = (tr("检查", "check"), tr("对象", "subject"), tr("结果", "result"), tr("所见", "seen"))
+    shown = plain_table(*headings, wrap=(0, 3))
     for name in dict.fromkeys(result.check for result in run.results):
         results = [result for result in run.results if result.check == name]
         check = checks.get(name)

@@ -11,6 +11,7 @@ from rich.table import Table
 from egovctl.drill.model import Drill, Item, Run, Target
 from egovctl.evidence import Record
 from egovctl.i18n import pick, tr
+from egovctl.report.tables import plain_table, short_time
 from egovctl.report.words import OUTCOME, VERDICT, VERDICT_STYLE, duration, word
 
 PHASES = {
@@ -33,7 +34,6 @@ def as_json(run: Run) -> dict[str, Any]:
 
 def table(run: Run) -> Table:
     """One row a target: did it run, was it good, how long, how old, and why not."""
-    shown = Table()
     headings = (
         tr("对象", "target"),
         tr("执行", "outcome"),
@@ -42,8 +42,7 @@ def table(run: Run) -> Table:
         tr("RTO（承诺）", "RTO (promise)"),
         tr("RPO（承诺）", "RPO (promise)"),
     )
-    for heading in headings:
-        shown.add_column(heading, overflow="fold")
+    shown = plain_table(*headings, wrap=(0, 4, 5))
     for item in run.items:
         shown.add_row(
             f"{item.service}\n[dim]{item.host}[/]",
@@ -84,25 +83,23 @@ def summary(run: Run) -> str:
 
 def history_table(records: list[Record]) -> Table:
     """One row a run."""
-    shown = Table()
-    for heading in (
+    shown = plain_table(
         tr("时间", "time"),
         tr("演练", "drill"),
         tr("编号", "run"),
         tr("执行", "outcome"),
         tr("结论", "verdict"),
-        tr("对象", "targets"),
-        tr("最长 RTO", "longest RTO"),
-    ):
-        shown.add_column(heading, overflow="fold")
+        tr("数", "n"),
+        tr("最长 RTO", "worst RTO"),
+    )
     for record in records:
         body = record.body
         longest = max((item["rto_seconds"] or 0.0 for item in body["items"]), default=0.0)
         verdict = body["verdict"]
         shown.add_row(
-            record.at,
+            short_time(record.at)[:16],
             body["drill"],
-            body["run"],
+            body["run"][:8],
             word(OUTCOME, body["outcome"]),
             f"[{VERDICT_STYLE[verdict]}]{word(VERDICT, verdict)}[/]",
             str(len(body["items"])),
@@ -113,7 +110,7 @@ def history_table(records: list[Record]) -> Table:
 
 def drills_table(drills: list[Drill]) -> Table:
     """What can be rehearsed, and why."""
-    shown = Table(tr("编号", "id"), tr("演练", "drill"), tr("理由", "why"))
+    shown = plain_table(tr("编号", "id"), tr("演练", "drill"), tr("理由", "why"), wrap=(1, 2))
     for drill in drills:
         shown.add_row(drill.id, str(drill.title), str(drill.why))
     return shown
