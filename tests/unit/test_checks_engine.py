@@ -412,3 +412,22 @@ def test_a_drill_is_shown_in_both_languages_with_its_reasons_once() -> None:
         assert all(word in text for word in words) and drill_report.reasons(run) == [reason[language]]
     i18n.set_language(None)
     assert json.loads(json.dumps(drill_report.as_json(run)))["exit_code"] == 3
+
+
+@pytest.mark.parametrize(
+    ("age", "up", "status"),
+    [
+        ({"a": 10.0, "b": 20.0}, {"a": 1.0, "b": 1.0}, Status.PASS),
+        ({"a": 10.0, "b": 5000.0}, {"a": 1.0, "b": 1.0}, Status.FAIL),
+        ({"a": 10.0}, {"a": 1.0, "b": 1.0}, Status.FAIL),  # b answers and has no backup
+        ({"a": 10.0}, {"a": 1.0, "b": 0.0}, Status.UNKNOWN),  # b is silent: its backup may be minutes old
+        ({"a": 10.0}, {"a": 1.0}, Status.UNKNOWN),
+        ({"a": 5000.0}, {"a": 1.0, "b": 0.0}, Status.FAIL),  # a is too old, whatever b would say
+        ({}, {}, Status.UNKNOWN),
+    ],
+)
+def test_a_silent_host_is_not_called_a_host_without_a_backup(age: Any, up: Any, status: Status) -> None:
+    planned = {"hosts": ["a", "b"], "rpo_seconds": 3600.0}
+    seen = {"age": {"by": age, "keys": sorted(age)}, "up": {"by": up, "keys": sorted(up)}}
+    fresh = content.checks().get("backups-fresh")
+    assert judge(fresh, {"planned": planned, "seen": seen, "subject": {}})[0] is status

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from egovctl.commands.main import main
 from egovctl.errors import UsageError
 from egovctl.keys import PLACEHOLDER
 from egovctl.paths import Inventory, project_root
@@ -147,3 +148,23 @@ def test_the_manifest_is_json_that_names_each_secret(project: Path) -> None:
     for entry in manifest["files"]:
         assert re.fullmatch(r"0[0-7]{3}", entry["mode"])
         assert not entry["secrets"] or int(entry["mode"], 8) & 0o077 == 0, entry["path"]
+
+
+def test_secrets_can_be_made_and_are_never_replaced(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    inventory = Inventory.find("lab")
+    for expected in (len(secret_names(inventory)), 0):
+        with pytest.raises(SystemExit) as left:
+            main(["--lang", "en", "render", "-i", "lab", "--make-secrets"])
+        assert left.value.code == 0
+        assert f"secrets made: {expected}," in capsys.readouterr().out
+    assert {path.stat().st_mode & 0o777 for path in inventory.secrets.iterdir()} == {0o600}
+
+
+def test_a_jump_host_of_the_first_contact_is_not_used_in_band(project: Path) -> None:
+    inventory = Inventory.find("lab")
+    inventory.first_contact.write_text("hosts: {}\nproxy: ssh -W %h:%p jump.example\n")
+    write_build(render_city(inventory))
+    assert "ProxyCommand" not in inventory.ssh_config.read_text()
+    inventory.first_contact.write_text("hosts: {}\nin_band_proxy: nsenter true\n")
+    write_build(render_city(inventory))
+    assert "ProxyCommand nsenter true" in inventory.ssh_config.read_text()

@@ -56,12 +56,12 @@ def _ssh_config(rendered: Rendered) -> str:
 
 
 def _proxy(rendered: Rendered) -> str | None:
-    """The lab's way into control's network; a real control is in its network already."""
+    """The lab's way into control's network; a real control is in its network already and notes none."""
     path = rendered.inventory.first_contact
     if not path.is_file():
         return None
     data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    return data.get("proxy")
+    return data.get("in_band_proxy")
 
 
 def _known_hosts(rendered: Rendered) -> str:

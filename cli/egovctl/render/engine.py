@@ -71,10 +71,12 @@ def render_city(inventory: Inventory) -> Rendered:
 
 def secret_names(inventory: Inventory) -> list[str]:
     """Every secret that the rendered files of the city refer to, sorted."""
-    rendered = render_city(inventory)
-    return sorted(
-        {name for host in rendered.hosts.values() for entry in host.manifest["files"] for name in entry["secrets"]}
-    )
+    return secret_names_of(render_city(inventory))
+
+
+def secret_names_of(rendered: Rendered) -> list[str]:
+    """The same, of a city that is rendered already."""
+    return sorted({n for host in rendered.hosts.values() for entry in host.manifest["files"] for n in entry["secrets"]})
 
 
 def _environment(folder: Path) -> jinja2.Environment:
