@@ -22,7 +22,7 @@ from egovctl.checks.engine import run_checks
 from egovctl.checks.model import Result, Status
 
 pytestmark = pytest.mark.lab
-PATIENCE = 90.0
+PATIENCE = 150.0
 RULES = "nft -f /etc/nftables.conf"
 DOCUMENTS = "/var/lib/prometheus/node-exporter/egov_backup_documents.prom"
 
