@@ -1,6 +1,6 @@
 """Addresses from site numbers. A formula of the number alone: adding or removing a site renumbers nobody.
 
-For site number n (1..4000), router k (1..7) and uplink slot u (0..3):
+For site number n (1..9999), router k (1..7) and uplink slot u (0..3):
 loopback v4 = pool + 8n + k; transit v4 = the /31 at pool + 2(4n + u), the parent has the even address;
 LAN v4 = the n-th /24 of the pool. IPv6 is all inside the site's /48 of the city's prefix, whose number reads as n
 does in decimal (site 221 is 2001:db8:221::/48, so that people can read it): LAN = subnet 1,

@@ -6,19 +6,28 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv6Interface
 
 from egovctl.plan.addresses import Numbering
-from egovctl.plan.derived import BgpPeer, City, Host, HostRole, Interface, Lan, Link, Zone
-from egovctl.plan.models import Plan, Site
+from egovctl.plan.derived import BgpPeer, City, Host, HostRole, Interface, Lan, Link, Outside, Share, Tunnel, Zone
+from egovctl.plan.models import MAX_UPLINKS, Plan, Site, Uplink
 from egovctl.plan.names import downward_name
 
 REFERENCE_MBPS = 100_000
 MAX_COST = 65_535  # RFC 2328, C.3
 STUB_COST = 50_000
+OUTSIDE = "wan0"
+TUNNEL_PORTS = 20_000  # the first; the listening end takes this plus four times the child's number plus the slot
+TUNNEL_MTU = 1400  # 60 octets of WireGuard over IPv4, and room for what carriers of mobile data add
+KEEPALIVE = 25  # seconds; shorter than any address translator's memory for UDP (RFC 4787, REQ-5 asks for 120)
+LEASED = (100, 199)  # of 256 addresses of a users' LAN; smaller or larger LANs in proportion
+SMALLEST_LEASED = 16  # addresses; a smaller LAN has no room for leases beside its fixed hosts
 TRANSIT_KINDS = frozenset({"core", "hub"})
 ZONE_OF_KIND: dict[str, Zone] = {"noc": "management", "backup": "services", "video": "services", "services": "services"}
 ROLE_OF_KIND: dict[str, HostRole] = {
     "core": "core",
     "hub": "hub",
     "department": "access",
+    "town": "access",
+    "village": "access",
+    "mobile": "access",
     "noc": "noc",
     "backup": "backup",
     "video": "video",
@@ -28,19 +37,29 @@ ROLE_OF_KIND: dict[str, HostRole] = {
 
 @dataclass
 class _Wiring:
-    """Interfaces of each router while links are being laid."""
+    """Interfaces and tunnels of each router while links are being laid. `outside`: where tunnels end."""
 
+    plan: Plan
+    shares: tuple[Share, ...]
     interfaces: dict[str, list[Interface]] = field(default_factory=dict)
+    tunnels: dict[str, list[Tunnel]] = field(default_factory=dict)
+    outside: dict[str, Outside] = field(default_factory=dict)
     links: list[Link] = field(default_factory=list)
 
 
 def derive(plan: Plan, inventory: str) -> City:
     """The city that the plan means. `inventory` is the name of its folder."""
     numbering = Numbering(plan.addressing)
-    wiring = _Wiring()
+    shares = tuple(Share(item.name, item.percent, item.dscp) for item in plan.shares.classes)
+    wiring = _Wiring(plan, shares)
     for site in plan.sites:
         for k, router in enumerate(site.router_names, start=1):
             wiring.interfaces[router] = _fixed_interfaces(numbering, site, k)
+            wiring.tunnels[router] = []
+            if attached := site.internet.get(router):
+                v4 = None if attached.v4 is None else str(attached.v4)
+                gateway = None if attached.gateway_v4 is None else str(attached.gateway_v4)
+                wiring.outside[router] = Outside(OUTSIDE, v4, gateway)
     for site in plan.sites:
         _lay_links(numbering, site, wiring)
     hosts: dict[str, Host] = {}
@@ -48,7 +67,7 @@ def derive(plan: Plan, inventory: str) -> City:
         for host in _hosts_of(plan, numbering, site, wiring):
             hosts[host.name] = host
     lans = tuple(_lan(numbering, site) for site in plan.sites if site.kind != "core")
-    return City(inventory, plan.revision, hosts, tuple(wiring.links), lans)
+    return City(inventory, plan.revision, hosts, tuple(wiring.links), lans, plan.city.plane)
 
 
 def _fixed_interfaces(numbering: Numbering, site: Site, k: int) -> list[Interface]:
@@ -80,8 +99,20 @@ def _lay_links(numbering: Numbering, site: Site, wiring: _Wiring) -> None:
     router = site.router_names[0]
     for j, uplink in enumerate(site.uplinks):
         slot = j if uplink.slot is None else uplink.slot
-        parent_end = (uplink.to, downward_name(router, site.number))
-        _lay(numbering, site, wiring, (router, f"up{slot}"), parent_end, uplink.mbps, slot, j)
+        parent_end = (uplink.to, downward_name(router, site.number, uplink.via))
+        child_end = (router, f"{'up' if uplink.via == 'line' else 'wg'}{slot}")
+        _lay(numbering, site, wiring, child_end, parent_end, uplink.mbps, slot, j)
+        if uplink.via == "internet":
+            _dig(site, wiring, child_end, parent_end, slot)
+
+
+def _dig(site: Site, wiring: _Wiring, child: tuple[str, str], parent: tuple[str, str], slot: int) -> None:
+    """The two ends of a tunnel: the child calls the parent's fixed address."""
+    port = TUNNEL_PORTS + site.number * MAX_UPLINKS + slot
+    outside = wiring.outside.get(parent[0])
+    address = None if outside is None or outside.v4 is None else outside.v4.partition("/")[0]
+    wiring.tunnels[parent[0]].append(Tunnel(parent[1], child[0], port, None, None, 0, TUNNEL_MTU))
+    wiring.tunnels[child[0]].append(Tunnel(child[1], parent[0], None, address, port, KEEPALIVE, TUNNEL_MTU))
 
 
 def _lay(
@@ -94,7 +125,9 @@ def _lay(
     slot: int,
     uplink_index: int | None = None,
 ) -> None:
-    uplink = None if uplink_index is None else site.uplinks[uplink_index]
+    uplink: Uplink | None = None if uplink_index is None else site.uplinks[uplink_index]
+    tunnel = uplink is not None and uplink.via == "internet"
+    shares = wiring.shares if tunnel or mbps <= wiring.plan.shares.thin_mbps else ()
     v4, v6 = numbering.transit_v4(site, uplink, slot), numbering.transit_v6(site, uplink, slot)
     cost = max(1, REFERENCE_MBPS // mbps) + slot
     # A department or server sees its own uplinks as dear as possible, so that nobody's path leads through it.
@@ -116,9 +149,13 @@ def _lay(
                 upward=uplink is not None and offset == 1,
                 cost=min(MAX_COST, end_cost),
                 description=f"{there} {far}, {mbps} Mbit/s",
+                medium="tunnel" if tunnel else "line",
+                mtu=TUNNEL_MTU if tunnel else None,
+                shares=shares,
             )
         )
-    wiring.links.append(Link(child[0], child[1], parent[0], parent[1], mbps, v4, v6))
+    link = Link(*child, *parent, mbps, v4, v6, "tunnel" if tunnel else "line")
+    wiring.links.append(link)
 
 
 def _hosts_of(plan: Plan, numbering: Numbering, site: Site, wiring: _Wiring) -> list[Host]:
@@ -142,13 +179,16 @@ def _hosts_of(plan: Plan, numbering: Numbering, site: Site, wiring: _Wiring) -> 
                 interfaces=tuple(interfaces),
                 bgp=_bgp(plan, numbering, name, role),
                 services=tuple(s.name for s in plan.services if name in s.hosts),
-                groups=_groups(site, role, site.platform, backed_up=name in clients),
+                groups=_groups(plan, site, role, site.platform, backed_up=name in clients),
+                outside=wiring.outside.get(name),
+                tunnels=tuple(wiring.tunnels[name]),
+                manage=site.manage,
             )
         )
-    return [*result, *_lan_hosts(numbering, site)]
+    return [*result, *_lan_hosts(plan, numbering, site)]
 
 
-def _lan_hosts(numbering: Numbering, site: Site) -> list[Host]:
+def _lan_hosts(plan: Plan, numbering: Numbering, site: Site) -> list[Host]:
     result = []
     v4, v6 = numbering.lan_v4(site), numbering.lan_v6(site)
     for extra in site.hosts:
@@ -173,7 +213,7 @@ def _lan_hosts(numbering: Numbering, site: Site) -> list[Host]:
                 interfaces=(lan,),
                 gateway_v4=str(v4.network_address + 1),
                 gateway_v6=str(v6.network_address + 1),
-                groups=_groups(site, extra.role, extra.platform),
+                groups=_groups(plan, site, extra.role, extra.platform),
             )
         )
     return result
@@ -191,8 +231,12 @@ def _bgp(plan: Plan, numbering: Numbering, name: str, role: HostRole) -> tuple[B
     return tuple(peers)
 
 
-def _groups(site: Site, role: HostRole, platform: str, backed_up: bool = False) -> tuple[str, ...]:
-    groups = ["plane_extranet", f"role_{role}", f"platform_{platform}"]
+def _groups(plan: Plan, site: Site, role: HostRole, platform: str, backed_up: bool = False) -> tuple[str, ...]:
+    groups = [f"plane_{plan.city.plane}", f"role_{role}", f"platform_{platform}"]
+    if role == "access":
+        groups.append(f"kind_{site.kind}")
+    if site.vertical is not None:
+        groups.append(f"vertical_{site.vertical}")
     if site.county is not None:
         groups.append(f"county_{site.county}")
     elif site.kind == "department":
@@ -206,4 +250,8 @@ def _groups(site: Site, role: HostRole, platform: str, backed_up: bool = False) 
 
 def _lan(numbering: Numbering, site: Site) -> Lan:
     hosts = (*site.router_names, *(host.name for host in site.hosts))
-    return Lan(site.name, ZONE_OF_KIND.get(site.kind, "users"), numbering.lan_v4(site), numbering.lan_v6(site), hosts)
+    zone = ZONE_OF_KIND.get(site.kind, "users")
+    v4 = numbering.lan_v4(site)
+    first, last = (v4.network_address + v4.num_addresses * index // 256 for index in LEASED)
+    leased = (str(first), str(last)) if zone == "users" and v4.num_addresses >= SMALLEST_LEASED else None
+    return Lan(site.name, zone, v4, numbering.lan_v6(site), hosts, site.vertical, leased)

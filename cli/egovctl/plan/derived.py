@@ -15,6 +15,19 @@ HostRole = Literal["core", "hub", "access", "noc", "backup", "video", "services"
 
 
 Zone = Literal["users", "services", "management"]
+Medium = Literal["line", "tunnel"]
+
+
+@dataclass(frozen=True)
+class Share:
+    """A part of a link: at least `percent` of its bandwidth for packets with one of the code points `dscp`.
+
+    The one share without code points is everybody else's. Every share may borrow what the others leave.
+    """
+
+    name: str
+    percent: int
+    dscp: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -23,7 +36,8 @@ class Interface:
 
     `name` is the Linux name (15 characters at most). A transit interface is one end of a link: `peer_host` and
     `peer_interface` name the other end, `mbps` is the contracted bandwidth, `upward` is true at the end that
-    leads towards the core. A lan interface joins all hosts of one site on one segment.
+    leads towards the core; `medium` says whether it is a line or a tunnel over a network that nobody trusts (then `mtu`
+    is smaller), `shares` how it is shared where it is thin. A lan interface joins all hosts of one site on one segment.
     """
 
     name: str
@@ -36,6 +50,35 @@ class Interface:
     upward: bool = False
     cost: int = 10
     description: str = ""
+    medium: Medium = "line"
+    mtu: int | None = None
+    shares: tuple[Share, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outside:
+    """A router's attachment to a network that nobody trusts. `v4` has its length; None means by DHCP."""
+
+    name: str
+    v4: str | None
+    gateway_v4: str | None
+
+
+@dataclass(frozen=True)
+class Tunnel:
+    """One end of an encrypted tunnel: an interface of its own, with one peer.
+
+    The end nearer the core listens on `listen_port` of its attachment. The other end calls `endpoint_v4`, from
+    wherever it is, and keeps the way open by a packet every `keepalive` seconds (0: it is called).
+    """
+
+    interface: str
+    peer_host: str
+    listen_port: int | None
+    endpoint_v4: str | None
+    endpoint_port: int | None
+    keepalive: int
+    mtu: int
 
 
 @dataclass(frozen=True)
@@ -50,7 +93,10 @@ class BgpPeer:
 
 @dataclass(frozen=True)
 class Host:
-    """A managed node. `router` says whether it takes part in routing; a plain host has a default gateway on its LAN."""
+    """A managed node. `router` says whether it takes part in routing; a plain host has a default gateway on its LAN.
+
+    `manage` names the bundles that are applied to it; None means all that fit it.
+    """
 
     name: str
     site: str
@@ -68,6 +114,9 @@ class Host:
     gateway_v6: str | None = None
     services: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    outside: Outside | None = None
+    tunnels: tuple[Tunnel, ...] = ()
+    manage: tuple[str, ...] | None = None
 
     def interface(self, name: str) -> Interface:
         """The interface called `name`; KeyError when the host has none."""
@@ -88,6 +137,7 @@ class Link:
     mbps: int
     v4: IPv4Network
     v6: IPv6Network
+    medium: Medium = "line"
 
 
 @dataclass(frozen=True)
@@ -95,6 +145,7 @@ class Lan:
     """A site's LAN segment. `zone` is what firewalls tell apart.
 
     users: a department's people; services: what they may use; management: the NOC's own, which nobody may enter.
+    `vertical` is the vertical network that its users belong to; `dhcp_v4` the first and last address that is leased.
     """
 
     site: str
@@ -102,6 +153,8 @@ class Lan:
     v4: IPv4Network
     v6: IPv6Network
     hosts: tuple[str, ...]
+    vertical: str | None = None
+    dhcp_v4: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -113,3 +166,4 @@ class City:
     hosts: dict[str, Host]
     links: tuple[Link, ...]
     lans: tuple[Lan, ...] = field(default=())
+    plane: str = "extranet"

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from egovctl.paths import Inventory
 from egovctl.plan.addresses import PoolTooSmall
+from egovctl.plan.beside import beside_faults
 from egovctl.plan.derive import derive
 from egovctl.plan.derived import City
 from egovctl.plan.models import CityFile, Plan, ServicesFile
@@ -37,7 +38,10 @@ def load_city(inventory: Inventory) -> City:
 
 def load(inventory: Inventory) -> tuple[Plan, City]:
     """Both at once, from one reading of the files."""
-    return check({name: read_source(inventory.plan_dir / f"{name}.yml") for name in FILES}, inventory.name)
+    sources = {name: read_source(inventory.plan_dir / f"{name}.yml") for name in FILES}
+    plan, city = check(sources, inventory.name)
+    _raise_for([f"{sources['city'].at(where)}: {sentence}" for where, sentence in beside_faults(plan, inventory)])
+    return plan, city
 
 
 def check(sources: Mapping[str, Source], name: str) -> tuple[Plan, City]:
@@ -48,6 +52,8 @@ def check(sources: Mapping[str, Source], name: str) -> tuple[Plan, City]:
         city=city_file.city,
         addressing=city_file.addressing,
         counties=city_file.counties,
+        verticals=city_file.verticals,
+        shares=city_file.shares,
         sites=city_file.sites,
         services=services_file.services,
     )

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 import reprlib
-from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Network
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
 
 from egovctl.i18n import tr
 
-SiteKind = Literal["core", "hub", "department", "noc", "backup", "video", "services"]
+SiteKind = Literal["core", "hub", "department", "town", "village", "mobile", "noc", "backup", "video", "services"]
+Plane = Literal["extranet", "private"]
 Platform = Literal["linux", "vrp5", "vrp8", "comware7", "unmanaged"]
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?\Z")
 DURATION = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d)\Z")
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-MAX_SITE_NUMBER = 4000
+MAX_SITE_NUMBER = 9999  # the IPv6 /48 of a site reads as its number does: four digits
 MAX_UPLINKS = 4
 N = TypeVar("N", IPv4Network, IPv6Network)
 # What no host can have: "this network", loopback, link-local, multicast, reserved (RFC 6890).
@@ -113,6 +114,8 @@ Lan4 = Annotated[Prefix4, _length(16, 30)]
 Lan6 = Annotated[Prefix6, _length(64, 64)]
 Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$")]
 Seconds = Annotated[int, BeforeValidator(_seconds)]
+Outside4 = Annotated[IPv4Interface, BeforeValidator(_written_prefix)]
+Dscp = Annotated[Integer, Field(ge=0, le=63)]
 AbsolutePath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._/-]+$"), AfterValidator(_plain_path)]
 
 
@@ -133,9 +136,13 @@ class CityInfo(Model):
     """The city itself. `asn` is private (RFC 6996), `domain` is the suffix of the hosts' names.
 
     `time_servers` are the core pair's sources outside the city; without any the pair keeps the city on one time.
+    `plane` says which network this plan is of: the extranet or the private network, each with a plan of its own.
+    `beside` names the inventories of the other planes, whose addresses must not overlap with these.
     """
 
     name: Text
+    plane: Plane = "extranet"
+    beside: tuple[Label, ...] = ()
     domain: Annotated[str, Field(pattern=r"^[a-z0-9.-]+$")]
     asn: Annotated[Integer, Field(ge=64512, le=65534)]
     time_servers: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]+$")], ...] = ()
@@ -157,14 +164,53 @@ class County(Model):
     title: Text
 
 
+class Vertical(Model):
+    """A vertical network (纵向网): a department of the city and its counterparts in the counties."""
+
+    name: Label
+    title: Text
+
+
+class ShareClass(Model):
+    """A share of a link: at least `percent` of it for packets with one of these code points (RFC 2474)."""
+
+    name: Label
+    percent: Annotated[Integer, Field(ge=1, le=100)]
+    dscp: tuple[Dscp, ...] = ()
+
+
+class Shares(Model):
+    """How thin links (at most `thin_mbps`) and tunnels are shared; the class without code points takes the rest.
+
+    Any class may borrow what the others leave. Code points follow RFC 4594: CS6 routing, AF41 and EF conferencing,
+    CS2 operations.
+    """
+
+    thin_mbps: Annotated[Integer, Field(ge=1, le=400_000)] = 50
+    classes: Annotated[tuple[ShareClass, ...], Field(min_length=1, max_length=8)] = (
+        ShareClass(name="network", percent=10, dscp=(48, 56, 16)),
+        ShareClass(name="video", percent=50, dscp=(34, 36, 38, 46)),
+        ShareClass(name="rest", percent=40),
+    )
+
+
+class Internet(Model):
+    """The site's attachment to a network that nobody trusts. Without `v4` the address comes by DHCP and may change."""
+
+    v4: Outside4 | None = None
+    gateway_v4: IPv4Address | None = None
+
+
 class Uplink(Model):
     """A link from a site's router towards the core. `mbps` is contracted; `slot` fixes its addresses.
 
+    `via: internet` makes it a WireGuard tunnel over both ends' attachment to the untrusted network.
     Of a link that keeps a /30 (IPv6: one wider than /127) from before the plan, the ends take addresses 1 and 2.
     """
 
     to: Label
     mbps: Annotated[Integer, Field(ge=1, le=400_000)]
+    via: Literal["line", "internet"] = "line"
     slot: Annotated[Integer, Field(ge=0, lt=MAX_UPLINKS)] | None = None
     v4: Link4 | None = None
     v6: Link6 | None = None
@@ -188,14 +234,22 @@ class Overrides(Model):
 
 
 class Site(Model):
-    """A place. Its number never changes; it gives the site's addresses unless `addresses` fixes others."""
+    """A place. Its number never changes; it gives the site's addresses unless `addresses` fixes others.
+
+    `vertical` is the vertical network that its users belong to. `manage` names the bundles that are applied to its
+    routers, where only some shall be; `internet` is the attachment that tunnels of `via: internet` go over, by router
+    where there are several.
+    """
 
     name: Label
     number: Annotated[Integer, Field(ge=1, le=MAX_SITE_NUMBER)]
     kind: SiteKind
     title: Text
     county: Label | None = None
+    vertical: Label | None = None
     platform: Platform = "linux"
+    manage: tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], ...] | None = None
+    internet: dict[Label, Internet] = {}
     routers: tuple[Label, ...] = ()
     interconnect_mbps: Annotated[Integer, Field(ge=1, le=400_000)] = 10_000
     uplinks: Annotated[tuple[Uplink, ...], Field(max_length=MAX_UPLINKS)] = ()
@@ -240,6 +294,8 @@ class CityFile(Model):
     city: CityInfo
     addressing: Addressing
     counties: tuple[County, ...]
+    verticals: tuple[Vertical, ...] = ()
+    shares: Shares = Shares()
     sites: Annotated[tuple[Site, ...], Field(min_length=1)]
 
 
@@ -257,6 +313,8 @@ class Plan(Model):
     city: CityInfo
     addressing: Addressing
     counties: tuple[County, ...]
+    verticals: tuple[Vertical, ...]
+    shares: Shares
     sites: tuple[Site, ...]
     services: tuple[Service, ...]
 

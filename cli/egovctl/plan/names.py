@@ -14,13 +14,13 @@ NOT_HOSTS = ("all", "fabric", "localhost", "managed", "ungrouped")
 CONTROL = "control"
 
 
-def downward_name(router: str, site_number: int) -> str:
-    """The interface at the parent's end of an uplink of `router`: d-<router>, 15 characters at most.
+def downward_name(router: str, site_number: int, via: str = "line") -> str:
+    """The interface at the parent's end of an uplink of `router`: d-<router>, of a tunnel w-<router>; 15 characters.
 
     A longer name is cut and ends in the site's number (d-minqin-ed-221). It follows from the child alone, so
     that adding or removing one site renames no other site's interface.
     """
-    name = f"d-{router}"
+    name = f"{'d' if via == 'line' else 'w'}-{router}"
     if len(name) <= IFNAMSIZ:
         return name
     tail = f"-{site_number}"

@@ -8,13 +8,25 @@ from typing import Literal
 from egovctl.i18n import tr
 from egovctl.plan.models import Plan, Site
 from egovctl.plan.names import CONTROL, HOST_WORDS, NOT_HOSTS, downward_name
+from egovctl.plan.rules_network import NETWORK_RULES
 from egovctl.plan.rules_services import services_known
 from egovctl.plan.source import KeyPath
 
 Fault = tuple[KeyPath, str]
 # Linux forwards multicast on at most 32 virtual interfaces a router (MAXVIFS); the PIM register and loopback take two.
 MULTICAST_INTERFACES = 30
-UPLINKS_NEEDED = {"core": 0, "hub": 2, "department": 1, "noc": 2, "backup": 2, "video": 2, "services": 2}
+UPLINKS_NEEDED = {
+    "core": 0,
+    "hub": 2,
+    "department": 1,
+    "town": 1,
+    "village": 1,
+    "mobile": 1,
+    "noc": 2,
+    "backup": 2,
+    "video": 2,
+    "services": 2,
+}
 
 
 def faults(plan: Plan) -> Iterator[tuple[Literal["city", "services"], KeyPath, str]]:
@@ -287,8 +299,8 @@ def _interface_names_differ(plan: Plan) -> Iterator[Fault]:
     """Names follow from a site alone, so those of two sites can meet at one router."""
     taken: dict[tuple[str, str], str] = {}
     for i, site in enumerate(plan.sites):
-        name = downward_name(site.router_names[0], site.number)
         for j, uplink in enumerate(site.uplinks):
+            name = downward_name(site.router_names[0], site.number, uplink.via)
             other = taken.setdefault((uplink.to, name), site.name)
             if other != site.name:
                 yield (
@@ -310,4 +322,5 @@ SITE_RULES: tuple[Callable[[Plan], Iterator[Fault]], ...] = (
     _one_core_noc_and_control,
     _multicast_interfaces,
     _interface_names_differ,
+    *NETWORK_RULES,
 )

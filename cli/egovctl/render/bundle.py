@@ -14,7 +14,7 @@ from egovctl.errors import UsageError
 from egovctl.i18n import tr
 from egovctl.plan import Host
 
-Selector = Literal["managed", "router", "backup_client", "backup", "noc"]
+Selector = Literal["managed", "router", "tunnel", "shaped", "lan_router", "leasing", "backup_client", "backup", "noc"]
 Mode = Annotated[str, Field(pattern=r"^0[0-7]{3}$")]
 
 
@@ -82,6 +82,14 @@ class Bundle:
                 return True
             case "router":
                 return host.router
+            case "tunnel":
+                return bool(host.tunnels)
+            case "shaped":
+                return any(interface.shares for interface in host.interfaces)
+            case "lan_router":
+                return host.router and host.role != "core"
+            case "leasing":
+                return host.role in ("access", "hub")
             case "backup_client":
                 return "backup_clients" in host.groups
             case _:

@@ -15,9 +15,9 @@ from egovctl.i18n import tr
 from egovctl.keys import PLACEHOLDER
 from egovctl.paths import Inventory, project_root
 from egovctl.plan import City, Host, Plan, load
+from egovctl.plan.policy import lan_services, policy_of
 from egovctl.render.bundle import Bundle, FileSpec, load_bundles
 from egovctl.render.enrolled import read_enrolled, require_control
-from egovctl.render.policy import policy
 
 PROTOCOL = 1
 SNMP_USER = "egov"  # snmpd makes it, the exporter uses it
@@ -50,10 +50,12 @@ def render_city(inventory: Inventory) -> Rendered:
     enrolled = read_enrolled(inventory)
     managed = [host for host in city.hosts.values() if "managed" in host.groups]
     require_control(inventory, enrolled, [host.name for host in managed])
+    policy = policy_of(city)
+    lans = {lan.hosts[0]: lan for lan in city.lans}
     shared = {
         "plan": plan,
         "city": city,
-        "policy": policy(city),
+        "policy": policy,
         "enrolled": enrolled,
         "header": HEADER,
         "backup_clients": sorted(host.name for host in managed if "backup_clients" in host.groups),
@@ -63,7 +65,17 @@ def render_city(inventory: Inventory) -> Rendered:
     hosts = {}
     for host in managed:
         services = [service for service in plan.services if host.name in service.hosts and service.backup]
-        context = {**shared, "host": host, "interfaces": host.interfaces, "backups": services}
+        lan = lans.get(host.name)
+        context = {
+            **shared,
+            "host": host,
+            "interfaces": host.interfaces,
+            "tunnels": host.tunnels,
+            "backups": services,
+            "lan": lan,
+            "lan_services": lan_services(lan) if lan else (),
+            "rules": policy.rules_for(host, lan),
+        }
         chosen = [bundle for bundle in bundles if bundle.applies_to(host)]
         hosts[host.name] = _render_host(host, city, chosen, context, templates)
     return Rendered(inventory, plan, city, enrolled, hosts)

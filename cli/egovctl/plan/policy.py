@@ -1,0 +1,190 @@
+"""Who may talk to whom, decided once and platform-neutral: firewalls print it, checks try it, reports draw it.
+
+A group is a set of addresses, a permission lets one group open flows to another; whatever no permission names is
+denied. Answers to permitted flows are permitted. Nothing here knows a firewall's language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses
+from typing import Literal
+
+from egovctl.plan.derived import City, Host, Lan
+
+Protocol = Literal["tcp", "udp", "icmp", "any"]
+SSH, DNS, DHCP, HTTP, NTP, SNMP, HTTPS = 22, 53, 67, 80, 123, 161, 443
+SYSLOG_TLS, PROMETHEUS, NODE_EXPORTER, SNMP_EXPORTER = 6514, 9090, 9100, 9116
+VERTICAL = "vertical_"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Addresses under one name: `v4` and `v6` are prefixes as text, as few as say it.
+
+    Its members are `hosts`, each by its own address, and `lans`, by the names of their sites.
+    """
+
+    name: str
+    v4: tuple[str, ...]
+    v6: tuple[str, ...]
+    hosts: frozenset[str]
+    lans: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Permission:
+    """`source` and `destination` name groups. No ports: all of the protocol. icmp: echo request, in both families."""
+
+    source: str
+    destination: str
+    protocol: Protocol
+    ports: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Service:
+    """What a LAN's own router offers to its LAN."""
+
+    protocol: Protocol
+    ports: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """An end of a flow: a host by its own address, or anybody's place on a site's LAN."""
+
+    kind: Literal["host", "lan"]
+    name: str
+
+    def __str__(self) -> str:
+        return self.name if self.kind == "host" else f"{self.name}.lan"
+
+
+@dataclass(frozen=True)
+class HostRules:
+    """What one host lets in, and what its router lets through between its LAN and the rest of the city.
+
+    `groups` are those that a firewall needs for them: at the destination itself it goes by source alone.
+    All three lists are in the order of the city's permissions.
+    """
+
+    groups: tuple[Group, ...]
+    into: tuple[Permission, ...]
+    from_lan: tuple[Permission, ...]
+    to_lan: tuple[Permission, ...]
+
+
+PERMISSIONS = (
+    Permission("control", "routers", "tcp", (SSH,)),
+    Permission("control", "routers", "icmp"),
+    Permission("control", "noc", "tcp", (PROMETHEUS, SNMP_EXPORTER)),
+    Permission("control", "cores", "udp", (NTP,)),
+    Permission("control", "devices", "any"),
+    Permission("control", "services", "any"),
+    Permission("noc", "routers", "udp", (SNMP,)),
+    Permission("noc", "routers", "tcp", (NODE_EXPORTER,)),
+    Permission("noc", "devices", "udp", (SNMP,)),
+    Permission("routers", "cores", "udp", (NTP,)),
+    Permission("routers", "noc", "tcp", (SYSLOG_TLS,)),
+    Permission("backup_clients", "backup", "tcp", (SSH,)),
+    Permission("users", "services", "tcp", (HTTP, HTTPS)),
+    Permission("users", "services", "icmp"),
+)
+LAN_SERVICES = (Service("udp", (DNS, NTP)), Service("tcp", (DNS,)))
+LEASE_SERVICES = (Service("udp", (DHCP,)),)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The whole city's: groups by name, and every permission."""
+
+    groups: dict[str, Group]
+    permissions: tuple[Permission, ...]
+
+    def rules_for(self, host: Host, lan: Lan | None) -> HostRules:
+        """What `host` enforces; `lan` is the LAN that it is the router of, if any."""
+        into = tuple(item for item in self.permissions if host.name in self.groups[item.destination].hosts)
+        from_lan = tuple(item for item in self.permissions if lan and _touches(self.groups[item.source], lan))
+        to_lan = tuple(item for item in self.permissions if lan and _touches(self.groups[item.destination], lan))
+        # A router's own address is no address of its LAN: what it lets in is `into`, whoever asks.
+        named = {item.source for item in into}
+        named |= {name for item in (*from_lan, *to_lan) for name in (item.source, item.destination)}
+        groups = tuple(group for group in self.groups.values() if group.name in named)
+        return HostRules(groups, into, from_lan, to_lan)
+
+    def permits(self, city: City, source: Place, destination: Place, protocol: Protocol, port: int = 0) -> bool:
+        """Whether a new flow from one place to another is planned to work."""
+        if source.kind == "lan" and destination.kind == "host":
+            lan = next(item for item in city.lans if item.site == source.name)
+            if destination.name == lan.hosts[0] and any(_fits(item, protocol, port) for item in lan_services(lan)):
+                return True
+        return any(
+            _fits(item, protocol, port)
+            and _holds(self.groups[item.source], source)
+            and _holds(self.groups[item.destination], destination)
+            for item in self.permissions
+        )
+
+
+def policy_of(city: City) -> Policy:
+    """The policy that the plan means. control: where people log in from. noc: what polls and keeps logs.
+
+    routers: everything that routes, by its loopback. devices: polled, but not managed. users and services: LANs.
+    Members of a vertical network reach each other's LANs.
+    """
+    hosts = list(city.hosts.values())
+    groups = [
+        _hosts("control", (host for host in hosts if host.role == "control")),
+        _hosts("noc", (host for host in hosts if host.role == "noc")),
+        _hosts("routers", (host for host in hosts if host.router)),
+        _hosts("cores", (host for host in hosts if host.role == "core")),
+        _hosts("backup", (host for host in hosts if host.role == "backup")),
+        _hosts("backup_clients", (host for host in hosts if "backup_clients" in host.groups)),
+        _hosts("devices", (host for host in hosts if host.platform == "unmanaged")),
+        _lans("users", (lan for lan in city.lans if lan.zone == "users")),
+        _lans("services", (lan for lan in city.lans if lan.zone == "services")),
+    ]
+    verticals = dict.fromkeys(lan.vertical for lan in city.lans if lan.vertical is not None)
+    groups += [_lans(VERTICAL + name, (lan for lan in city.lans if lan.vertical == name)) for name in verticals]
+    within = (Permission(VERTICAL + name, VERTICAL + name, "any") for name in verticals)
+    return Policy({group.name: group for group in groups}, (*PERMISSIONS, *within))
+
+
+def lan_services(lan: Lan) -> tuple[Service, ...]:
+    """What the router of a LAN offers there: names and time, and addresses where they are leased."""
+    return (*LAN_SERVICES, *(LEASE_SERVICES if lan.dhcp_v4 else ()))
+
+
+def _hosts(name: str, members: Iterable[Host]) -> Group:
+    chosen = list(members)
+    v4 = _text(collapse_addresses(IPv4Network(host.address_v4) for host in chosen))
+    v6 = _text(collapse_addresses(IPv6Network(host.address_v6) for host in chosen))
+    return Group(name, v4, v6, frozenset(host.name for host in chosen), frozenset())
+
+
+def _lans(name: str, members: Iterable[Lan]) -> Group:
+    chosen = list(members)
+    v4 = _text(collapse_addresses(lan.v4 for lan in chosen))
+    v6 = _text(collapse_addresses(lan.v6 for lan in chosen))
+    return Group(name, v4, v6, frozenset(), frozenset(lan.site for lan in chosen))
+
+
+def _text(networks: Iterable[IPv4Network | IPv6Network]) -> tuple[str, ...]:
+    return tuple(str(network) for network in networks)
+
+
+def _touches(group: Group, lan: Lan) -> bool:
+    """Whether the group has the LAN itself, or hosts on it that are not its router."""
+    return lan.site in group.lans or any(name in group.hosts for name in lan.hosts[1:])
+
+
+def _holds(group: Group, place: Place) -> bool:
+    return place.name in (group.hosts if place.kind == "host" else group.lans)
+
+
+def _fits(offered: Permission | Service, protocol: Protocol, port: int) -> bool:
+    if offered.protocol == "any":
+        return True
+    return offered.protocol == protocol and (not offered.ports or port in offered.ports)
