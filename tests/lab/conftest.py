@@ -20,7 +20,7 @@ from egovctl.paths import Inventory
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-PORT_BASE = "29000"
+PORT_BASE, PRIVATE_PORT_BASE = "29000", "29500"
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class CityLab:
 
     inventory: Inventory
     project: Path
+    port_base: str = PORT_BASE
 
     def egovctl(self, *arguments: str, check: bool = True, timeout: int = 300) -> subprocess.CompletedProcess[str]:
         return self.run([sys.executable, "-m", "egovctl", *arguments], check, timeout)
@@ -38,7 +39,14 @@ class CityLab:
 
     def run(self, argv: list[str], check: bool = True, timeout: int = 300) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            argv, cwd=self.project, capture_output=True, text=True, errors="replace", timeout=timeout, check=False
+            argv,
+            cwd=self.project,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            check=False,
+            env={**os.environ, "EGOV_LAB_PORT_BASE": self.port_base},
         )
         if check and done.returncode != 0:
             tail = (done.stdout + done.stderr)[-6000:]
@@ -56,11 +64,30 @@ def make_project(folder: Path, name: str) -> Path:
         (folder / entry).symlink_to(REPOSITORY / entry)
     # A copy, so that a test may break a template.
     shutil.copytree(REPOSITORY / "playbooks", folder / "playbooks", ignore=shutil.ignore_patterns("__pycache__"))
-    target = folder / "inventories" / name
-    shutil.copytree(REPOSITORY / "inventories" / "lab", target, ignore=shutil.ignore_patterns("enrolled"))
+    add_inventory(folder, "lab", name)
     (folder / "build").mkdir()
     (folder / "build" / "wheelhouse").symlink_to(REPOSITORY / "build" / "wheelhouse")
     return folder
+
+
+def add_inventory(folder: Path, source: str, name: str) -> Inventory:
+    """A copy of one of the product's inventories, called `name`."""
+    target = folder / "inventories" / name
+    shutil.copytree(REPOSITORY / "inventories" / source, target, ignore=shutil.ignore_patterns("enrolled"))
+    return Inventory(target)
+
+
+def build(lab: CityLab) -> None:
+    """Boot, enrol, apply and settle, and say how long each took."""
+    for label, step in (
+        ("lab up", lambda: lab.egovctl("lab", "up", "--fresh", "-i", str(lab.inventory.root), timeout=900)),
+        ("enrol", lambda: lab.playbook("playbooks/enrol.yml")),
+        ("site", lambda: lab.playbook("playbooks/site.yml")),
+        ("settle", lambda: lab.run([sys.executable, "-m", "egovctl.demo", "settle", str(lab.inventory.root)])),
+    ):
+        begin = time.monotonic()
+        step()
+        print(f"\n{lab.inventory.name}: {label}: {time.monotonic() - begin:.0f} s")
 
 
 @pytest.fixture(scope="session")
@@ -74,15 +101,21 @@ def city_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CityLab]:
     )
     lab = CityLab(Inventory(project / "inventories" / "testlab"), project)
     try:
-        for label, step in (
-            ("lab up", lambda: lab.egovctl("lab", "up", "--fresh", "-i", str(lab.inventory.root), timeout=900)),
-            ("enrol", lambda: lab.playbook("playbooks/enrol.yml")),
-            ("site", lambda: lab.playbook("playbooks/site.yml")),
-            ("settle", lambda: lab.run([sys.executable, "-m", "egovctl.demo", "settle", str(lab.inventory.root)])),
-        ):
-            begin = time.monotonic()
-            step()
-            print(f"\n{label}: {time.monotonic() - begin:.0f} s")
+        build(lab)
+        yield lab
+    finally:
+        lab.egovctl("lab", "down", "-i", str(lab.inventory.root), check=False)
+
+
+@pytest.fixture(scope="session")
+def private_lab(city_lab: CityLab) -> Iterator[CityLab]:
+    """The other plane, up beside the city's lab in the same project; taken down at the end."""
+    inventory = add_inventory(city_lab.project, "lab-private", "testlab-private")
+    plan = inventory.plan_dir / "city.yml"
+    plan.write_text(plan.read_text(encoding="utf-8").replace("beside: [lab]", "beside: [testlab]"), encoding="utf-8")
+    lab = CityLab(inventory, city_lab.project, PRIVATE_PORT_BASE)
+    try:
+        build(lab)
         yield lab
     finally:
         lab.egovctl("lab", "down", "-i", str(lab.inventory.root), check=False)
