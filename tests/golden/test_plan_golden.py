@@ -15,6 +15,7 @@ import pytest
 
 from egovctl.paths import Inventory
 from egovctl.plan import City, Host, Interface, load_city
+from egovctl.plan.derived import Lan, Tunnel
 
 HERE = Path(__file__).resolve().parent
 
@@ -24,7 +25,15 @@ def interface_line(item: Interface) -> str:
     words = [item.name, item.role, str(item.v4), str(item.v6), f"cost {item.cost}"]
     if item.peer_host is not None:
         words += ["up to" if item.upward else "to", item.peer_host, str(item.peer_interface), f"{item.mbps} Mbit/s"]
+    words += [item.medium] if item.medium != "line" else []
+    words += [f"mtu {item.mtu}"] if item.mtu else []
+    words += [f"{share.name} {share.percent} %" for share in item.shares]
     return " ".join(words) + (f" | {item.description}" if item.description else "")
+
+
+def tunnel_line(item: Tunnel) -> str:
+    way = f"listens on {item.listen_port}" if item.listen_port else f"calls {item.endpoint_v4}:{item.endpoint_port}"
+    return f"{item.interface} {item.peer_host} {way} keepalive {item.keepalive} mtu {item.mtu}"
 
 
 def host_data(host: Host) -> dict[str, Any]:
@@ -39,8 +48,16 @@ def host_data(host: Host) -> dict[str, Any]:
         "groups": " ".join(host.groups),
         "services": " ".join(host.services),
         "interfaces": [interface_line(item) for item in host.interfaces],
+        "outside": None if host.outside is None else f"{host.outside.name} {host.outside.v4 or 'by DHCP'}",
+        "tunnels": [tunnel_line(item) for item in host.tunnels],
         "bgp": [f"{peer.host} {peer.v4} {peer.v6}{' client' if peer.client else ''}" for peer in host.bgp],
     }
+
+
+def lan_line(lan: Lan) -> str:
+    leased = f" leases {lan.dhcp_v4[0]}-{lan.dhcp_v4[1]}" if lan.dhcp_v4 else ""
+    vertical = f" vertical {lan.vertical}" if lan.vertical else ""
+    return f"{lan.site} {lan.zone} {lan.v4} {lan.v6}: {' '.join(lan.hosts)}{vertical}{leased}"
 
 
 def derived(city: City) -> dict[str, Any]:
@@ -53,11 +70,11 @@ def derived(city: City) -> dict[str, Any]:
             f"{link.mbps} Mbit/s {link.v4} {link.v6}"
             for link in city.links
         ],
-        "lans": [f"{lan.site} {lan.zone} {lan.v4} {lan.v6}: {' '.join(lan.hosts)}" for lan in city.lans],
+        "lans": [lan_line(lan) for lan in city.lans],
     }
 
 
-@pytest.mark.parametrize("name", ["lab", "wuwei"])
+@pytest.mark.parametrize("name", ["lab", "wuwei", "lab-private"])
 def test_derived_plan(name: str) -> None:
     path = HERE / f"plan-{name}.json"
     now = derived(load_city(Inventory.find(name)))

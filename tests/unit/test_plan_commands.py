@@ -18,8 +18,8 @@ from egovctl.paths import project_root
 
 CJK = re.compile("[\u4e00-\u9fff]")
 DEPARTMENT = """
-  - {number: 222, name: minqin-health, kind: department, county: minqin,
-     title: {zh: 民勤县卫生健康局, en: Minqin Health Bureau},
+  - {number: 224, name: minqin-finance, kind: department, county: minqin,
+     title: {zh: 民勤县财政局, en: Minqin Finance Bureau},
      uplinks: [{to: hub-minqin, mbps: 50}]}
 """
 
@@ -66,7 +66,7 @@ def test_show_as_json_has_stable_keys(egovctl: Any) -> None:
         "links", "links_that_cut_nobody_off", "link_losses", "router_losses", "single_homed",
     ]  # fmt: skip
     assert data["counts"]["hosts"] == sum(area["hosts"] for area in data["areas"])
-    assert len(data["survival"]["single_homed"]) == 60
+    assert len(data["survival"]["single_homed"]) == 65
 
 
 @pytest.mark.parametrize("command", [("show",), ("check",), ("addresses",), ("diff", "--against", "wuwei")])
@@ -81,14 +81,14 @@ def test_tables_speak_the_language_asked_for(egovctl: Any, command: tuple[str, .
 
 def test_show_names_what_one_link_cuts_off(egovctl: Any) -> None:
     _, out, _ = egovctl("plan", "show", "-i", "lab")
-    assert "Minqin County (1): minqin-education" in out
-    assert "router hub-minqin lost: 1 site cut off" in out
+    assert "Minqin County (4): minqin-education" in out
+    assert "router hub-minqin lost: 4 sites cut off" in out
 
 
 def test_check_is_one_sentence_with_numbers(egovctl: Any) -> None:
     code, out, err = egovctl("plan", "check", "-i", "lab")
     assert (code, err, out.count("\n")) == (0, "", 1)
-    assert out.startswith("good: Wuwei (lab slice), 1 county, 5 sites, 8 hosts (6 managed), 8 links, 4 LANs")
+    assert out.startswith("good: Wuwei (lab slice), 1 county, 11 sites, 14 hosts (12 managed), 17 links, 10 LANs")
 
 
 def test_check_as_json_of_a_bad_plan(egovctl: Any, inventory: Path) -> None:
@@ -106,19 +106,22 @@ def test_diff_of_one_department_more(egovctl: Any, inventory: Path) -> None:
     data = json.loads(out)
     assert code == 0
     assert list(data) == ["against", "from", "to", "city", "sites", "links", "addresses", "services"]
-    assert [entry["name"] for entry in data["sites"]["added"]] == ["minqin-health"]
-    assert [entry["name"] for entry in data["links"]["added"]] == ["minqin-health -> hub-minqin"]
+    assert [entry["name"] for entry in data["sites"]["added"]] == ["minqin-finance"]
+    assert [entry["name"] for entry in data["links"]["added"]] == ["minqin-finance -> hub-minqin"]
     assert [entry["name"] for entry in data["addresses"]["added"]] == [
-        "host minqin-health",
-        "lan minqin-health",
-        "link minqin-health -> hub-minqin",
+        "host minqin-finance",
+        "lan minqin-finance",
+        "link minqin-finance -> hub-minqin",
     ]
     assert all(not data[s]["removed"] and not data[s]["changed"] for s in ("city", "sites", "links", "addresses"))
 
 
 def test_diff_tells_what_changed_and_what_went(egovctl: Any, inventory: Path) -> None:
     city, services = inventory / "plan" / "city.yml", inventory / "plan" / "services.yml"
-    city.write_text(city.read_text(encoding="utf-8").replace("mbps: 100}", "mbps: 50}"), encoding="utf-8")
+    city.write_text(
+        city.read_text(encoding="utf-8").replace("hub-minqin, mbps: 100}]}", "hub-minqin, mbps: 50}]}", 1),
+        encoding="utf-8",
+    )
     text = services.read_text(encoding="utf-8").replace("rto: 30m", "rto: 1h")
     services.write_text(text[: text.index("  - name: monitoring")], encoding="utf-8")
     _, out, _ = egovctl("plan", "diff", "-i", str(inventory), "--against", "lab", "--format", "json")
@@ -144,7 +147,7 @@ def test_diff_against_a_revision_of_git(egovctl: Any, inventory: Path) -> None:
     add_department(inventory)
     code, out, _ = egovctl("plan", "diff", "-i", str(inventory), "--against", "HEAD", "--format", "json")
     assert code == 0
-    assert [entry["name"] for entry in json.loads(out)["sites"]["added"]] == ["minqin-health"]
+    assert [entry["name"] for entry in json.loads(out)["sites"]["added"]] == ["minqin-finance"]
     git(inventory, "commit", "-q", "-a", "-m", "second")
     code, out, _ = egovctl("plan", "diff", "-i", str(inventory), "--against", "HEAD")
     assert code == 0 and out.endswith("no difference\n")

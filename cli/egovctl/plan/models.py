@@ -273,7 +273,8 @@ class Backup(Model):
 class Service(Model):
     """What runs and is promised. RTO and RPO in seconds; `grade` is the classified-protection level (等保).
 
-    In a file `hosts` may also say all-hubs or all-departments (names.HOST_WORDS); a loaded plan names every host.
+    In a file `hosts` may also say all-hubs, all-departments or all-towns (names.HOST_WORDS);
+    a loaded plan names every host.
     """
 
     name: Label

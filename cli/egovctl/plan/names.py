@@ -6,7 +6,11 @@ from egovctl.plan.models import Plan, Service, SiteKind
 
 IFNAMSIZ = 15
 # What a service's `hosts` may say instead of naming every host, so that a department stays three lines.
-HOST_WORDS: dict[str, SiteKind] = {"all-hubs": "hub", "all-departments": "department"}
+HOST_WORDS: dict[str, tuple[SiteKind, ...]] = {
+    "all-hubs": ("hub",),
+    "all-departments": ("department",),
+    "all-towns": ("town", "village"),
+}
 
 # Names that something else has already: the lab's own network, Ansible's words and group, and by its record in
 # enrolled/ and its folder in build/ the host whose role is control.
@@ -41,6 +45,6 @@ def _expanded(plan: Plan, service: Service) -> Service:
 
 def hosts_of_word(plan: Plan, word: str) -> list[str]:
     """The managed routers that a word of HOST_WORDS stands for, in plan order."""
-    kind = HOST_WORDS[word]
-    sites = (site for site in plan.sites if site.kind == kind and site.platform == "linux")
+    kinds = HOST_WORDS[word]
+    sites = (site for site in plan.sites if site.kind in kinds and site.platform == "linux")
     return [name for site in sites for name in site.router_names]
