@@ -6,5 +6,7 @@ import re
 
 # Type and key, without a comment.
 PUBLIC_KEY = re.compile(r"ssh-ed25519 [A-Za-z0-9+/=]{68}")
+# What `wg pubkey` prints: 32 octets in base64.
+TUNNEL_KEY = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
 # @secret:NAME@ or @secret:NAME:FORM:ENGINE-ID@ in a rendered file.
 PLACEHOLDER = re.compile(rb"@secret:([a-z0-9_.-]+)(?::([a-z0-9-]+):([0-9a-f]+))?@")

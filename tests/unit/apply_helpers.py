@@ -35,7 +35,7 @@ case $verb in
   is-enabled) for u; do cat $S/"$u".enabled 2>/dev/null || exit 1; done;;
   start|restart) for u; do [ -e $S/"$u".enabled ] || exit 5; read_configuration "$u"; done;;
   reload) for u; do [ "$(cat $S/"$u".active)" = active ] || exit 1; read_configuration "$u"; done;;
-  stop) for u; do echo inactive >$S/"$u".active; rm -f $S/"$u".loaded; done;;
+  stop) for u; do [ -e $S/"$u".enabled ] || continue; echo inactive >$S/"$u".active; rm -f $S/"$u".loaded; done;;
   enable|unmask) for u; do echo enabled >$S/"$u".enabled; done;;
   disable) for u; do echo disabled >$S/"$u".enabled; done;;
   reset-failed) for u; do [ "$(cat $S/"$u".active)" != failed ] || echo inactive >$S/"$u".active; done;;
@@ -66,6 +66,9 @@ class FakeHost:
         program = self.top / "bin/systemctl"
         program.write_text(SYSTEMCTL.format(state=self.state, root=self.root))
         program.chmod(0o755)
+        timer = self.top / "bin/systemd-run"
+        timer.write_text(f'#!/bin/sh\necho "systemd-run $*" >>{self.state}/log\n')
+        timer.chmod(0o755)
         path = f"{self.top}/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         self.test = {"root": str(self.root), "path": path, "settle": 0, "no_owners": True, "lock_seconds": 0.3}
 
@@ -183,6 +186,14 @@ class FakeHost:
     def start(self, job: dict[str, Any]) -> subprocess.CompletedProcess[bytes]:
         """Apply as it happens on a host: the program and the job on standard input."""
         return subprocess.run([sys.executable, "-I", "-S", "-c", BOOTSTRAP], input=stream(job), capture_output=True)
+
+    def confirm(self, job: str) -> dict[str, Any]:
+        """The kept program's confirm."""
+        environment = {**os.environ, "EGOV_APPLY_TEST": json.dumps(self.test)}
+        command = [sys.executable, "-I", "-S", on_host.__file__, "confirm", job]
+        done = subprocess.run(command, env=environment, capture_output=True)
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
 
     def recover(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         """The installed program's recover."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Any
 from ansible.errors import AnsibleConnectionFailure
 
 from egovctl.apply.enrolment import read_record
-from egovctl.apply.transaction import PYTHON, Answer, ConnectionLost, Request, Shell
+from egovctl.apply.transaction import PYTHON, Answer, ConnectionLost, Knock, Request, Shell
 from egovctl.paths import Inventory
 from egovctl.secrets import Secrets
+from egovctl.transport import SSH_FAILED, ssh_options
 
 RETRY_SECONDS = 90
+KNOCK_SECONDS = 5
 
 
 def shell_of(action: Any) -> Shell:
@@ -65,4 +68,23 @@ def request_of(action: Any, variables: Mapping[str, Any], arguments: Mapping[str
         diff=bool(action._task.diff),
         python=python if python.startswith("/") else PYTHON,
         host_key=read_record(inventory, host).get("ssh_host_ed25519", ""),
+        confirm_seconds=float(arguments.get("confirm_seconds") or 0),
+        knock=knock_at(inventory, host),
     )
+
+
+def knock_at(inventory: Inventory, host: str) -> Knock:
+    """Run a command over a connection of its own, in band: a kept one would answer through the old state's gaps."""
+    alone = ["-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", f"ConnectTimeout={KNOCK_SECONDS}"]
+    ssh = ["ssh", *alone, *ssh_options(inventory), host]
+
+    def knock(command: str) -> Answer | None:
+        try:
+            done = subprocess.run(
+                [*ssh, f"sudo -n {command}"], capture_output=True, text=True, timeout=4 * KNOCK_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return None
+        return Answer(done.returncode, done.stdout, done.stderr) if done.returncode != SSH_FAILED else None
+
+    return knock

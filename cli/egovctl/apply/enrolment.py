@@ -13,7 +13,7 @@ import yaml
 
 from egovctl.errors import CannotMeasure, UsageError
 from egovctl.i18n import tr
-from egovctl.keys import PUBLIC_KEY
+from egovctl.keys import PUBLIC_KEY, TUNNEL_KEY
 from egovctl.paths import Inventory
 
 FIRST, LAST = "egov-enrol-1", "egov-enrol-end"
@@ -81,9 +81,10 @@ def _plain(text: str, where: str) -> str:
     return match[0]
 
 
-def script(program: str, deploy_key: str, check: bool) -> str:
+def script(program: str, deploy_key: str, check: bool, tunnels: bool = False) -> str:
     """The first contact's script with its settings in front, for `/bin/sh -s`."""
-    return f"DEPLOY_KEY={shlex.quote(deploy_key)}\nCHECK={'yes' if check else ''}\n{program}"
+    settings = {"DEPLOY_KEY": deploy_key, "CHECK": "yes" if check else "", "TUNNELS": "yes" if tunnels else ""}
+    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items()) + program
 
 
 def parse(host: str, answer: str) -> tuple[dict[str, str], list[str]]:
@@ -104,4 +105,12 @@ def parse(host: str, answer: str) -> tuple[dict[str, str], list[str]]:
             changed += rest.split()
         elif name in ("ssh_host_ed25519", "borg_ed25519"):
             keys[name] = _plain(rest, f"{host}: {name}")
+        elif name == "wireguard":
+            keys[name] = _tunnel_key(host, rest)
     return keys, changed
+
+
+def _tunnel_key(host: str, text: str) -> str:
+    if TUNNEL_KEY.fullmatch(text) is None:
+        raise CannotMeasure(tr(f"{host}：不是 WireGuard 公钥", f"{host}: not a WireGuard public key"))
+    return text

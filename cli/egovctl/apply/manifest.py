@@ -65,7 +65,7 @@ class SysctlEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All that one host shall be; `absent` are (path, bundle) pairs."""
+    """All that one host shall be; `absent` are (path, bundle) pairs, `confirm` the bundles that can cut it off."""
 
     host: str
     inventory: str
@@ -79,6 +79,7 @@ class Manifest:
     units: tuple[UnitEntry, ...] = ()
     sysctls: tuple[SysctlEntry, ...] = ()
     order: tuple[str, ...] = ()
+    confirm: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, build: Path, host: str) -> Manifest:
@@ -161,6 +162,7 @@ def _decode(raw: Mapping[str, Any], rootfs: Path) -> Manifest:
             for name, value in values.items()
         ),
         order=tuple(raw.get("order", ())),
+        confirm=tuple(raw.get("confirm", ())),
     )
 
 

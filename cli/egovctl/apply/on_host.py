@@ -2,7 +2,9 @@
 """egov-apply: bring this host to the wanted state in one transaction, or leave it as it was.
 
     egov-apply apply            reads a job (zlib-compressed JSON) on standard input, prints one line of JSON
+    egov-apply confirm ID       keeps a change that waits for it; prints one line of JSON
     egov-apply recover [--boot] finishes or undoes a transaction that a crash or a power cut interrupted
+    egov-apply recover --unconfirmed ID   undoes that one, unless it has been confirmed
 
 One file, standard library only, Python 3.9 or later: it is sent on standard input with each job, and installed as
 /usr/local/lib/egov/egov-apply for the boot-time unit egov-recover.service.
@@ -12,6 +14,8 @@ A transaction: survey (what differs, under the lock) -> stage (private folder, f
 -> journal (everything that an undo needs, fsync) -> swap (renames) -> mark as swapped -> actions, units, sysctls ->
 verify -> commit (registry of what is ours). A fault before the mark, or in the steps after it, undoes everything; a
 crash before the mark is undone later, a crash after it is finished later.
+What can cut the host off (bundles in `confirm`) is committed only when control says so over a fresh connection: until
+then the journal's phase is `confirming`, and a timer of systemd's, or the next boot, puts everything back.
 
 Secrets: file contents only ever exist in memory, in the staging and previous folders (0700) and in their place.
 Results, journal and registry hold digests; those of files with secrets are HMACs with a key of this host.
@@ -40,6 +44,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 import zlib
 from collections.abc import Iterator
@@ -53,6 +58,7 @@ LOCK_SECONDS = 60.0
 COMMAND_SECONDS = 120.0
 VALIDATE_SECONDS = 60.0
 ACTIVE_SECONDS = 15.0
+APPLY_SECONDS = 180.0  # the longest that swap, actions and verification take before the wait for a confirmation begins
 SETTLE_SECONDS = 0.3
 KEPT_TRANSACTIONS = 3
 DIFF_LINES = 400
@@ -131,6 +137,8 @@ class Job:
     check: bool = False
     diff: bool = False
     adopt: bool = False
+    confirm: list[str] = field(default_factory=list)  # bundles that can cut the host off
+    confirm_seconds: float = 0.0  # 0: nothing waits for a confirmation
     test: dict[str, Any] = field(default_factory=dict)
 
 
@@ -202,7 +210,11 @@ class SysctlChange:
 
 @dataclass
 class Journal:
-    """Everything that finishing or undoing needs, without the job. `phase`: swapping, swapped or undoing."""
+    """Everything that finishing or undoing needs, without the job.
+
+    `phase`: swapping, swapped, confirming or undoing. `confirm_seconds`: how long it waits for its confirmation, 0 for
+    not at all; then `boot` and `deadline` (monotonic, of that boot) say until when.
+    """
 
     id: str
     host: str
@@ -217,6 +229,9 @@ class Journal:
     actions: list[str] = field(default_factory=list)
     targets: dict[str, str] = field(default_factory=dict)  # unit of an action -> its state before
     idle: list[str] = field(default_factory=list)  # units that must not run: no action starts them
+    confirm_seconds: float = 0.0
+    boot: str = ""
+    deadline: float = 0.0
 
     @property
     def empty(self) -> bool:
@@ -386,6 +401,10 @@ class Machine:
         )
         return done.stdout.decode("utf-8", "replace")
 
+    def boot_id(self) -> str:
+        """Differs after each boot; the monotonic clock counts from there."""
+        return read("/proc/sys/kernel/random/boot_id").decode().strip()
+
     def sysctl(self, name: str) -> str | None:
         try:
             with open(self.real(sysctl_path(name)), encoding="utf-8") as stream:
@@ -498,6 +517,17 @@ def second_name(source: str, target: str) -> None:
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP):
             raise
         copy_of(source, target)
+
+
+def machine_file(journal: Journal) -> tuple[str, str, str]:
+    """Where this program is kept while a change of it may have to be undone."""
+    return "tx", journal.id, "egov-apply"
+
+
+def own_source() -> str:
+    """This program's own text: the bootstrap leaves it in SOURCE, as a file it reads itself."""
+    given = globals().get("SOURCE")
+    return given if isinstance(given, str) else read(__file__).decode()
 
 
 def remove_tree(path: str) -> None:
@@ -716,6 +746,16 @@ def _actions(job: Job, registry: Registry, found: Survey) -> list[str]:
     return [*known, *(action for action in chosen if action not in known)]
 
 
+def _can_cut_off(job: Job, registry: Registry, found: Survey) -> bool:
+    """Whether anything that changes belongs to a bundle after which the host may not be reachable any more."""
+    bundles = {item.bundle for item in found.write} | {item.bundle for item in found.folders}
+    bundles |= {item.bundle for item in found.units} | {item.bundle for item in found.sysctls}
+    dropped = {"files": found.remove, "units": found.drop_units, "sysctls": found.drop_sysctls}
+    for kind, names in dropped.items():
+        bundles |= {registry[kind].get(name, {}).get("bundle", "") for name in names}
+    return bool(bundles & set(job.confirm))
+
+
 # --- what is shown --------------------------------------------------------------------------------------------------
 
 
@@ -805,6 +845,7 @@ class Transaction:
         self.boot = False
         self.done: list[str] = []  # actions begun
         self.touched: set[str] = set()  # units started, restarted or reloaded
+        self._arms = 0
 
     # -- before anything changes
 
@@ -812,6 +853,8 @@ class Transaction:
         """The journal of what is to be done, and the contents to stage (host path of the staged file -> bytes)."""
         journal = Journal(job.id, job.host, job.revision, actions=found.actions)
         journal.idle = [unit.name for unit in job.units if unit.active is False]
+        if job.confirm_seconds and _can_cut_off(job, self.registry, found):
+            journal.confirm_seconds = job.confirm_seconds
         contents: dict[str, bytes] = {}
         staging = f"{BASE}/staging/{job.id}"
         for number, item in enumerate(found.write):
@@ -1080,6 +1123,36 @@ class Transaction:
     def _beside(journal: Journal, place: str) -> str:
         return os.path.join(os.path.dirname(place), f".egov-{journal.id}")
 
+    # -- what must be confirmed
+
+    def arm(self, journal: Journal, seconds: float) -> None:
+        """Have systemd put everything back after so many seconds, whatever becomes of us and of the connection."""
+        machine, mine = self.machine, machine_file(journal)
+        program = machine.base(*mine)
+        if not os.path.exists(program):
+            write_new(program, own_source().encode(), 0o700)
+        self._arms += 1
+        unit = f"egov-unconfirmed-{journal.id}-{self._arms}"
+        when = [f"--on-active={seconds:g}s", "--timer-property=AccuracySec=100ms", f"--unit={unit}"]
+        command = [sys.executable, "-I", "-S", program, "recover", "--unconfirmed", journal.id]
+        code, output = machine.run(["systemd-run", "--quiet", "--collect", *when, *command])
+        if code != 0:
+            raise Fault("confirm", "systemd-run", f"no timer could be set: {_last(output) or f'exit {code}'}")
+
+    def disarm(self, journal: Journal) -> None:
+        """The timers have nothing to do any more; what runs is us, or finds another journal."""
+        if journal.confirm_seconds:
+            self.machine.systemctl("stop", f"egov-unconfirmed-{journal.id}-*.timer")
+
+    def await_confirmation(self, journal: Journal) -> None:
+        """Everything is in place and works as far as this host can tell; from here on only control's word keeps it."""
+        journal.phase = "confirming"
+        journal.boot = self.machine.boot_id()
+        journal.deadline = time.monotonic() + journal.confirm_seconds
+        self._write_journal(journal)
+        self.arm(journal, journal.confirm_seconds)
+        self.machine.step()
+
     # -- after the swap
 
     def finish(self, journal: Journal) -> None:
@@ -1283,6 +1356,7 @@ class Transaction:
         copy_of(source, target)
 
     def _close(self, journal: Journal) -> None:
+        self.disarm(journal)
         _unlink(self.machine.base("journal.json"))
         sync_folder(self.machine.base())
         remove_tree(self.machine.base("staging", journal.id))
@@ -1296,6 +1370,7 @@ class Transaction:
             self._write_journal(journal)
         faults: list[str] = []
         self._stop_ours(journal, faults)
+        self._make_dropped_folders(journal)
         for change in reversed(journal.changes):
             self._put_back(journal, change)
             self.machine.step()
@@ -1341,6 +1416,13 @@ class Transaction:
         elif change.staged:
             _unlink(place)
 
+    def _make_dropped_folders(self, journal: Journal) -> None:
+        """A folder that we had removed already: its files go back into it; owner and mode follow after them."""
+        for folder in sorted(journal.folders, key=lambda item: item.path):
+            if folder.drop and folder.was:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(self.machine.real(folder.path), 0o700)
+
     def _undo_folders(self, journal: Journal) -> None:
         for folder in reversed(journal.folders):
             place = self.machine.real(folder.path)
@@ -1348,9 +1430,6 @@ class Transaction:
                 with contextlib.suppress(OSError):
                     os.rmdir(place)
                 continue
-            if folder.drop:
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(place, 0o700)
             if os.path.isdir(place):
                 if self.machine.owns:
                     os.chown(place, folder.was[1], folder.was[2])
@@ -1441,16 +1520,31 @@ def locked(machine: Machine, wait: bool = True) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def recover(machine: Machine, boot: bool) -> str | None:
-    """Finish or undo the transaction that is open; the lock is held. Returns what was done, None when none was open."""
+def recover(machine: Machine, boot: bool, unconfirmed: str = "") -> str | None:
+    """Finish or undo the transaction that is open; the lock is held. Returns what was done, None when none was open.
+
+    `unconfirmed`: only this one, whose time is up. Fault when one is open that may still be confirmed.
+    """
     try:
         journal = read_journal(read(machine.base("journal.json")).decode())
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:
         raise Fault("recover", BASE + "/journal.json", f"it cannot be read: {error}") from None
+    if unconfirmed and journal.id != unconfirmed:
+        return None
     transaction = Transaction(machine, Registry(machine))
     transaction.boot = boot
+    if unconfirmed or journal.phase == "confirming":
+        left = journal.deadline - time.monotonic() if journal.boot == machine.boot_id() else 0.0
+        if journal.phase == "confirming" and left > 1 and not boot:
+            if unconfirmed:  # the first of two timers, after an apply that took very long
+                return None
+            raise Fault("recover", "the change before this one", f"it waits {left:.0f} s more for its confirmation")
+        transaction.done = list(journal.actions) if journal.phase != "swapping" else []
+        transaction.undo(journal)
+        _leave_result(machine, journal.id, _unconfirmed(journal))
+        return "undone"
     if journal.phase == "swapped":
         try:
             transaction.finish(journal)
@@ -1462,6 +1556,31 @@ def recover(machine: Machine, boot: bool) -> str | None:
     transaction.done = list(journal.actions) if journal.phase == "undoing" else []
     transaction.undo(journal)
     return "undone"
+
+
+def _unconfirmed(journal: Journal) -> dict[str, Any]:
+    said = f"{journal.host}: nobody could reach it by a new connection; it has put everything back by itself"
+    return {"failed": True, "changed": False, "rolled_back": True, "stage": "confirm", "msg": said}
+
+
+def confirm(machine: Machine, job: str) -> dict[str, Any]:
+    """Keep what waits for it; the lock is held. Says `confirmed`, and what became of the change when it is too late."""
+    try:
+        journal = read_journal(read(machine.base("journal.json")).decode())
+    except FileNotFoundError:
+        journal = None
+    if journal is None or journal.id != job or journal.phase != "confirming":
+        try:
+            found: dict[str, Any] = json.loads(read(machine.base("tx", job, "result.json")))
+        except (OSError, ValueError):
+            found = {"failed": True, "msg": "no such change is known here"}
+        return {"confirmed": False, **found}
+    Transaction(machine, Registry(machine)).commit(journal)
+    with contextlib.suppress(OSError, ValueError):
+        told = json.loads(read(machine.base("tx", job, "result.json")))
+        told.pop("confirm", None)
+        _leave_result(machine, job, {**told, "confirmed": True})
+    return {"confirmed": True}
 
 
 def apply(machine: Machine, job: Job) -> dict[str, Any]:
@@ -1549,7 +1668,7 @@ def _apply_locked(machine: Machine, job: Job) -> dict[str, Any]:
         result.update(recovered=recovered, changed=True)
     if found.differs:
         result.update(_transact(machine, job, registry, found))
-    if not result.get("failed"):
+    if not result.get("failed") and "confirm" not in result:
         _register(machine, job, registry)
     return result
 
@@ -1561,6 +1680,8 @@ def _transact(machine: Machine, job: Job, registry: Registry, found: Survey) -> 
         transaction.stage(journal, contents, found.write)
         transaction.validate(journal, found.write)
         transaction.remember(journal)
+        if journal.confirm_seconds:  # before the swap: should this program die half-way, the host is not lost either
+            transaction.arm(journal, journal.confirm_seconds + APPLY_SECONDS)
     except BaseException:
         remove_tree(machine.base("staging", job.id))
         remove_tree(machine.base("tx", job.id))
@@ -1569,6 +1690,9 @@ def _transact(machine: Machine, job: Job, registry: Registry, found: Survey) -> 
     try:
         transaction.swap(journal)
         transaction.finish(journal)
+        if journal.confirm_seconds:
+            transaction.await_confirmation(journal)
+            return {"confirm": journal.id, "confirm_seconds": journal.confirm_seconds}
         transaction.commit(journal)
     except Exception as error:  # whatever it is, the host must not stay between two states
         return _undone(machine, job, transaction, journal, error)
@@ -1628,9 +1752,13 @@ def _register(machine: Machine, job: Job, registry: Registry) -> None:
 
 def _leave(machine: Machine, job: Job, result: dict[str, Any]) -> None:
     """Leave the result for a control that lost its connection."""
+    _leave_result(machine, job.id, result)
+
+
+def _leave_result(machine: Machine, job: str, result: dict[str, Any]) -> None:
     with contextlib.suppress(OSError):
-        os.makedirs(machine.base("tx", job.id), 0o700, exist_ok=True)
-        put(machine.base("tx", job.id, "result.json"), (json.dumps(result) + "\n").encode())
+        os.makedirs(machine.base("tx", job), 0o700, exist_ok=True)
+        put(machine.base("tx", job, "result.json"), (json.dumps(result) + "\n").encode())
 
 
 def _prune(machine: Machine, job: Job) -> None:
@@ -1653,23 +1781,50 @@ def main(arguments: list[str]) -> int:
     os.umask(0o077)
     if arguments == ["apply"]:
         job = read_job(sys.stdin.buffer.read())
+        threading.Thread(target=_breathe, daemon=True).start()
         text = json.dumps(apply(Machine(job.test), job))
         with contextlib.suppress(OSError):
             print(text, flush=True)
         return 0
     if arguments[:1] == ["recover"]:
         test = json.loads(os.environ.get("EGOV_APPLY_TEST", "{}"))
-        return _recover_command(Machine(test), "--boot" in arguments)
-    print("usage: egov-apply apply < job | egov-apply recover [--boot]", file=sys.stderr)
+        unconfirmed = arguments[2] if arguments[1:2] == ["--unconfirmed"] and len(arguments) == 3 else ""
+        return _recover_command(Machine(test), "--boot" in arguments, unconfirmed)
+    if arguments[:1] == ["confirm"] and len(arguments) == 2:
+        return _confirm_command(Machine(json.loads(os.environ.get("EGOV_APPLY_TEST", "{}"))), arguments[1])
+    usage = "usage: egov-apply apply < job | egov-apply confirm ID | egov-apply recover [--boot | --unconfirmed ID]"
+    print(usage, file=sys.stderr)
     return 2
 
 
-def _recover_command(machine: Machine, boot: bool) -> int:
+def _breathe() -> None:
+    """An empty line now and then. It keeps alive a connection that a new firewall would take for an unknown one: seen
+    from this host's side first, it is known again."""
+    while True:
+        time.sleep(2)
+        with contextlib.suppress(OSError, ValueError):
+            print(flush=True)
+
+
+def _confirm_command(machine: Machine, job: str) -> int:
+    with locked(machine) as ours:
+        if not ours:
+            print(json.dumps({"confirmed": False, "msg": "another apply is running"}))
+            return 1
+        try:
+            found = confirm(machine, job)
+        except (Fault, OSError, ValueError) as error:
+            found = {"confirmed": False, "msg": str(error)}
+    print(json.dumps(found))
+    return 0 if found["confirmed"] else 1
+
+
+def _recover_command(machine: Machine, boot: bool, unconfirmed: str = "") -> int:
     with locked(machine, wait=not boot) as ours:
         if not ours:
             return 0  # an apply is running right now: the journal is its own
         try:
-            done = recover(machine, boot)
+            done = recover(machine, boot, unconfirmed)
         except (Fault, OSError) as error:
             print(f"egov-apply: {error}", file=sys.stderr)
             return 1

@@ -23,7 +23,7 @@ ROUNDS = 3  # looks at a host that somebody edits at the same time
 # Reads the two lengths, then the program, and leaves the job on standard input: nothing of it in the process list.
 BOOTSTRAP = (
     "import sys,zlib;i=sys.stdin.buffer;n=int(i.readline());s=zlib.decompress(i.read(n)).decode();"
-    "sys.argv=['egov-apply','apply'];exec(compile(s,'egov-apply','exec'))"
+    "SOURCE=s;sys.argv=['egov-apply','apply'];exec(compile(s,'egov-apply','exec'))"
 )
 EMPTY: dict[str, Any] = {
     "files": [],
@@ -51,11 +51,18 @@ class Answer:
 
 # Given a command line and its standard input, run it on the host as root; raises ConnectionLost.
 Shell = Callable[[str, bytes], Answer]
+# Given a command line, run it on the host as root over a new connection in band; None when none could be made.
+Knock = Callable[[str], "Answer | None"]
+CONFIRM_MARGIN = 3.0  # seconds; who knocks in the last moment may meet the host's own undoing
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for: the host's part of the build, and the caller's wishes. `host_key` is the enrolled one."""
+    """What is asked for: the host's part of the build, and the caller's wishes. `host_key` is the enrolled one.
+
+    What can cut the host off is undone by the host itself unless `knock` reaches it anew within `confirm_seconds`
+    (0: it is not asked for).
+    """
 
     build: Path
     host: str
@@ -66,6 +73,8 @@ class Request:
     diff: bool = False
     python: str = PYTHON
     host_key: str = ""
+    confirm_seconds: float = 0.0
+    knock: Knock = lambda command: None
     test: dict[str, Any] = field(default_factory=dict)
 
 
@@ -99,6 +108,8 @@ def apply_host(request: Request, shell: Shell, again: Shell | None = None) -> di
         send = {entry.path for entry in found.files} | set(forced)
         job = _job(request, whole, part, digests, nonce, values, {path: contents[path] for path in send})
         result = _send(request, job, shell, again or shell)
+        if "confirm" in result:
+            result = _confirm(request, result, again or shell)
         result.update(t_probe=t_probe, t_apply=round(time.monotonic() - started - t_probe, 3))
         if "again" not in result:
             return {"changed": False, **EMPTY, **result}
@@ -138,6 +149,8 @@ def _job(
         "check": request.check,
         "diff": request.diff,
         "adopt": request.adopt,
+        "confirm": list(whole.confirm),
+        "confirm_seconds": request.confirm_seconds,
         "test": request.test,
     }
 
@@ -170,10 +183,8 @@ def _send(request: Request, job: dict[str, Any], shell: Shell, again: Shell) -> 
         if request.check:
             raise
         return _ask_again(request, str(job["id"]), again, lost)
-    for line in reversed(answer.stdout.splitlines()):
-        if line.startswith("{"):
-            decoded: dict[str, Any] = json.loads(line)
-            return decoded
+    if (decoded := _last_json(answer.stdout)) is not None:
+        return decoded
     said = (answer.stderr or answer.stdout).strip().splitlines()
     reason = said[-1][-300:] if said else tr(f"退出码 {answer.code}", f"exit code {answer.code}")
     raise CannotMeasure(
@@ -184,14 +195,51 @@ def _send(request: Request, job: dict[str, Any], shell: Shell, again: Shell) -> 
     )
 
 
+def _confirm(request: Request, done: dict[str, Any], again: Shell) -> dict[str, Any]:
+    """Knock until the host keeps the change; when nobody gets through in time, learn that it has put it back."""
+    job, seconds = str(done.pop("confirm")), float(done.pop("confirm_seconds"))
+    program = f"{on_host.BASE}/tx/{job}/egov-apply"
+    command = f"{shlex.quote(request.python)} -I -S {program} confirm {job}"
+    limit = time.monotonic() + seconds - CONFIRM_MARGIN
+    while time.monotonic() < limit:
+        answer = request.knock(command)
+        found = _last_json(answer.stdout) if answer is not None else None
+        if found is not None and found.get("confirmed"):
+            return {**done, "confirmed": True}
+        if found is not None and found.get("failed"):
+            return found
+        time.sleep(1)
+    place = f"{on_host.BASE}/tx/{job}/result.json"
+    script = (
+        f"for i in $(seq 90); do grep -q '\"confirm\":' {place} || {{ cat {place}; exit; }}; sleep 1; done; exit 3\n"
+    )
+    answer = again("/bin/sh -s", script.encode())
+    if (found := _last_json(answer.stdout)) is not None:
+        return found
+    raise CannotMeasure(
+        tr(
+            f"{request.host}：变更后 {seconds:g} 秒内无法重新连上，也未能得知主机是否已自行恢复；请到控制台查看",
+            f"{request.host}: no new connection within {seconds:g} s of the change, and no word whether the host "
+            "has put it back; look at its console",
+        )
+    )
+
+
+def _last_json(text: str) -> dict[str, Any] | None:
+    for line in reversed(text.splitlines()):
+        if line.startswith("{"):
+            decoded: dict[str, Any] = json.loads(line)
+            return decoded
+    return None
+
+
 def _ask_again(request: Request, job: str, again: Shell, lost: EgovError) -> dict[str, Any]:
     """The program goes on without us: over a fresh connection, wait for the result that it leaves behind."""
     place = f"{on_host.BASE}/tx/{job}/result.json"
     script = f"for i in $(seq 60); do [ -e {place} ] && cat {place} && exit 0; sleep 1; done; exit 3\n"
     answer = again("/bin/sh -s", script.encode())
-    for line in reversed(answer.stdout.splitlines()):
-        if line.startswith("{"):
-            return {**json.loads(line), "connection_lost": True}
+    if (found := _last_json(answer.stdout)) is not None:
+        return {**found, "connection_lost": True}
     raise CannotMeasure(
         tr(
             f"{request.host}：{lost}；请重新落实，它会被完成或撤销",

@@ -89,6 +89,7 @@ def up(inventory: Inventory, report: Reporter, *, fresh: bool = False) -> Up:
             hosts=wiring.hosts,
             namespaces=wiring.namespaces,
             forwards=forwards,
+            internet=wiring.internet,
             project=str(project_root()),
         )
         state.save(names, lab)

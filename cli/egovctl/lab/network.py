@@ -11,7 +11,7 @@ from pathlib import Path
 
 from egovctl.lab.names import FABRIC, NETNS, LabNames
 from egovctl.lab.run import run
-from egovctl.lab.wiring import MANAGEMENT, Wire, Wiring
+from egovctl.lab.wiring import INTERNET, MANAGEMENT, Wire, Wiring
 
 MIN_BURST = 65_536  # one offloaded packet of a veth
 BURST_SECONDS = 0.01
@@ -72,6 +72,8 @@ def _commands(wiring: Wiring) -> dict[str, list[str]]:
         lines[FABRIC].append(f"link set {port.interface} addrgenmode none master {port.bridge} up")
         if port.isolated:
             lines[FABRIC].append(f"link set {port.interface} type bridge_slave isolated on")
+    if wiring.internet is not None:
+        lines[FABRIC].append(f"addr add {wiring.internet} dev {INTERNET}")
     for wire in wiring.wires:
         for short, interface in (wire.a, wire.b):
             if short != FABRIC:

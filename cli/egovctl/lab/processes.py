@@ -13,12 +13,14 @@ from egovctl.i18n import tr
 from egovctl.lab import guest
 from egovctl.lab.access import SWITCH_SECRET
 from egovctl.lab.image import Image
-from egovctl.lab.names import LabNames
+from egovctl.lab.names import FABRIC, LabNames
 from egovctl.lab.runner import Policy, Runner, init_pid
 from egovctl.lab.state import Forward, LabState
+from egovctl.lab.wiring import INTERNET
 from egovctl.paths import Inventory
 
 SWITCH_MODULE = "egovctl.lab.switch"
+DHCP_MODULE = "egovctl.lab.dhcp"
 SNMP_PORT = 161
 BOOT_SECONDS = 180
 DEAD_SECONDS = 8
@@ -41,6 +43,8 @@ def processes(inventory: Inventory, names: LabNames, lab: LabState) -> list[Proc
     for name, host in lab.hosts.items():
         if host.kind == "switch":
             result.append(Process(name, _switch(inventory, names, name, host.loopback), "always"))
+    if lab.internet is not None:
+        result.append(Process("_internet", _leases(names, lab.internet), "always"))
     return [*result, *(Process(f"_forward-{item.name}", _forward(names, item), "always") for item in lab.forwards)]
 
 
@@ -48,6 +52,11 @@ def _switch(inventory: Inventory, names: LabNames, name: str, address: str) -> l
     agent = [sys.executable, "-m", SWITCH_MODULE, "--listen", f"{address}:{SNMP_PORT}"]
     secret = str(inventory.secrets / SWITCH_SECRET)
     return ["nsenter", f"--net={names.netns_path(name)}", "--", *agent, "--community-file", secret]
+
+
+def _leases(names: LabNames, address: str) -> list[str]:
+    server = [sys.executable, "-m", DHCP_MODULE, "--interface", INTERNET, "--server", address]
+    return ["nsenter", f"--net={names.netns_path(FABRIC)}", "--", *server]
 
 
 def _forward(names: LabNames, item: Forward) -> list[str]:

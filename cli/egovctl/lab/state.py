@@ -53,6 +53,7 @@ class LabState:
     hosts: dict[str, LabHost] = field(default_factory=dict)
     namespaces: tuple[str, ...] = ()
     forwards: tuple[Forward, ...] = ()
+    internet: str | None = None  # the lab's address on the untrusted network, where it leases addresses
     project: str = ""  # the folder that has its keys; "" in a record of an older version
 
     @property

@@ -15,6 +15,7 @@ from egovctl.plan.derived import City, Host
 
 MANAGEMENT_POOL = IPv4Network("198.18.0.0/15")  # RFC 2544: for benches, in nobody's plan
 MANAGEMENT = "mgmt"
+INTERNET = "internet"
 PROMETHEUS_PORT, EXPORTER_PORT = 9090, 9116
 
 
@@ -46,7 +47,10 @@ class Bare:
 
 @dataclass(frozen=True)
 class Wiring:
-    """The whole lab on paper. `skipped` are hosts of the plan that a lab of Linux containers cannot boot."""
+    """The whole lab on paper. `skipped` are hosts of the plan that a lab of Linux containers cannot boot.
+
+    `internet` is the lab's own address on the untrusted network, where some host wants one by DHCP.
+    """
 
     hosts: dict[str, LabHost]
     wires: tuple[Wire, ...]
@@ -55,6 +59,7 @@ class Wiring:
     management: dict[str, IPv4Interface]
     bare: dict[str, Bare]
     skipped: tuple[str, ...]
+    internet: str | None = None
 
     @property
     def namespaces(self) -> tuple[str, ...]:
@@ -64,7 +69,7 @@ class Wiring:
     @property
     def digest(self) -> str:
         """Changes when the plan asks for another lab: hosts, links, bandwidths, the lab's own addresses."""
-        parts = (self.hosts, self.wires, self.bridges, self.ports, self.management, self.bare)
+        parts = (self.hosts, self.wires, self.bridges, self.ports, self.management, self.bare, self.internet)
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
@@ -87,10 +92,11 @@ def wiring_of(city: City) -> Wiring:
     hosts = {name: LabHost(kind, str(management[name].ip), city.hosts[name].address_v4) for name, kind in kinds.items()}
     wires, ports, bridges = _management(kinds)
     for link in city.links:
-        if link.child in kinds and link.parent in kinds:
+        if link.child in kinds and link.parent in kinds and link.medium == "line":
             ends = ((link.parent, link.parent_interface), (link.child, link.child_interface))
             wires.append(Wire(*ends, link.mbps))
     _lans(city, kinds, wires, ports, bridges)
+    _internet(city, kinds, wires, ports, bridges)
     return Wiring(
         hosts=hosts,
         wires=tuple(wires),
@@ -99,6 +105,7 @@ def wiring_of(city: City) -> Wiring:
         management=management,
         bare={name: _bare(city.hosts[name]) for name, kind in kinds.items() if kind != "guest"},
         skipped=tuple(name for name in city.hosts if name not in kinds),
+        internet=_internet_address(city),
     )
 
 
@@ -123,6 +130,28 @@ def _lans(city: City, kinds: dict[str, Kind], wires: list[Wire], ports: list[Por
             end = next(item.name for item in city.hosts[name].interfaces if item.role == "lan")
             wires.append(Wire((FABRIC, f"l{port}"), (name, end)))
             ports.append(Port(f"lan{number}", f"l{port}"))
+
+
+def _internet(city: City, kinds: dict[str, Kind], wires: list[Wire], ports: list[Port], bridges: list[str]) -> None:
+    """The network that nobody trusts: one bridge for all attachments, so that any may call any other."""
+    attached = [(name, city.hosts[name].outside) for name, kind in kinds.items() if kind == "guest"]
+    if any(outside for _, outside in attached):
+        bridges.append(INTERNET)
+    for name, outside in attached:
+        if outside is not None:
+            port = f"o{len(ports) + 1}"
+            wires.append(Wire((FABRIC, port), (name, outside.name)))
+            ports.append(Port(INTERNET, port))
+
+
+def _internet_address(city: City) -> str | None:
+    """Where the lab itself is on that network: the last address of the first fixed attachment's; None: nobody asks."""
+    attached = [host.outside for host in city.hosts.values() if host.outside is not None]
+    fixed = [IPv4Interface(outside.v4) for outside in attached if outside.v4 is not None]
+    if not fixed or len(fixed) == len(attached):
+        return None
+    network = fixed[0].network
+    return f"{network.broadcast_address - 1}/{network.prefixlen}"
 
 
 def _bare(host: Host) -> Bare:

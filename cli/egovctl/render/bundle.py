@@ -54,10 +54,14 @@ class UnitSpec(Model):
 
 
 class BundleSpec(Model):
-    """A role's bundle.yml. `order` says when its actions run among the host's bundles, lowest first."""
+    """A role's bundle.yml. `order` says when its actions run among the host's bundles, lowest first.
+
+    `confirm`: a change of it can cut the host off, so the host undoes it unless control gets through anew.
+    """
 
     order: int
     hosts: Selector
+    confirm: bool = False
     packages: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
     folders: tuple[FolderSpec, ...] = ()

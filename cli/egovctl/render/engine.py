@@ -69,7 +69,9 @@ def render_city(inventory: Inventory) -> Rendered:
         context = {
             **shared,
             "host": host,
-            "interfaces": host.interfaces,
+            # A tunnel's interface and its addresses are made by what makes the tunnel.
+            "interfaces": [item for item in host.interfaces if item.medium == "line"],
+            "outsides": [host.outside] if host.outside else [],
             "tunnels": host.tunnels,
             "backups": services,
             "lan": lan,
@@ -130,6 +132,7 @@ def _render_host(
         "files": [],
         "units": [],
         "sysctl": {},
+        "confirm": [bundle.name for bundle in bundles if bundle.spec.confirm],
         "order": [],
     }
     result = HostFiles(manifest)
@@ -169,7 +172,7 @@ def _each(each: str | None, path: str, context: Mapping[str, Any]) -> Iterator[t
 
 
 def _name_of(item: Any) -> str:
-    return item if isinstance(item, str) else str(item.name)
+    return item if isinstance(item, str) else str(getattr(item, "name", None) or item.interface)
 
 
 def _content(bundle: Bundle, spec: FileSpec, context: Mapping[str, Any], environment: jinja2.Environment) -> bytes:

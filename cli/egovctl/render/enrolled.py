@@ -8,11 +8,12 @@ import yaml
 
 from egovctl.errors import UsageError
 from egovctl.i18n import tr
-from egovctl.keys import PUBLIC_KEY
+from egovctl.keys import PUBLIC_KEY, TUNNEL_KEY
 from egovctl.paths import Inventory
 
 CONTROL = "control"
-KEYS = ("ssh_host_ed25519", "borg_ed25519", "deploy_ed25519", "borg_restore_ed25519")
+SSH_KEYS = ("ssh_host_ed25519", "borg_ed25519", "deploy_ed25519", "borg_restore_ed25519")
+KEYS = {**dict.fromkeys(SSH_KEYS, PUBLIC_KEY), "wireguard": TUNNEL_KEY}
 
 
 def read_enrolled(inventory: Inventory) -> Mapping[str, Mapping[str, str]]:
@@ -36,7 +37,7 @@ def read_enrolled(inventory: Inventory) -> Mapping[str, Mapping[str, str]]:
                 )
             )
         for key, value in data.items():
-            if key != "host" and (key not in KEYS or not isinstance(value, str) or not PUBLIC_KEY.fullmatch(value)):
+            if key != "host" and (key not in KEYS or not isinstance(value, str) or not KEYS[key].fullmatch(value)):
                 raise UsageError(
                     tr(
                         f"{path}：{key} 不是已知的公钥；请重新登记该主机",

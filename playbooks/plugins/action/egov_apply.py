@@ -12,7 +12,11 @@ from egovctl.apply.summary import summary
 from egovctl.apply.transaction import ConnectionLost, apply_host
 from egovctl.errors import EgovError
 
-ARGUMENTS = {"bundles": {"type": "list", "elements": "str"}, "adopt": {"type": "bool", "default": False}}
+ARGUMENTS = {
+    "bundles": {"type": "list", "elements": "str"},
+    "adopt": {"type": "bool", "default": False},
+    "confirm_seconds": {"type": "float", "default": 45.0},
+}
 
 
 class ActionModule(ActionBase):

@@ -34,7 +34,8 @@ class ActionModule(ActionBase):
         check = bool(self._task.check_mode)
         program = Path(self._find_needle("files", PROGRAM)).read_text(encoding="utf-8")
         try:
-            script = enrolment.script(program, enrolment.ensure_control(inventory), check)
+            tunnels = bool(task_vars["egov_tunnels"])
+            script = enrolment.script(program, enrolment.ensure_control(inventory), check, tunnels)
             answer = shell_of(self)("/bin/sh -s", script.encode())
             known = enrolment.read_record(inventory, host).get("ssh_host_ed25519")
             keys, changed = enrolment.parse(host, answer.stdout + "\n" + answer.stderr)

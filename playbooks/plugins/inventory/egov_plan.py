@@ -75,4 +75,5 @@ def _host_vars(host: Host) -> dict[str, Any]:
         "egov_site": host.site,
         "egov_role": host.role,
         "egov_platform": host.platform,
+        "egov_tunnels": bool(host.tunnels),
     }

@@ -23,6 +23,12 @@ options:
     description: Replace files that somebody else wrote; the originals are kept under C(/var/lib/egov/original).
     type: bool
     default: false
+  confirm_seconds:
+    description:
+      - What can cut the host off (bundles with C(confirm)) is put back by the host itself unless a new connection in
+        band reaches it within so many seconds. 0 for no such wait, as at first contact.
+    type: float
+    default: 45
 attributes:
   check_mode:
     description: Reports exactly what would change, and writes nothing on the host. Validators are not asked.

@@ -1,5 +1,5 @@
 # First contact, run as root by `/bin/sh -s`: the deploy user, its key and its sudo rights; the host's own keys.
-# In front of this text stand DEPLOY_KEY and CHECK. Only public halves are printed.
+# In front of this text stand DEPLOY_KEY, CHECK, and TUNNELS when the host ends tunnels. Only public halves are printed.
 set -eu
 umask 077
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -10,6 +10,7 @@ home=/home/egov-deploy
 sudo_line="$deploy_user ALL=(ALL:ALL) NOPASSWD: ALL"
 sudo_file=/etc/sudoers.d/egov-deploy
 borg_key=/etc/egov/keys/borg_ed25519
+tunnel_key=/etc/egov/keys/wireguard
 host_key=/etc/ssh/ssh_host_ed25519_key.pub
 note=/var/lib/egov/enrol.sha256
 changed=
@@ -76,11 +77,28 @@ if ! [ -s "$borg_key" ] || ! [ -s "$borg_key.pub" ]; then
 		sync "$borg_key" "$borg_key.pub" /etc/egov/keys
 	fi
 fi
+if [ -n "$TUNNELS" ] && ! [ -s "$tunnel_key" ]; then
+	changed="$changed wireguard_key"
+	if [ -z "$CHECK" ]; then
+		command -v wg >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends wireguard-tools >/dev/null ||
+			fail "wg is missing and wireguard-tools could not be installed"
+		mkdir -p /etc/egov/keys
+		chmod 0755 /etc/egov
+		chmod 0700 /etc/egov/keys
+		wg genkey >"$tunnel_key.new"
+		sync "$tunnel_key.new"
+		mv -f "$tunnel_key.new" "$tunnel_key"
+		sync /etc/egov/keys
+	fi
+fi
 
 echo egov-enrol-1
 echo "changed $changed"
 echo "ssh_host_ed25519 $(cat "$host_key")"
 if [ -s "$borg_key.pub" ]; then
 	echo "borg_ed25519 $(cat "$borg_key.pub")"
+fi
+if [ -n "$TUNNELS" ] && [ -s "$tunnel_key" ]; then
+	echo "wireguard $(wg pubkey <"$tunnel_key")"
 fi
 echo egov-enrol-end
