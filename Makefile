@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/.tools/usr/bin:$(CURDIR)/.tools/usr/sb
 export EGOV_PROJECT := $(CURDIR)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test test-fast test-long lint bench goldens lock clean
+.PHONY: help setup demo test test-fast test-long lint bench lab-city goldens lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -66,6 +66,9 @@ lint: setup ## ruff, mypy --strict, yamllint, ansible-lint
 
 bench: setup .tools/.ready ## Measurements against the named peers
 	@for script in tests/bench/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+lab-city: setup ## The whole city of inventories/wuwei on this machine: booted, converged, proven, with its figures (root)
+	@$(BIN)/python tests/city
 
 goldens: setup ## Write the expected derived plans anew; read the difference before you commit it
 	@EGOV_UPDATE_GOLDENS=1 $(BIN)/pytest -q tests/golden

@@ -58,13 +58,13 @@ class CityLab:
         return self.egovctl("lab", "exec", "-i", str(self.inventory.root), host, "--", "sh", "-c", command, check=check)
 
 
-def make_project(folder: Path, name: str) -> Path:
-    """A project folder of its own: the product by links, a copy of the lab inventory called `name`."""
+def make_project(folder: Path, name: str, source: str = "lab") -> Path:
+    """A project folder of its own: the product by links, a copy of the inventory `source` called `name`."""
     for entry in ("ansible.cfg", "cli", "exporters", "pyproject.toml", "requirements-exporter.lock"):
         (folder / entry).symlink_to(REPOSITORY / entry)
     # A copy, so that a test may break a template.
     shutil.copytree(REPOSITORY / "playbooks", folder / "playbooks", ignore=shutil.ignore_patterns("__pycache__"))
-    add_inventory(folder, "lab", name)
+    add_inventory(folder, source, name)
     (folder / "build").mkdir()
     (folder / "build" / "wheelhouse").symlink_to(REPOSITORY / "build" / "wheelhouse")
     return folder

@@ -10,7 +10,7 @@ import pytest
 from egovctl.errors import UsageError
 from egovctl.lab import network
 from egovctl.lab.names import FABRIC, LabNames, port_base
-from egovctl.lab.wiring import MANAGEMENT, Wiring, forwards_of, kind_of, wiring_of
+from egovctl.lab.wiring import INTERNET, MANAGEMENT, Wiring, forwards_of, kind_of, wiring_of
 from egovctl.paths import Inventory
 from egovctl.plan import City, load_city
 
@@ -42,7 +42,8 @@ def test_each_planned_interface_exists(city: City, wiring: Wiring) -> None:
     ends = {end for wire in wiring.wires for end in (wire.a, wire.b)}
     for name in wiring.hosts:
         for interface in city.hosts[name].interfaces:
-            assert interface.role == "loopback" or (name, interface.name) in ends
+            made_there = interface.role == "loopback" or interface.medium == "tunnel"
+            assert made_there != ((name, interface.name) in ends)
 
 
 def test_links_carry_the_planned_bandwidth(city: City, wiring: Wiring) -> None:
@@ -50,8 +51,17 @@ def test_links_carry_the_planned_bandwidth(city: City, wiring: Wiring) -> None:
     planned = {
         frozenset(((link.child, link.child_interface), (link.parent, link.parent_interface))): link.mbps
         for link in city.links
+        if link.medium == "line"
     }
     assert shaped == planned
+
+
+def test_every_attachment_is_on_the_untrusted_bridge_and_nothing_else_is(city: City, wiring: Wiring) -> None:
+    peers = {wire.a[1]: wire.b for wire in wiring.wires if wire.a[0] == FABRIC}
+    attached = {peers[port.interface] for port in wiring.ports if port.bridge == INTERNET}
+    assert attached == {(host.name, "wan0") for host in city.hosts.values() if host.outside}
+    assert wiring.internet == "203.0.113.254/24"
+    assert "addr add 203.0.113.254/24 dev internet" in network._commands(wiring)[FABRIC]
 
 
 def test_only_control_sees_the_others_on_the_management_bridge(wiring: Wiring) -> None:

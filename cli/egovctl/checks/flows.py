@@ -49,12 +49,15 @@ def management(city: City, source: Host) -> list[Flow]:
 
 
 def from_lan(city: City, lan: Lan) -> list[Flow]:
-    """From a user's place: management denied, the next department's users denied, shared services allowed."""
+    """From a user's place: management denied, the next unrelated department's users denied, shared services allowed."""
     flows = management(city, city.hosts[lan.hosts[0]])
-    users = [item.site for item in city.lans if item.zone == "users"]
-    if len(users) > 1:
-        neighbour = users[(users.index(lan.site) + 1) % len(users)]
-        flows += _both(neighbour, HTTPS, "deny", at_place=True)
+    users = [item for item in city.lans if item.zone == "users"]
+    place = users.index(lan)
+    others = [
+        item for item in users[place + 1 :] + users[:place] if lan.vertical is None or item.vertical != lan.vertical
+    ]
+    if others:
+        flows += _both(others[0].site, HTTPS, "deny", at_place=True)
     services = [item.site for item in city.lans if item.zone == "services"]
     if services:
         flows += _both(services[0], HTTP, "allow", at_place=True)

@@ -24,6 +24,7 @@ COLLECTOR_WORDS = {
     "host": ("查看各主机", "looking at the hosts"),
     "prometheus": ("查询 Prometheus", "asking Prometheus"),
     "reach-from-lan": ("从用户局域网试探流量", "trying flows from the users' LANs"),
+    "reachability": ("试探全部流量", "trying every flow of the matrix"),
     "reach-from-router": ("从单位路由器试探流量", "trying flows from the departments' routers"),
 }
 

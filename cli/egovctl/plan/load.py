@@ -54,6 +54,7 @@ def check(sources: Mapping[str, Source], name: str) -> tuple[Plan, City]:
         counties=city_file.counties,
         verticals=city_file.verticals,
         shares=city_file.shares,
+        failover=city_file.failover,
         sites=city_file.sites,
         services=services_file.services,
     )

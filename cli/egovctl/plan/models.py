@@ -194,6 +194,17 @@ class Shares(Model):
     )
 
 
+class Failover(Model):
+    """How soon a dead neighbour on a link that stays up is noticed: `multiplier` intervals without a word (RFC 5880).
+
+    On many links of one slow machine (a lab of the whole city) longer intervals leave it time for its work.
+    """
+
+    line_ms: Annotated[Integer, Field(ge=50, le=10_000)] = 200
+    tunnel_ms: Annotated[Integer, Field(ge=50, le=10_000)] = 500
+    multiplier: Annotated[Integer, Field(ge=2, le=20)] = 3
+
+
 class Internet(Model):
     """The site's attachment to a network that nobody trusts. Without `v4` the address comes by DHCP and may change."""
 
@@ -297,6 +308,7 @@ class CityFile(Model):
     counties: tuple[County, ...]
     verticals: tuple[Vertical, ...] = ()
     shares: Shares = Shares()
+    failover: Failover = Failover()
     sites: Annotated[tuple[Site, ...], Field(min_length=1)]
 
 
@@ -316,6 +328,7 @@ class Plan(Model):
     counties: tuple[County, ...]
     verticals: tuple[Vertical, ...]
     shares: Shares
+    failover: Failover
     sites: tuple[Site, ...]
     services: tuple[Service, ...]
 

@@ -18,6 +18,7 @@ from egovctl.plan import City, Host, Plan, load
 from egovctl.plan.policy import lan_services, policy_of
 from egovctl.render.bundle import Bundle, FileSpec, load_bundles
 from egovctl.render.enrolled import read_enrolled, require_control
+from egovctl.render.shaping import shaped_links
 
 PROTOCOL = 1
 SNMP_USER = "egov"  # snmpd makes it, the exporter uses it
@@ -73,6 +74,7 @@ def render_city(inventory: Inventory) -> Rendered:
             "interfaces": [item for item in host.interfaces if item.medium == "line"],
             "outsides": [host.outside] if host.outside else [],
             "tunnels": host.tunnels,
+            "shaped": shaped_links(host),
             "backups": services,
             "lan": lan,
             "lan_services": lan_services(lan) if lan else (),

@@ -1,6 +1,6 @@
 """Collectors: each fetches, none judges. A new one is one module and one line here."""
 
-from egovctl.checks.collect import host, prometheus, reach
+from egovctl.checks.collect import host, prometheus, reach, reachability
 from egovctl.checks.collect.base import Collector
 
 COLLECTORS: dict[str, Collector] = {
@@ -8,4 +8,5 @@ COLLECTORS: dict[str, Collector] = {
     "prometheus": prometheus.collect,
     "reach-from-lan": reach.from_lan,
     "reach-from-router": reach.from_router,
+    "reachability": reachability.collect,
 }

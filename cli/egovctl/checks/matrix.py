@@ -1,0 +1,85 @@
+"""The full matrix of flows: who is tried against whom, on what, and what the plan says must come of it. Pure.
+
+Sources are anybody's place on each LAN, each managed router itself (should it be taken over), and control. Targets are
+a place on each LAN, on a port that the plan opens to users and on one that it opens to nobody, and each managed host's
+own address on what it listens on. UDP is not in it: silence there proves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from egovctl.plan import City, Host
+from egovctl.plan.policy import HTTP, NODE_EXPORTER, PROMETHEUS, SNMP_EXPORTER, SSH, Place, Policy, policy_of
+
+UNLISTED = 4444  # a port that no permission names
+LAN_PORTS = (HTTP, UNLISTED)
+Family = Literal[4, 6]
+FAMILIES: tuple[Family, ...] = (4, 6)
+
+
+@dataclass(frozen=True)
+class Target:
+    """One listener: a TCP port of a place, in one family."""
+
+    place: Place
+    port: int
+    family: Family
+
+    def __str__(self) -> str:
+        return f"{self.place}:{self.port}/tcp IPv{self.family}"
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """All sources, all targets, and per source which targets are tried, with what is planned: (target, allowed)."""
+
+    sources: tuple[Place, ...]
+    targets: tuple[Target, ...]
+    wanted: dict[Place, tuple[tuple[int, bool], ...]]
+
+    @property
+    def size(self) -> int:
+        return sum(len(tries) for tries in self.wanted.values())
+
+
+def matrix_of(city: City) -> Matrix:
+    """Every flow that can be tried in this city; `wanted` numbers the targets."""
+    policy = policy_of(city)
+    managed = [host for host in city.hosts.values() if "managed" in host.groups]
+    lans = [Place("lan", lan.site) for lan in city.lans]
+    control = [Place("host", host.name) for host in city.hosts.values() if host.role == "control"]
+    sources = (*lans, *(Place("host", host.name) for host in managed), *control)
+    targets = tuple(_targets(lans, managed))
+    site_of = {host.name: host.site for host in city.hosts.values()}
+    verdicts = {source: tuple(_tries(policy, city, site_of, source, targets)) for source in sources}
+    return Matrix(sources, targets, verdicts)
+
+
+def _targets(lans: list[Place], managed: list[Host]) -> Iterator[Target]:
+    for family in FAMILIES:
+        for lan in lans:
+            yield from (Target(lan, port, family) for port in LAN_PORTS)
+        for host in managed:
+            ports = [SSH, NODE_EXPORTER]
+            # Prometheus and the exporter listen on the NOC's IPv4 loopback only.
+            ports += [PROMETHEUS, SNMP_EXPORTER] if host.role == "noc" and family == 4 else []
+            yield from (Target(Place("host", host.name), port, family) for port in ports)
+
+
+def _tries(
+    policy: Policy, city: City, site_of: dict[str, str], source: Place, targets: tuple[Target, ...]
+) -> Iterator[tuple[int, bool]]:
+    known: dict[tuple[Place, int], bool] = {}
+    site = source.name if source.kind == "lan" else site_of[source.name]
+    for number, target in enumerate(targets):
+        there = target.place.name if target.place.kind == "lan" else site_of[target.place.name]
+        same_wire = site == there and target.place.kind == "lan"
+        if source == target.place or same_wire:  # no firewall stands between them
+            continue
+        key = (target.place, target.port)
+        if key not in known:
+            known[key] = policy.permits(city, source, target.place, "tcp", target.port)
+        yield number, known[key]
