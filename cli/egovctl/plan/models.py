@@ -136,6 +136,7 @@ class CityInfo(Model):
     """The city itself. `asn` is private (RFC 6996), `domain` is the suffix of the hosts' names.
 
     `time_servers` are the core pair's sources outside the city; without any the pair keeps the city on one time.
+    `dns_forwarders` are name servers outside that sites' resolvers ask for other names; without any they refuse them.
     `plane` says which network this plan is of: the extranet or the private network, each with a plan of its own.
     `beside` names the inventories of the other planes, whose addresses must not overlap with these.
     """
@@ -146,6 +147,7 @@ class CityInfo(Model):
     domain: Annotated[str, Field(pattern=r"^[a-z0-9.-]+$")]
     asn: Annotated[Integer, Field(ge=64512, le=65534)]
     time_servers: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]+$")], ...] = ()
+    dns_forwarders: tuple[Annotated[str, Field(pattern=r"^[0-9A-Fa-f.:]+$")], ...] = ()
 
 
 class Addressing(Model):

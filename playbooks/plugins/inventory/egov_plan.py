@@ -47,12 +47,30 @@ class InventoryModule(BaseInventoryPlugin):
             raise AnsibleParserError(str(error)) from None
         for name, value in _city_vars(source, city).items():
             inventory.set_variable("all", name, value)
+        waves = waves_of(city)
+        for group in WAVES:
+            inventory.add_group(group)
         for host in city.hosts.values():
             inventory.add_host(host.name)
+            if wave := waves.get(host.name):
+                inventory.add_host(host.name, wave)
             for group in host.groups:
                 inventory.add_host(host.name, inventory.add_group(group.replace("-", "_")))
             for name, value in _host_vars(host).items():
                 inventory.set_variable(host.name, name, value)
+
+
+WAVES = ("wave_department", "wave_county")
+
+
+def waves_of(city: City) -> dict[str, str]:
+    """Who meets a change first: one department of a county, then the rest of that county."""
+    managed = [host for host in city.hosts.values() if "managed" in host.groups and host.county is not None]
+    first = next((host for host in managed if host.role == "access"), None)
+    if first is None:
+        return {}
+    county = {host.name: WAVES[1] for host in managed if host.county == first.county}
+    return {**county, first.name: WAVES[0]}
 
 
 def _city_vars(source: Inventory, city: City) -> dict[str, Any]:

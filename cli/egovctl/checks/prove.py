@@ -1,0 +1,58 @@
+"""Is a host well right after a change? A few checks, again and again for a while: routing takes its time."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+
+from egovctl.checks import content
+from egovctl.checks.context import Context, open_context
+from egovctl.checks.engine import run_checks
+from egovctl.checks.model import Result, Status
+from egovctl.errors import JudgedFailure
+from egovctl.i18n import pick, tr
+from egovctl.paths import Inventory
+
+CHECKS = ("units-active", "neighbours-up")
+BACKBONE = ("core", "hub")
+PAUSE = 1.0
+
+
+def prove(inventory: Inventory, hosts: Sequence[str], seconds: float) -> None:
+    """Return once the hosts are well; JudgedFailure with the first reason when they are not after `seconds`."""
+    if not hosts:
+        return
+    context = open_context(inventory)
+    limit = time.monotonic() + seconds
+    while wrong := unwell(context, hosts):
+        if time.monotonic() > limit:
+            first = wrong[0]
+            reason = pick(first.detail)
+            raise JudgedFailure(
+                tr(
+                    f"{first.subject}：{seconds:g} 秒后仍不正常（{first.check}）：{reason}；到此为止，其余主机未动",
+                    f"{first.subject}: not well after {seconds:g} s ({first.check}): {reason}; the run stops here and "
+                    "leaves the other hosts as they are",
+                )
+            )
+        time.sleep(PAUSE)
+
+
+def unwell(context: Context, hosts: Sequence[str]) -> list[Result]:
+    """What is wrong on the hosts now."""
+    shelf = content.checks(context.inventory).entries
+    only = f"subject.name in {json.dumps(list(hosts))}"
+    results = run_checks(context, [shelf[name] for name in CHECKS], narrow=dict.fromkeys(CHECKS, only))
+    return [result for result in results if not _good(context, result)]
+
+
+def _good(context: Context, result: Result) -> bool:
+    """A session with a site that nobody's way leads through may be down: it may be switched off, or next in line."""
+    if result.status in (Status.PASS, Status.NOT_APPLICABLE):
+        return True
+    if result.check != "neighbours-up" or result.status is not Status.FAIL:
+        return False
+    missing = [str(item).split()[1].partition("@")[0] for item in result.shown.get("missing", [])]
+    backbone = [name for name in missing if context.city.hosts[name].role in BACKBONE]
+    return not backbone and not result.shown.get("extra")

@@ -1,0 +1,37 @@
+"""Whether hosts work as planned right after a change, by the checks that `egovctl assess` runs too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from egovctl.checks.prove import prove
+from egovctl.errors import EgovError
+from egovctl.paths import Inventory
+
+ARGUMENTS = {
+    "hosts": {"type": "list", "elements": "str", "required": True},
+    "seconds": {"type": "float", "default": 40.0},
+}
+
+
+class ActionModule(ActionBase):
+    """Ansible's entry point; uses ssh from control, not the task's connection."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
+        """Fail with one sentence when a host is not well after `seconds`."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _, arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        try:
+            prove(Inventory(Path(str(task_vars["egov_inventory"]))), arguments["hosts"], arguments["seconds"])
+        except EgovError as error:
+            raise AnsibleActionFail(str(error)) from None
+        return {**result, "changed": False}
