@@ -15,6 +15,12 @@ class UsageError(EgovError):
     exit_code = 2
 
 
+class JudgedFailure(EgovError):
+    """Something was measured, and it is not as it was promised (exit 1)."""
+
+    exit_code = 1
+
+
 class CannotMeasure(EgovError):
     """Nothing could be said about the thing: a host silent, a secret missing, no room (exit 3)."""
 

@@ -100,12 +100,23 @@ def test_every_play_runs_under_every_tag() -> None:
     assert all(set(play["vars"]["transaction_bundles"]) <= known for plays in others for play in plays)
 
 
-def test_the_cores_are_never_applied_together() -> None:
+def test_a_change_meets_one_department_first_and_the_cores_last_and_singly() -> None:
     plays = {play["name"]: play for play in read(PLAYBOOKS / "site.yml")}
-    edge, cores = plays["Render the plan and apply it to all but the cores"], plays["Apply to the cores, one at a time"]
-    names = [task["name"] for task in edge["tasks"]]
-    assert names.index("Leave the cores for later") < names.index("Apply")
+    order = [name for name in plays if name.startswith("Apply")]
+    assert order == [
+        "Apply to one department",
+        "Apply to the rest of its county",
+        "Apply to everybody else but the cores",
+        "Apply to the cores, one at a time",
+    ]
+    department, county, rest, cores = (plays[name] for name in order)
+    assert department["hosts"].endswith(":&wave_department") and department["any_errors_fatal"]
+    assert county["hosts"].endswith(":&wave_county") and county["any_errors_fatal"]
+    assert rest["hosts"].endswith(":!wave_department:!wave_county")
+    names = [task["name"] for task in rest["tasks"]]
+    assert names.index("Leave the cores for later") < names.index("Apply and prove")
     assert cores["serial"] == 1 and cores["hosts"].endswith(":&role_core")
+    assert [task["name"] for task in cores["tasks"]] == ["Ask the other core first", "Apply and prove"]
 
 
 def test_every_plugin_documents_its_arguments() -> None:

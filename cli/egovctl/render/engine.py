@@ -79,6 +79,7 @@ def render_city(inventory: Inventory) -> Rendered:
             "lan": lan,
             "lan_services": lan_services(lan) if lan else (),
             "rules": policy.rules_for(host, lan),
+            "names": known_names(city, host),
         }
         chosen = [bundle for bundle in bundles if bundle.applies_to(host)]
         hosts[host.name] = _render_host(host, city, chosen, context, templates)
@@ -114,6 +115,18 @@ def engine_id(host: Host) -> str:
     Made from the name, so that localised keys can be rendered before the host has ever answered.
     """
     return "80001f8805" + hashlib.sha256(f"egov:{host.name}".encode()).hexdigest()[:16]
+
+
+def known_names(city: City, host: Host) -> list[Host]:
+    """The hosts whose names the host's resolver knows: the centre's and its own county's; at the NOC, all.
+
+    Not all everywhere: then the files of a city would grow with the square of its sites.
+    """
+    return [
+        other
+        for other in city.hosts.values()
+        if host.role == "noc" or other.role not in ("access", "hub", "switch") or other.county == host.county
+    ]
 
 
 def _render_host(
