@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,16 @@ from ansible.errors import AnsibleConnectionFailure
 
 from egovctl.apply.enrolment import read_record
 from egovctl.apply.transaction import PYTHON, Answer, ConnectionLost, Knock, Request, Shell
+from egovctl.checks.prove import prove
 from egovctl.paths import Inventory
 from egovctl.secrets import Secrets
 from egovctl.transport import SSH_FAILED, ssh_options
 
 RETRY_SECONDS = 90
 KNOCK_SECONDS = 5
+# What a host that must be well before another is touched is asked: whether it carries the city.
+NEED_CHECKS = ("neighbours-up",)
+NEED_SECONDS = 40.0
 
 
 def shell_of(action: Any) -> Shell:
@@ -70,6 +75,7 @@ def request_of(action: Any, variables: Mapping[str, Any], arguments: Mapping[str
         host_key=read_record(inventory, host).get("ssh_host_ed25519", ""),
         confirm_seconds=float(arguments.get("confirm_seconds") or 0),
         knock=knock_at(inventory, host),
+        ready=partial(prove, inventory, arguments.get("need") or (), NEED_SECONDS, NEED_CHECKS),
     )
 
 

@@ -61,7 +61,7 @@ class Request:
     """What is asked for: the host's part of the build, and the caller's wishes. `host_key` is the enrolled one.
 
     What can cut the host off is undone by the host itself unless `knock` reaches it anew within `confirm_seconds`
-    (0: it is not asked for).
+    (0: it is not asked for). `ready` is called once before anything is changed; it raises EgovError to refuse.
     """
 
     build: Path
@@ -75,6 +75,7 @@ class Request:
     host_key: str = ""
     confirm_seconds: float = 0.0
     knock: Knock = lambda command: None
+    ready: Callable[[], None] = lambda: None
     test: dict[str, Any] = field(default_factory=dict)
 
 
@@ -105,6 +106,8 @@ def apply_host(request: Request, shell: Shell, again: Shell | None = None) -> di
         t_probe = round(time.monotonic() - started, 3)
         if found.none and not forced and (request.check or not found.unregistered):
             return {"changed": False, **EMPTY, **({"diff": []} if request.diff else {}), "t_probe": t_probe}
+        if not request.check and not forced:
+            request.ready()
         send = {entry.path for entry in found.files} | set(forced)
         job = _job(request, whole, part, digests, nonce, values, {path: contents[path] for path in send})
         result = _send(request, job, shell, again or shell)

@@ -19,13 +19,13 @@ BACKBONE = ("core", "hub")
 PAUSE = 1.0
 
 
-def prove(inventory: Inventory, hosts: Sequence[str], seconds: float) -> None:
-    """Return once the hosts are well; JudgedFailure with the first reason when they are not after `seconds`."""
+def prove(inventory: Inventory, hosts: Sequence[str], seconds: float, checks: Sequence[str] = CHECKS) -> None:
+    """Return once `checks` are good on the hosts; JudgedFailure with the first reason if not after `seconds`."""
     if not hosts:
         return
     context = open_context(inventory)
     limit = time.monotonic() + seconds
-    while wrong := unwell(context, hosts):
+    while wrong := unwell(context, hosts, checks):
         if time.monotonic() > limit:
             first = wrong[0]
             reason = pick(first.detail)
@@ -39,11 +39,11 @@ def prove(inventory: Inventory, hosts: Sequence[str], seconds: float) -> None:
         time.sleep(PAUSE)
 
 
-def unwell(context: Context, hosts: Sequence[str]) -> list[Result]:
+def unwell(context: Context, hosts: Sequence[str], checks: Sequence[str]) -> list[Result]:
     """What is wrong on the hosts now."""
     shelf = content.checks(context.inventory).entries
     only = f"subject.name in {json.dumps(list(hosts))}"
-    results = run_checks(context, [shelf[name] for name in CHECKS], narrow=dict.fromkeys(CHECKS, only))
+    results = run_checks(context, [shelf[name] for name in checks], narrow=dict.fromkeys(checks, only))
     return [result for result in results if not _good(context, result)]
 
 

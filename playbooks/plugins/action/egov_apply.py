@@ -16,6 +16,7 @@ ARGUMENTS = {
     "bundles": {"type": "list", "elements": "str"},
     "adopt": {"type": "bool", "default": False},
     "confirm_seconds": {"type": "float", "default": 45.0},
+    "need": {"type": "list", "elements": "str"},
 }
 
 

@@ -8,12 +8,13 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from egovctl.checks.prove import prove
+from egovctl.checks.prove import CHECKS, prove
 from egovctl.errors import EgovError
 from egovctl.paths import Inventory
 
 ARGUMENTS = {
     "hosts": {"type": "list", "elements": "str", "required": True},
+    "checks": {"type": "list", "elements": "str"},
     "seconds": {"type": "float", "default": 40.0},
 }
 
@@ -31,7 +32,8 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)
         try:
-            prove(Inventory(Path(str(task_vars["egov_inventory"]))), arguments["hosts"], arguments["seconds"])
+            inventory = Inventory(Path(str(task_vars["egov_inventory"])))
+            prove(inventory, arguments["hosts"], arguments["seconds"], arguments["checks"] or CHECKS)
         except EgovError as error:
             raise AnsibleActionFail(str(error)) from None
         return {**result, "changed": False}

@@ -29,6 +29,12 @@ options:
         band reaches it within so many seconds. 0 for no such wait, as at first contact.
     type: float
     default: 45
+  need:
+    description:
+      - Hosts whose routing sessions must be up before this one is changed; the other core, say. They are asked only when
+        there is something to change.
+    type: list
+    elements: str
 attributes:
   check_mode:
     description: Reports exactly what would change, and writes nothing on the host. Validators are not asked.

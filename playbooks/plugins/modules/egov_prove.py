@@ -16,6 +16,10 @@ options:
     type: list
     elements: str
     required: true
+  checks:
+    description: The checks that must be good. By default C(units-active) and C(neighbours-up).
+    type: list
+    elements: str
   seconds:
     description: How long they have.
     type: float
@@ -30,9 +34,9 @@ author: The suite's authors
 """
 
 EXAMPLES = r"""
-- name: Ask the other core first
+- name: Prove what was changed
   egov_prove:
-    hosts: [core2]
+    hosts: ["{{ inventory_hostname }}"]
 """
 
 RETURN = r""" # """
