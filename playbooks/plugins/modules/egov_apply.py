@@ -31,8 +31,8 @@ options:
     default: 45
   need:
     description:
-      - Hosts whose routing sessions must be up before this one is changed; the other core, say. They are asked only when
-        there is something to change.
+      - Hosts whose routing sessions must be up before this one is changed; the other core, say.
+      - They are asked only when there is something to change.
     type: list
     elements: str
 attributes:
