@@ -87,6 +87,14 @@ FAULTS = {
         "core2",
         ("snmpd.service",),
     ),
+    "edited by hand": Fault(
+        "drift",
+        ("minqin-health",),
+        "echo '# by hand' >> /etc/chrony/chrony.conf; sysctl -qw net.ipv4.conf.all.send_redirects=1",
+        "sed -i '$d' /etc/chrony/chrony.conf; sysctl -qw net.ipv4.conf.all.send_redirects=0",
+        "minqin-health",
+        ("/etc/chrony/chrony.conf: content", "net.ipv4.conf.all.send_redirects: 1, wanted 0"),
+    ),
     "unit running though planned off": Fault(
         "units-active",
         ("noc",),
@@ -146,6 +154,22 @@ FAULTS = {
         RULES,
         EDUCATION,
         ("open: noc:22/tcp IPv4",),
+    ),
+    "users reach another department": Fault(  # both routers deny it, so both must fail
+        "reachability",
+        (EDUCATION, "minqin-health"),
+        "nft insert rule inet egov forward tcp dport 4444 accept",
+        RULES,
+        "",
+        ("minqin-health.lan:4444/tcp IPv4", "minqin-education.lan -> minqin-health.lan:4444/tcp IPv6"),
+    ),
+    "shared service closed to one site": Fault(
+        "reachability",
+        ("town-caiqi",),
+        "nft insert rule inet egov forward tcp dport 80 drop",
+        RULES,
+        "",
+        ("open though denied 0", "town-caiqi.lan -> shared-services.lan:80/tcp IPv4"),
     ),
     "clock daemon stopped": Fault(
         "time-in-step", ("backup",), "systemctl stop chrony", "systemctl start chrony", "backup", ("506",)
@@ -230,7 +254,8 @@ def test_a_host_that_does_not_answer_is_unknown_and_the_others_are_judged(contex
     with planted(city_lab, (EDUCATION,), "nft insert rule inet egov input tcp dport 22 drop", RULES):
         seen = {result.subject: result for result in results(context, "time-in-step")}
     assert seen.pop(EDUCATION).status is Status.UNKNOWN
-    assert {result.status for result in seen.values()} == {Status.PASS} and len(seen) == 5
+    managed = [host for host in context.city.hosts.values() if "managed" in host.groups]
+    assert {result.status for result in seen.values()} == {Status.PASS} and len(seen) == len(managed) - 1
     wait(context, "time-in-step", all_pass)
 
 

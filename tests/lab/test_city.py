@@ -24,10 +24,16 @@ from typing import Any
 import pytest
 
 from egovctl.checks.collect.prometheus import prometheus_url, query
+from egovctl.paths import Inventory
 from egovctl.plan import load_city
 
 pytestmark = pytest.mark.lab
-MANAGED = ("core1", "core2", "noc", "backup", "hub-minqin", "minqin-education")
+REPOSITORY = Path(__file__).resolve().parents[2]
+MANAGED = tuple(
+    name
+    for name, host in load_city(Inventory(REPOSITORY / "inventories" / "lab")).hosts.items()
+    if "managed" in host.groups
+)
 # A byte spoiled in these ends the way in at once, and a repair needs the way in. All other files matter only when read.
 LIFELINES = re.compile(r"/etc/sudoers|authorized_keys")
 UNIT_OF = {

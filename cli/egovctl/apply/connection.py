@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,12 @@ from ansible.errors import AnsibleConnectionFailure
 
 from egovctl.apply.enrolment import read_record
 from egovctl.apply.transaction import PYTHON, Answer, ConnectionLost, Knock, Request, Shell
-from egovctl.checks.prove import prove
 from egovctl.paths import Inventory
 from egovctl.secrets import Secrets
 from egovctl.transport import SSH_FAILED, ssh_options
 
 RETRY_SECONDS = 90
 KNOCK_SECONDS = 5
-# What a host that must be well before another is touched is asked: whether it carries the city.
-NEED_CHECKS = ("neighbours-up",)
-NEED_SECONDS = 40.0
 
 
 def shell_of(action: Any) -> Shell:
@@ -57,9 +52,19 @@ def fresh_shell_of(action: Any) -> Shell:
     return patient
 
 
-def request_of(action: Any, variables: Mapping[str, Any], arguments: Mapping[str, Any]) -> Request:
+def inventory_of(variables: Mapping[str, Any]) -> Inventory:
+    """The city that a task is about."""
+    return Inventory(Path(str(variables["egov_inventory"])))
+
+
+def request_of(
+    action: Any,
+    variables: Mapping[str, Any],
+    arguments: Mapping[str, Any],
+    ready: Callable[[], None] = lambda: None,
+) -> Request:
     """What a task asks for: its arguments, the inventory's variables, and Ansible's check and diff modes."""
-    inventory = Inventory(Path(str(variables["egov_inventory"])))
+    inventory = inventory_of(variables)
     python = str(variables.get("ansible_python_interpreter") or "")
     bundles = arguments.get("bundles") or None
     host = str(variables["inventory_hostname"])
@@ -75,7 +80,7 @@ def request_of(action: Any, variables: Mapping[str, Any], arguments: Mapping[str
         host_key=read_record(inventory, host).get("ssh_host_ed25519", ""),
         confirm_seconds=float(arguments.get("confirm_seconds") or 0),
         knock=knock_at(inventory, host),
-        ready=partial(prove, inventory, arguments.get("need") or (), NEED_SECONDS, NEED_CHECKS),
+        ready=ready,
     )
 
 

@@ -23,6 +23,7 @@ HELP = {
     "egov_check_ok": "1 when a check's statement is true of its subject, 0 when not; absent when it was not judged",
     "egov_check_status": "1 for the status that the check gave last",
     "egov_check_run_timestamp_seconds": "When the check was last run",
+    "egov_drift_items": "Files, folders, units, kernel settings and packages of a host that are not as rendered",
     "egov_drill_verdict_ok": "1 when the last drill met the promise, 0 when not; absent when it could not say",
     "egov_drill_outcome": "1 for how the last drill ended: completed, aborted or error",
     "egov_drill_run_timestamp_seconds": "When the drill was last run",
@@ -87,6 +88,8 @@ def _check_samples(result: dict[str, Any]) -> Iterator[Sample]:
     labels = {"check": result["check"], "subject": result["subject"]}
     if result["status"] in JUDGED_VALUES:
         yield "egov_check_ok", labels, JUDGED_VALUES[result["status"]]
+    if result["check"] == "drift" and result["status"] in JUDGED_VALUES:
+        yield "egov_drift_items", {"host": result["subject"]}, result["shown"]["count"]
     yield "egov_check_status", {**labels, "status": result["status"]}, 1
     if result["observed_at"]:
         yield "egov_check_run_timestamp_seconds", labels, _seconds(result["observed_at"])

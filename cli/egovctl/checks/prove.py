@@ -31,9 +31,8 @@ def prove(inventory: Inventory, hosts: Sequence[str], seconds: float, checks: Se
             reason = pick(first.detail)
             raise JudgedFailure(
                 tr(
-                    f"{first.subject}：{seconds:g} 秒后仍不正常（{first.check}）：{reason}；到此为止，其余主机未动",
-                    f"{first.subject}: not well after {seconds:g} s ({first.check}): {reason}; the run stops here and "
-                    "leaves the other hosts as they are",
+                    f"{first.subject}：{seconds:g} 秒后仍不正常（{first.check}）：{reason}",
+                    f"{first.subject}: not well after {seconds:g} s ({first.check}): {reason}",
                 )
             )
         time.sleep(PAUSE)

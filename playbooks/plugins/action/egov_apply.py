@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from egovctl.apply.connection import fresh_shell_of, request_of, shell_of
+from egovctl.apply.connection import fresh_shell_of, inventory_of, request_of, shell_of
 from egovctl.apply.summary import summary
 from egovctl.apply.transaction import ConnectionLost, apply_host
+from egovctl.checks.prove import prove
 from egovctl.errors import EgovError
 
 ARGUMENTS = {
@@ -18,6 +20,9 @@ ARGUMENTS = {
     "confirm_seconds": {"type": "float", "default": 45.0},
     "need": {"type": "list", "elements": "str"},
 }
+
+# What a host in `need` is asked: whether it carries the city; the rest of it may be what this very run brings.
+NEED_CHECKS, NEED_SECONDS = ("neighbours-up",), 40.0
 
 
 class ActionModule(ActionBase):
@@ -32,7 +37,8 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)
         try:
-            request = request_of(self, task_vars, arguments)
+            ready = partial(prove, inventory_of(task_vars), arguments["need"] or (), NEED_SECONDS, NEED_CHECKS)
+            request = request_of(self, task_vars, arguments, ready)
             done = apply_host(request, shell_of(self), fresh_shell_of(self))
         except ConnectionLost as lost:
             raise lost.__cause__ or lost from None

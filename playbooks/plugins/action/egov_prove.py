@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from egovctl.apply.connection import inventory_of
 from egovctl.checks.prove import CHECKS, prove
 from egovctl.errors import EgovError
-from egovctl.paths import Inventory
 
 ARGUMENTS = {
     "hosts": {"type": "list", "elements": "str", "required": True},
@@ -32,8 +31,7 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)
         try:
-            inventory = Inventory(Path(str(task_vars["egov_inventory"])))
-            prove(inventory, arguments["hosts"], arguments["seconds"], arguments["checks"] or CHECKS)
+            prove(inventory_of(task_vars), arguments["hosts"], arguments["seconds"], arguments["checks"] or CHECKS)
         except EgovError as error:
             raise AnsibleActionFail(str(error)) from None
         return {**result, "changed": False}

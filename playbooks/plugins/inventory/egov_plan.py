@@ -21,6 +21,7 @@ from typing import Any
 from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin
 
+from egovctl.apply.waves import WAVES, waves_of
 from egovctl.errors import EgovError
 from egovctl.paths import Inventory
 from egovctl.plan import City, Host, load_city
@@ -58,19 +59,6 @@ class InventoryModule(BaseInventoryPlugin):
                 inventory.add_host(host.name, inventory.add_group(group.replace("-", "_")))
             for name, value in _host_vars(host).items():
                 inventory.set_variable(host.name, name, value)
-
-
-WAVES = ("wave_department", "wave_county")
-
-
-def waves_of(city: City) -> dict[str, str]:
-    """Who meets a change first: one department of a county, then the rest of that county."""
-    managed = [host for host in city.hosts.values() if "managed" in host.groups and host.county is not None]
-    first = next((host for host in managed if host.role == "access"), None)
-    if first is None:
-        return {}
-    county = {host.name: WAVES[1] for host in managed if host.county == first.county}
-    return {**county, first.name: WAVES[0]}
 
 
 def _city_vars(source: Inventory, city: City) -> dict[str, Any]:

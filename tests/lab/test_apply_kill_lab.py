@@ -1,0 +1,152 @@
+"""Killed at random moments: the program on the host, the controller, and the power. Old or new, never between.
+
+If this fails, a city can be left with a host that is half of one plan and half of another. The histogram shows at what
+stage of the transaction the blow fell; one that never hits the swap has proven little, so some aim at it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from egovctl.apply.contact import wait_in_band
+from egovctl.apply.transaction import BOOTSTRAP, Answer, Request, apply_host
+from egovctl.errors import EgovError
+from egovctl.secrets import Secrets
+from egovctl.transport import ssh_options
+
+pytestmark = pytest.mark.lab
+HOST = "minqin-health"
+FILES = ("/etc/chrony/chrony.conf", "/etc/default/prometheus-node-exporter", "/etc/snmp/snmpd.conf")
+WAYS = ("program", "controller", "program", "power")
+ROUNDS = 60 if os.environ.get("EGOV_LONG") else 12
+
+
+def variant(city_lab: Any, folder: Path, word: str) -> Path:
+    """A copy of the host's build in which each of FILES says `word`."""
+    shutil.copytree(city_lab.inventory.build / HOST, folder / word / HOST)
+    path = folder / word / HOST / "manifest.json"
+    manifest = json.loads(path.read_text())
+    for entry in manifest["files"]:
+        if entry["path"] in FILES:
+            place = folder / word / HOST / "rootfs" / entry["path"][1:]
+            place.write_text(place.read_text() + f"# variant {word}\n")
+            entry["sha256"] = hashlib.sha256(place.read_bytes()).hexdigest()
+    path.write_text(json.dumps(manifest))
+    return folder / word
+
+
+def words(city_lab: Any) -> list[str]:
+    """Which variant each of FILES is of."""
+    told = city_lab.on(HOST, f"tail -qn1 {' '.join(FILES)}").stdout.splitlines()
+    return [line.rpartition(" ")[2] if "# variant" in line else "none" for line in told]
+
+
+class Blow:
+    """A shell over ssh that is struck `delay` seconds after the job was sent."""
+
+    def __init__(self, city_lab: Any, way: str, delay: float) -> None:
+        self.city_lab, self.way, self.delay, self.phase = city_lab, way, delay, "no job"
+
+    def __call__(self, command: str, data: bytes) -> Answer:
+        ssh = ["ssh", *ssh_options(self.city_lab.inventory), "-o", "ControlPath=none", HOST, "sudo", "-n", "sh", "-c"]
+        quoted = "'" + command.replace("'", "'\\''") + "'"
+        with subprocess.Popen(
+            [*ssh, quoted], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            if BOOTSTRAP[:40] in command and self.way != "none":
+                assert process.stdin is not None
+                process.stdin.write(data)
+                process.stdin.close()
+                process.stdin = None
+                time.sleep(self.delay)
+                self.strike(process)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=5)
+                process.kill()
+                out, error = process.communicate()
+            else:
+                out, error = process.communicate(data, timeout=60)
+        return Answer(process.returncode, out.decode(), error.decode())
+
+    def strike(self, process: subprocess.Popen[bytes]) -> None:
+        """The blow itself, and in what phase it fell, read right after it."""
+        look = "cat /var/lib/egov/journal.json 2>/dev/null || echo '{}'"
+        if self.way == "program":
+            told = self.city_lab.on(HOST, f"pkill -9 -f '[e]gov-apply'; {look}", check=False).stdout
+        elif self.way == "controller":
+            process.send_signal(signal.SIGKILL)
+            told = self.city_lab.on(HOST, look, check=False).stdout
+        else:
+            told = self.city_lab.on(HOST, f"{look}; reboot -f -f", check=False).stdout
+        with contextlib.suppress(ValueError, IndexError):
+            self.phase = json.loads(told.splitlines()[0]).get("phase", "before or after the swap")
+
+
+def booted(city_lab: Any, before: str) -> bool:
+    """Whether the host runs again since `before`, and what undoes or finishes a change at boot has come to its end."""
+    told = city_lab.on(
+        HOST, "cat /proc/sys/kernel/random/boot_id; systemctl is-active egov-recover ssh", check=False
+    ).stdout.split()
+    return len(told) == 3 and told[0] != before and told[1] == "active" and told[2] == "active"
+
+
+def recovered(city_lab: Any, way: str, boot: str) -> None:
+    """Let the host come to rest: by its boot, by the next look, or by itself when only the controller died."""
+    limit = time.monotonic() + 90
+    while way == "power" and not booted(city_lab, boot):
+        assert time.monotonic() < limit, f"{HOST} did not boot again"
+        time.sleep(0.5)
+    if way == "program":
+        city_lab.on(HOST, "python3 -I /usr/local/lib/egov/egov-apply recover")
+    while city_lab.on(HOST, "test -e /var/lib/egov/journal.json", check=False).returncode == 0:
+        assert time.monotonic() < limit, "the change is still open"
+        time.sleep(0.5)
+
+
+def test_old_or_new_whatever_dies_and_when(city_lab: Any, tmp_path: Path) -> None:
+    seed = int(os.environ.get("EGOV_SEED", random.SystemRandom().randrange(10**6)))
+    dice, secret = random.Random(seed), Secrets(city_lab.inventory).get
+    builds = {word: variant(city_lab, tmp_path, word) for word in ("one", "two")}
+    quiet = Blow(city_lab, "none", 0)
+    took = []
+    for word in ("one", "two"):
+        begun = time.monotonic()
+        assert apply_host(Request(builds[word], HOST, secret), quiet)["changed"]
+        took.append(time.monotonic() - begun)
+    assert words(city_lab) == ["two"] * len(FILES)
+    histogram: Counter[str] = Counter()
+    ended: Counter[str] = Counter()
+    for number in range(ROUNDS):
+        way, old = WAYS[number % len(WAYS)], words(city_lab)[0]
+        new = "one" if old == "two" else "two"
+        boot = city_lab.on(HOST, "cat /proc/sys/kernel/random/boot_id").stdout.strip()
+        blow = Blow(city_lab, way, dice.uniform(0, took[1]))
+        with contextlib.suppress(EgovError):
+            apply_host(Request(builds[new], HOST, secret), blow, quiet)
+        recovered(city_lab, way, boot)
+        found = words(city_lab)
+        assert set(found) in ({old}, {new}), f"round {number} (seed {seed}): {way} in {blow.phase}: {found}"
+        units = city_lab.on(HOST, "systemctl is-active chrony snmpd prometheus-node-exporter", check=False).stdout
+        assert units.split() == ["active"] * 3, f"round {number} (seed {seed}): {way} in {blow.phase}: {units}"
+        histogram[f"{way}: {blow.phase}"] += 1
+        ended["new" if found[0] == new else "old"] += 1
+        if way == "power":
+            wait_in_band(city_lab.inventory, HOST, 90)
+    print(f"\n{ROUNDS} blows, seed {seed}; ended {dict(ended)}; an undisturbed change takes {took[1]:.2f} s")
+    for place, count in sorted(histogram.items()):
+        print(f"  {place:<40} {'#' * count} {count}")
+    city_lab.playbook("playbooks/site.yml", "--limit", HOST)
+    assert words(city_lab) == ["none"] * len(FILES)
