@@ -95,16 +95,22 @@ def city_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CityLab]:
     """A lab that is up, enrolled, applied and settled; taken down at the end."""
     if os.geteuid() != 0:
         pytest.fail("the lab tests need root")
-    project = make_project(tmp_path_factory.mktemp("project"), "testlab")
+    kept = os.environ.get("EGOV_TEST_PROJECT")  # a folder: the lab is built there once and stays up between sessions
+    folder = Path(kept) if kept else tmp_path_factory.mktemp("project")
+    reused = (folder / "inventories").is_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    project = folder if reused else make_project(folder, "testlab")
     os.environ.update(
         EGOV_PROJECT=str(project), EGOV_LAB_PORT_BASE=PORT_BASE, ANSIBLE_CONFIG=str(project / "ansible.cfg")
     )
     lab = CityLab(Inventory(project / "inventories" / "testlab"), project)
     try:
-        build(lab)
+        if not reused:
+            build(lab)
         yield lab
     finally:
-        lab.egovctl("lab", "down", "-i", str(lab.inventory.root), check=False)
+        if not kept:
+            lab.egovctl("lab", "down", "-i", str(lab.inventory.root), check=False)
 
 
 @pytest.fixture(scope="session")

@@ -50,6 +50,14 @@ while not done:
 print(json.dumps(came))
 """
 
+# A host (or with a condition one link of it) stays up and says nothing any more; and its end.
+SILENT = (
+    "nft 'add table inet fault; add chain inet fault in { type filter hook prerouting priority -400; };"
+    " add chain inet fault out { type filter hook output priority -400; };"
+    " add rule inet fault in iifname != { lo, mgmt } %s drop; add rule inet fault out oifname != { lo, mgmt } %s drop'"
+)
+HEAL = "nft delete table inet fault"
+
 
 @dataclass(frozen=True)
 class Counted:

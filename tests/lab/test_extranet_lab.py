@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from streams import Stream
+from streams import HEAL, SILENT, Stream
 
 from egovctl.checks import content, open_context
 from egovctl.checks.collect import places
@@ -259,14 +259,6 @@ def test_a_wider_contract_is_applied_under_a_running_stream(context: Context, ci
             assert "rate 20Mbit" in city_lab.on(host, f"tc class show dev {interface} classid 1:1").stdout
     finally:
         contracted(context, city_lab, site, (20, 10))
-
-
-SILENT = (
-    "nft 'add table inet fault; add chain inet fault in { type filter hook prerouting priority -400; };"
-    " add chain inet fault out { type filter hook output priority -400; };"
-    " add rule inet fault in iifname != { lo, mgmt } %s drop; add rule inet fault out oifname != { lo, mgmt } %s drop'"
-)
-HEAL = "nft delete table inet fault"
 
 
 @pytest.mark.parametrize("loss", ["core", "uplink"])

@@ -1,0 +1,64 @@
+"""When a host counts as well after a change, and when the run must stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from egovctl.checks import prove
+from egovctl.checks.context import Context, open_context
+from egovctl.checks.model import Result, Status
+from egovctl.errors import JudgedFailure
+from egovctl.paths import Inventory
+
+LAB = Inventory(Path(__file__).resolve().parents[2] / "inventories" / "lab")
+TEXT = {"zh": "文", "en": "text"}
+
+
+@pytest.fixture(scope="module")
+def context() -> Context:
+    return open_context(LAB)
+
+
+def result(status: Status, check: str = "neighbours-up", **shown: Any) -> Result:
+    return Result(check, "hub-minqin", status, TEXT, shown)
+
+
+@pytest.mark.parametrize(
+    ("seen", "well"),
+    [
+        (result(Status.PASS), True),
+        (result(Status.NOT_APPLICABLE), True),
+        (result(Status.UNKNOWN), False),
+        (result(Status.ERROR), False),
+        (result(Status.FAIL, "units-active", stopped=["frr.service"]), False),
+        (result(Status.FAIL, missing=["ospf4 minqin-education@d-minqin-ed-221"], extra=[]), True),
+        (result(Status.FAIL, missing=["ospf4 core1@up0"], extra=[]), False),
+        (result(Status.FAIL, missing=["bgp6 core2"], extra=[]), False),
+        (result(Status.FAIL, missing=[], extra=["bgp4 core2"]), False),
+    ],
+)
+def test_only_a_department_that_is_off_is_forgiven(context: Context, seen: Result, well: bool) -> None:
+    assert prove._good(context, seen) is well
+
+
+def test_it_waits_for_routing_and_then_says_who_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+    answers = [[result(Status.UNKNOWN)], [result(Status.FAIL, missing=["bgp4 core1"], extra=[])], []]
+
+    def unwell(context: Context, hosts: list[str], checks: list[str]) -> list[Result]:
+        asked.append([*hosts, *checks])
+        return answers[min(len(asked), len(answers)) - 1]
+
+    monkeypatch.setattr(prove, "unwell", unwell)
+    monkeypatch.setattr(prove, "PAUSE", 0.01)
+    prove.prove(LAB, ["hub-minqin"], 5.0, ["neighbours-up"])
+    assert asked == [["hub-minqin", "neighbours-up"]] * 3
+    answers[:] = [[result(Status.UNKNOWN)]]
+    with pytest.raises(JudgedFailure, match=r"hub-minqin: not well after 0.05 s \(neighbours-up\): text"):
+        prove.prove(LAB, ["hub-minqin"], 0.05)
+    asked.clear()
+    prove.prove(LAB, [], 5.0)
+    assert asked == []

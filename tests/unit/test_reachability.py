@@ -1,0 +1,162 @@
+"""The matrix and its verdicts: what is tried, what counts, and above all what does not.
+
+If these fail, a hole in the segmentation could be reported as proven shut.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from egovctl.checks import content
+from egovctl.checks.collect import reachability, sweep
+from egovctl.checks.collect.reachability import Outcome, judge_all
+from egovctl.checks.context import open_context
+from egovctl.checks.judge import judge
+from egovctl.checks.matrix import Matrix, matrix_of
+from egovctl.checks.model import Status
+from egovctl.paths import Inventory
+from egovctl.plan import load_city
+from egovctl.plan.policy import Place, policy_of
+from egovctl.report.reachability import cells, heat_map
+
+INVENTORIES = Path(__file__).resolve().parents[2] / "inventories"
+LAB = Inventory(INVENTORIES / "lab")
+MATRIX = matrix_of(load_city(LAB))
+
+
+def perfect(matrix: Matrix) -> Outcome:
+    """Everything as planned: what is allowed is open, what is denied is silent."""
+    letters = {s: "".join("o" if allowed else "t" for _, allowed in matrix.wanted[s]) for s in matrix.sources}
+    return Outcome(letters)
+
+
+def put(outcome: Outcome, source: Place, position: int, letter: str) -> Outcome:
+    text = outcome.letters[source]
+    return replace(outcome, letters={**outcome.letters, source: text[:position] + letter + text[position + 1 :]})
+
+
+def test_as_planned_is_as_planned() -> None:
+    verdicts = judge_all(MATRIX, perfect(MATRIX))
+    assert verdicts.allowed + verdicts.denied == MATRIX.size > 1500
+    assert (verdicts.leaks, verdicts.closed, verdicts.unproven) == ((), (), ())
+    assert verdicts.allowed > 80
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_one_flow_that_is_not_as_planned_is_named_whichever_it_is(data: st.DataObject) -> None:
+    source = data.draw(st.sampled_from(MATRIX.sources))
+    position = data.draw(st.integers(0, len(MATRIX.wanted[source]) - 1))
+    number, allowed = MATRIX.wanted[source][position]
+    letter = data.draw(st.sampled_from("rtune" if allowed else "or"))
+    verdicts = judge_all(MATRIX, put(perfect(MATRIX), source, position, letter))
+    flow = (source, MATRIX.targets[number])
+    if allowed:
+        assert verdicts.closed == (flow,) and verdicts.leaks == ()
+    else:
+        assert verdicts.leaks == (flow,) and verdicts.closed == ()
+    kinds = cells(MATRIX, verdicts)
+    assert kinds[(source, MATRIX.targets[number].place)] == ("closed" if allowed else "leak")
+
+
+@given(st.data())
+@settings(max_examples=40, deadline=None)
+def test_a_dead_listener_proves_nothing_but_an_open_flow_proves_itself(data: st.DataObject) -> None:
+    number = data.draw(st.integers(0, len(MATRIX.targets) - 1))
+    outcome = replace(perfect(MATRIX), dead={number})
+    verdicts = judge_all(MATRIX, outcome)
+    assert all(target == MATRIX.targets[number] for _, target in verdicts.unproven)
+    tried = [(s, a) for s in MATRIX.sources for n, a in MATRIX.wanted[s] if n == number]
+    assert len(verdicts.unproven) == sum(not allowed for _, allowed in tried)
+    source = next((s for s, allowed in tried if not allowed), None)
+    if source is not None:
+        position = next(i for i, (n, _) in enumerate(MATRIX.wanted[source]) if n == number)
+        assert len(judge_all(MATRIX, put(outcome, source, position, "o")).leaks) == 1
+
+
+def test_a_source_that_said_nothing_makes_its_flows_unproven_and_the_check_unknown() -> None:
+    silent = MATRIX.sources[0]
+    outcome = perfect(MATRIX)
+    del outcome.letters[silent]
+    verdicts = judge_all(MATRIX, outcome)
+    assert {source for source, _ in verdicts.unproven} == {silent}
+    assert len(verdicts.unproven) == len(MATRIX.wanted[silent])
+
+
+@pytest.mark.parametrize(
+    ("seen", "status"),
+    [
+        ({}, Status.PASS),
+        ({"leak_count": 1, "unproven_count": 9}, Status.FAIL),
+        ({"closed_count": 1}, Status.FAIL),
+        ({"unproven_count": 1}, Status.UNKNOWN),
+        ({"probes": 0}, Status.UNKNOWN),
+        ({"probes": 9}, Status.UNKNOWN),
+    ],
+)
+def test_nothing_tried_or_not_all_proven_is_never_a_pass(seen: dict[str, int], status: Status) -> None:
+    facts = {
+        **dict.fromkeys(("leak_count", "closed_count", "unproven_count", "allowed", "denied"), 0),
+        **{key: [] for key in ("leaks", "closed", "unproven", "silent")},
+        **{"probes": 10, "seconds": 1.0, "report": "r", "report_sha256": "s"},
+        **seen,
+    }
+    found, _ = judge(content.checks().get("reachability"), {"planned": {"probes": 10}, "seen": facts, "subject": {}})
+    assert found is status
+
+
+@pytest.mark.parametrize("name", ["lab", "wuwei", "lab-private"])
+def test_the_matrix_covers_every_lan_and_every_managed_host_in_both_families(name: str) -> None:
+    city = load_city(Inventory(INVENTORIES / name))
+    matrix = matrix_of(city)
+    places = {Place("lan", lan.site) for lan in city.lans}
+    places |= {Place("host", host.name) for host in city.hosts.values() if "managed" in host.groups}
+    for family in (4, 6):
+        assert {target.place for target in matrix.targets if target.family == family} == places
+    assert places < set(matrix.sources)
+
+
+def test_members_of_a_vertical_network_reach_each_other_and_nobody_else_does() -> None:
+    city = load_city(LAB)
+    policy = policy_of(city)
+    mine, theirs, other = Place("lan", "education"), Place("lan", "minqin-education"), Place("lan", "minqin-health")
+    for port in (22, 80, 4444):
+        assert policy.permits(city, mine, theirs, "tcp", port) and policy.permits(city, theirs, mine, "tcp", port)
+        assert not policy.permits(city, other, theirs, "tcp", port)
+        assert not policy.permits(city, theirs, other, "tcp", port)
+    assert policy.permits(city, other, Place("lan", "shared-services"), "tcp", 80)
+    assert not policy.permits(city, other, Place("lan", "shared-services"), "tcp", 22)
+
+
+def test_the_heat_map_is_a_picture_that_marks_what_is_wrong() -> None:
+    outcome = perfect(MATRIX)
+    source = next(s for s in MATRIX.sources if s.kind == "lan")
+    position = next(i for i, (_, allowed) in enumerate(MATRIX.wanted[source]) if not allowed)
+    svg = heat_map(MATRIX, judge_all(MATRIX, put(outcome, source, position, "o")))
+    root = ElementTree.fromstring(svg)
+    marks = [item.text for item in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert marks.count("!") == 1 and "?" not in marks and "x" not in marks
+    assert str(source) in marks
+
+
+def test_the_sweep_tells_open_refused_and_silent_apart() -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        wanted = [["127.0.0.1", listening.getsockname()[1]], ["127.0.0.1", bound.getsockname()[1]]] * 40
+        letters, slowest = sweep.sweep(wanted, 2.0, 16)
+    assert letters == "or" * 40 and 0 <= slowest < 2
+
+
+def test_without_places_on_the_lans_the_check_does_not_apply(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reachability.places, "user_place", lambda context, site: None)
+    request = reachability.Request("reachability", ("lab",), content.checks().get("reachability").collect)
+    (facts,) = reachability.collect(open_context(LAB), [request])
+    assert type(facts["lab"]).__name__ == "NotApplicable"
