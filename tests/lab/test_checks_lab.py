@@ -124,11 +124,11 @@ FAULTS = {
     ),
     "users reach other users": Fault(  # both routers deny it, so both must fail
         "denied-flows-denied",
-        (EDUCATION, HUB),
+        (EDUCATION, "minqin-health"),
         "nft insert rule inet egov forward tcp dport 443 accept",
         RULES,
         EDUCATION,
-        ("open though denied: users@hub-minqin:443/tcp IPv4, users@hub-minqin:443/tcp IPv6",),
+        ("open though denied: users@minqin-health:443/tcp IPv4, users@minqin-health:443/tcp IPv6",),
     ),
     "shared service closed": Fault(
         "denied-flows-denied",
