@@ -273,6 +273,8 @@ def test_losing_a_core_moves_the_county_to_the_other_uplink() -> None:
     assert loss.cut_off == () and not any(move.narrower for move in loss.moves)
     (load,) = loss.overloads
     assert (load.edge.here, load.edge.there, load.after, load.edge.mbps) == ("hub-minqin", "core2", 230, 200)
+    (planned,) = loss.planned
+    assert (planned.edge.there, planned.ratio) == ("core1", 1.15)
     assert loss_of(city, find_element(city, "hub-minqin")).cut_off[0] == "hub-minqin"
 
 
@@ -308,7 +310,15 @@ def test_json_has_stable_keys(egovctl: Any) -> None:  # noqa: F811
     assert list(data["paths"][0]["primary"]) == ["routers", "interfaces", "cost", "mbps", "equal", "tunnel"]
     _, out, _ = egovctl("plan", "paths", "-i", "lab", "--without", "hub-minqin-core1", "--format", "json")
     data = json.loads(out)
-    assert list(data) == ["inventory", "revision", "lost", "cut_off", "moved", "overloads"]
+    assert list(data) == [
+        "inventory",
+        "revision",
+        "lost",
+        "cut_off",
+        "moved",
+        "overloads",
+        "overloads_with_nothing_lost",
+    ]
     assert data["lost"] == {"kind": "link", "name": "hub-minqin-core1"}
     assert list(data["overloads"][0]) == [
         "link", "from", "to", "mbps", "contracted_behind_mbps", "ratio", "ratio_before",

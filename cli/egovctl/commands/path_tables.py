@@ -77,6 +77,14 @@ def print_loss(data: Data) -> None:
 
 
 def _print_overloads(data: Data) -> None:
+    if planned := data["overloads_with_nothing_lost"]:
+        most = f"{planned[0]['from']} > {planned[0]['to']}, {planned[0]['ratio']:.2f}"
+        say(
+            tr(
+                f"未失去任何部分时，已有 {len(planned)} 条链路按规划超过带宽（最多：{most}）。",
+                f"With nothing lost, links over-subscribed by plan: {len(planned)} (the most: {most}).",
+            )
+        )
     if not data["overloads"]:
         say(tr("没有链路因此超过其带宽（规划值）。", "No link is over-subscribed by it (planned figures)."))
         return

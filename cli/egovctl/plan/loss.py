@@ -6,6 +6,7 @@ The load of a link is a planning figure: the contracted bandwidths of the sites 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from egovctl.errors import UsageError
@@ -54,13 +55,14 @@ class Loss:
     """The loss of `lost`. `cut_off` are the sites that then reach no core by any router of theirs.
 
     `moves` are all routers with another path; `overloads` the links that then carry more than before and more than
-    they can, the worst first.
+    they can, `planned` those that do so with nothing lost (their `after` is as `before`); the worst first.
     """
 
     lost: Element
     cut_off: tuple[str, ...]
     moves: tuple[Move, ...]
     overloads: tuple[Load, ...]
+    planned: tuple[Load, ...]
 
 
 def link_names(city: City) -> dict[str, str]:
@@ -115,11 +117,17 @@ def loss_of(city: City, lost: Element) -> Loss:
         if before is not None and after is not None and before.hops != after.hops:
             moves.append(Move(site, name, before, after))
     cut_off = [site for site in was if was[site] and not still[site]]
-    before_loads, after_loads = loads_of(city, finder.ways()), loads_of(city, finder.ways(lost))
-    loads = [Load(edge, before_loads.get(edge, 0.0), load) for edge, load in after_loads.items()]
-    overloads = [load for load in loads if load.ratio > 1 and load.after > load.before]
-    overloads.sort(key=lambda load: -load.ratio)
-    return Loss(lost, tuple(cut_off), tuple(moves), tuple(overloads))
+    whole, left = loads_of(city, finder.ways()), loads_of(city, finder.ways(lost))
+    overloads = _over(Load(edge, whole.get(edge, 0.0), load) for edge, load in left.items())
+    planned = _over(Load(edge, load, load) for edge, load in whole.items())
+    return Loss(
+        lost, tuple(cut_off), tuple(moves), tuple(item for item in overloads if item.after > item.before), planned
+    )
+
+
+def _over(loads: Iterable[Load]) -> tuple[Load, ...]:
+    """Those that carry more than they can, the worst first."""
+    return tuple(sorted((load for load in loads if load.ratio > 1), key=lambda load: -load.ratio))
 
 
 def loads_of(city: City, ways: Ways) -> dict[Edge, float]:

@@ -38,6 +38,7 @@ def loss_table(city: City, lost: Element) -> dict[str, Any]:
         "cut_off": list(loss.cut_off),
         "moved": [_move(move) for move in loss.moves],
         "overloads": [_load(load, names) for load in loss.overloads],
+        "overloads_with_nothing_lost": [_load(load, names) for load in loss.planned],
     }
 
 
