@@ -116,7 +116,7 @@ def test_the_command_refuses_it_too_and_writes_nothing(tmp_path: Path, capsys: p
     assert left.value.code == 2 and capsys.readouterr().err.startswith("error: ") and not inventory.build.exists()
 
 
-def statuses(context: Context, answers: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def statuses(context: Context, answers: dict[str, Any], monkeypatch: pytest.MonkeyPatch, *more: str) -> dict[str, Any]:
     """The adopted host's results of every check that asks hosts, and what it was asked."""
     asked: list[list[str]] = []
 
@@ -127,7 +127,7 @@ def statuses(context: Context, answers: dict[str, Any], monkeypatch: pytest.Monk
 
     monkeypatch.setattr(host_collector.transport, "run_python", run)
     shelf = content.checks().entries.values()
-    checks = [item for item in shelf if item.collect.by == "host"]
+    checks = [item for item in shelf if item.collect.by in ("host", *more)]
     results = engine.run_checks(context, checks, narrow={c.id: f"subject.name == '{ADOPTED}'" for c in checks})
     return {"asked": asked, **{result.check: result for result in results}}
 
@@ -158,7 +158,7 @@ def test_what_is_managed_is_judged_as_anywhere(tmp_path: Path, monkeypatch: pyte
 def test_a_host_with_nothing_managed_is_asked_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inventory = adopt(tmp_path)
     write_build(render_city(inventory))
-    found = statuses(open_context(inventory), {}, monkeypatch)
+    found = statuses(open_context(inventory), {}, monkeypatch, "drift")
     assert {found[c].status for c in found if c != "asked"} == {Status.NOT_APPLICABLE} and not found["asked"]
 
 
