@@ -201,7 +201,9 @@ def waiting_for(url: str, plan: Plan, city: City) -> list[str]:
         (sample["metric"].get("service"), sample["metric"].get("host"))
         for sample in query(url, "egov_backup_last_success_timestamp_seconds")
     }
-    planned = [(service.name, host) for service in plan.services if service.backup for host in service.hosts]
+    planned = [
+        (service.name, host) for service in plan.services if service.backup for host in city.backed_up(service.hosts)
+    ]
     return [f"backup {service}@{host}" for service, host in planned if (service, host) not in seen]
 
 

@@ -60,7 +60,7 @@ def all_pass(seen: list[Result]) -> bool:
 
 @dataclass(frozen=True)
 class Fault:
-    """What is planted where, how it is undone, and who must then say what. {lan} and {asn} are filled in."""
+    """What is planted where, how it is undone, and who must then say what. {lan}, {asn} and {cost} are filled in."""
 
     check: str
     hosts: tuple[str, ...]
@@ -113,6 +113,14 @@ FAULTS = {
     ),
     "prefix not announced": Fault(
         "prefixes-learned", (EDUCATION,), ANNOUNCE % "no ", ANNOUNCE % "", "noc", ("no route to: {lan}",)
+    ),
+    "cost raised by hand": Fault(
+        "paths-as-planned",
+        (HUB,),
+        "vtysh -c 'configure terminal' -c 'interface up0' -c 'ip ospf cost 60000'",
+        "vtysh -c 'configure terminal' -c 'interface up0' -c 'ip ospf cost {cost}'",
+        HUB,
+        ("planned, not taken: core1 IPv4 via core1@up0;", "taken instead: core1 IPv4 via core2@up1"),
     ),
     "ssh open to users": Fault(
         "denied-flows-denied",
@@ -231,7 +239,8 @@ def test_every_check_has_a_fault_that_turns_it_red() -> None:
 def test_a_planted_fault_is_seen_and_named_and_its_end_too(context: Context, city_lab, name: str) -> None:
     fault = FAULTS[name]
     lan = next(item for item in context.city.lans if item.site == EDUCATION)
-    names = {"{lan}": str(lan.v4), "{asn}": str(context.plan.city.asn)}
+    cost = context.city.hosts[HUB].interface("up0").cost
+    names = {"{lan}": str(lan.v4), "{asn}": str(context.plan.city.asn), "{cost}": str(cost)}
 
     def filled(text: str) -> str:
         for placeholder, value in names.items():

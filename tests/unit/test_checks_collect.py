@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 
 from egovctl import transport
-from egovctl.checks import expected, flows
+from egovctl.checks import content, expected, flows
 from egovctl.checks.collect import decode, onhost, probe, prometheus, reach
 from egovctl.checks.collect.base import Request
 from egovctl.checks.collect.places import Place
 from egovctl.checks.context import Context, open_context
 from egovctl.checks.flows import Flow
-from egovctl.checks.model import Collect, NotApplicable
+from egovctl.checks.judge import judge
+from egovctl.checks.model import Collect, NotApplicable, Status
 from egovctl.errors import CannotMeasure
 from egovctl.paths import Inventory
 
@@ -113,6 +114,75 @@ def test_routes_count_only_when_they_carry(context: Context) -> None:
     )
     seen = decode.decode("routes", context.city, context.city.hosts["core1"], answers, [])
     assert seen["prefixes"] == ["0.0.0.0/0", "10.240.0.9/32", "2001:db8:1::/64", "2001:db8::9/128"]
+
+
+def kernel_routes(context: Context, router: str, **lost: str) -> dict[str, Any]:
+    """What `ip -j route` says of the cores' addresses on a router as planned, in both forms that iproute2 has.
+
+    `lost` takes a core to an interface: that core is reached over it instead.
+    """
+    answers: dict[str, list[dict[str, Any]]] = {"routes4": [], "routes6": []}
+    for core, edges in context.next_hops[router].items():
+        names = [lost[core]] if core in lost else [edge.interface for edge in edges]
+        for key, address in (("routes4", "address_v4"), ("routes6", "address_v6")):
+            route: dict[str, Any] = {"dst": getattr(context.city.hosts[core], address), "protocol": "ospf", "flags": []}
+            hops = [{"gateway": "192.0.2.1", "dev": name, "weight": 1, "flags": []} for name in names]
+            answers[key].append({**route, "metric": 20, **(hops[0] if len(hops) == 1 else {"nexthops": hops})})
+    return said(**answers)
+
+
+def next_hops(context: Context, router: str, answers: dict[str, Any]) -> tuple[list[str], list[str]]:
+    host = context.city.hosts[router]
+    seen = decode.decode("routes", context.city, host, answers, [])["next_hops"]
+    return expected.planned_host(context, host, ("routes",))["next_hops"], seen
+
+
+def test_the_planned_next_hops_are_what_the_kernel_of_a_good_router_says(context: Context) -> None:
+    for host in context.city.hosts.values():
+        if host.router:
+            planned, seen = next_hops(context, host.name, kernel_routes(context, host.name))
+            assert planned == seen and len(planned) == (2 if host.role == "core" else 4)
+    planned, _ = next_hops(context, "hub-minqin", kernel_routes(context, "hub-minqin"))
+    assert planned == [
+        "core1 IPv4 via core1@up0", "core1 IPv6 via core1@up0", "core2 IPv4 via core2@up1", "core2 IPv6 via core2@up1",
+    ]  # fmt: skip
+
+
+def test_a_path_over_the_backup_is_seen(context: Context) -> None:
+    planned, seen = next_hops(context, "hub-minqin", kernel_routes(context, "hub-minqin", core1="up1"))
+    assert set(planned) - set(seen) == {"core1 IPv4 via core1@up0", "core1 IPv6 via core1@up0"}
+    assert set(seen) - set(planned) == {"core1 IPv4 via core2@up1", "core1 IPv6 via core2@up1"}
+
+
+def test_equal_next_hops_of_the_kernel_are_all_told_and_dead_or_worse_ones_are_not(context: Context) -> None:
+    core, up = context.city.hosts["core1"], {"gateway": "fe80::1", "flags": []}
+    answers = said(
+        routes4=[
+            {
+                "dst": core.address_v4,
+                "metric": 20,
+                "flags": [],
+                "nexthops": [{**up, "dev": "up0"}, {**up, "dev": "up1"}],
+            },
+            {"dst": core.address_v4, "metric": 200, "dev": "lan0", "flags": []},
+            {"dst": "default", "dev": "eth9", "flags": []},
+            {"type": "unreachable", "dst": context.city.hosts["core2"].address_v4, "dev": "lo", "flags": []},
+        ],
+        routes6=[
+            {"dst": core.address_v6, "metric": 20, "dev": "up0", "flags": ["linkdown"]},
+            {"dst": core.address_v6, "metric": 20, "dev": "eth9", "gateway": "fe80::1", "flags": []},
+        ],
+    )
+    _, seen = next_hops(context, "hub-minqin", answers)
+    assert seen == ["core1 IPv4 via core1@up0", "core1 IPv4 via core2@up1", "core1 IPv6 via fe80::1@eth9"]
+
+
+def test_no_routes_at_all_is_a_fail_not_a_pass(context: Context) -> None:
+    planned, seen = next_hops(
+        context, "hub-minqin", {n: {"code": 1, "out": "", "err": ""} for n in ("routes4", "routes6")}
+    )
+    facts = {"subject": {}, "planned": {"next_hops": planned}, "seen": {"next_hops": seen}}
+    assert judge(content.checks().get("paths-as-planned"), facts)[0] is Status.FAIL
 
 
 def tracking(context: Context, **changes: Any) -> dict[str, Any]:

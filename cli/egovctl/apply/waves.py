@@ -14,10 +14,13 @@ STEPS = ("transaction_prepared", "transaction_result", "transaction_proof")
 
 
 def waves_of(city: City) -> dict[str, str]:
-    """host → its wave; the hosts of no wave come after both. A city without counties has none: its first department."""
+    """host → its wave; the hosts of no wave come after both. A city without counties has none: its first department.
+
+    A department of which only some bundles are applied would prove little for the rest: it is first only if all are so.
+    """
     managed = [host for host in city.hosts.values() if "managed" in host.groups]
     access = [host for host in managed if host.role == "access"]
-    first = next((host for host in access if host.county is not None), next(iter(access), None))
+    first = min(access, key=lambda host: (host.manage is not None, host.county is None), default=None)
     if first is None:
         return {}
     county = {host.name: WAVES[1] for host in managed if first.county is not None and host.county == first.county}

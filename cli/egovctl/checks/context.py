@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from egovctl import lab, transport
@@ -12,6 +13,8 @@ from egovctl.i18n import tr
 from egovctl.paths import Inventory
 from egovctl.plan import City, Host, Lan, Plan, Service
 from egovctl.plan.load import load
+from egovctl.plan.paths import planned_next_hops
+from egovctl.plan.routing import Edge
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,11 @@ class Context:
     inventory: Inventory
     plan: Plan
     city: City
+
+    @cached_property
+    def next_hops(self) -> dict[str, dict[str, tuple[Edge, ...]]]:
+        """Where each router sends what is for each core; see planned_next_hops. Worked out once."""
+        return planned_next_hops(self.city)
 
     def subjects(self, kind: SubjectKind) -> dict[str, dict[str, Any]]:
         """All subjects of a kind: name → what `where` and the other expressions know of it as `subject`."""

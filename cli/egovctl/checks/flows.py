@@ -58,7 +58,7 @@ def from_lan(city: City, lan: Lan) -> list[Flow]:
     ]
     if others:
         flows += _both(others[0].site, HTTPS, "deny", at_place=True)
-    services = [item.site for item in city.lans if item.zone == "services"]
+    services = [item.site for item in city.lans if item.zone == "services" and firewalled(city, item)]
     if services:
         flows += _both(services[0], HTTP, "allow", at_place=True)
     return flows
@@ -76,9 +76,14 @@ def from_router(city: City, router: Host) -> list[Flow]:
     return flows
 
 
+def firewalled(city: City, lan: Lan) -> bool:
+    """Whether the firewall of the LAN's router is the plan's, and not left to others."""
+    return city.hosts[lan.hosts[0]].manages("nftables")
+
+
 def first(city: City, role: str) -> Host | None:
-    """The first managed host of a role, in plan order."""
+    """The first host of a role whose firewall is the plan's, in plan order."""
     for host in city.hosts.values():
-        if host.role == role and "managed" in host.groups:
+        if host.role == role and host.manages("nftables"):
             return host
     return None

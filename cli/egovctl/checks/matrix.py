@@ -2,12 +2,13 @@
 
 Sources are anybody's place on each LAN, each managed router itself (should it be taken over), and control. Targets are
 a place on each LAN, on a port that the plan opens to users and on one that it opens to nobody, and each managed host's
-own address on what it listens on. UDP is not in it: silence there proves nothing.
+own address on what it listens on. UDP is not in it: silence there proves nothing. Where the plan leaves a firewall to
+others, a flow is tried only if the firewalls that are the plan's own decide about it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -63,16 +64,17 @@ def _targets(lans: list[Place], managed: list[Host]) -> Iterator[Target]:
         for lan in lans:
             yield from (Target(lan, port, family) for port in LAN_PORTS)
         for host in managed:
-            ports = [SSH, NODE_EXPORTER]
+            ports = [SSH, *([NODE_EXPORTER] if host.manages("node_exporter") else [])]
             # Prometheus and the exporter listen on the NOC's IPv4 loopback only.
-            ports += [PROMETHEUS, SNMP_EXPORTER] if host.role == "noc" and family == 4 else []
+            ports += [PROMETHEUS, SNMP_EXPORTER] if host.role == "noc" and family == 4 and host.manages("noc") else []
             yield from (Target(Place("host", host.name), port, family) for port in ports)
 
 
 def _tries(
     policy: Policy, city: City, site_of: dict[str, str], source: Place, targets: tuple[Target, ...]
 ) -> Iterator[tuple[int, bool]]:
-    known: dict[tuple[Place, int], bool] = {}
+    known: dict[tuple[Place, int], bool | None] = {}
+    gateways = {lan.site: city.hosts[lan.hosts[0]] for lan in city.lans}
     site = source.name if source.kind == "lan" else site_of[source.name]
     for number, target in enumerate(targets):
         there = target.place.name if target.place.kind == "lan" else site_of[target.place.name]
@@ -81,5 +83,19 @@ def _tries(
             continue
         key = (target.place, target.port)
         if key not in known:
-            known[key] = policy.permits(city, source, target.place, "tcp", target.port)
-        yield number, known[key]
+            permitted = policy.permits(city, source, target.place, "tcp", target.port)
+            ours = [host.manages("nftables") for host in _guards(city, gateways, source, target.place)]
+            # One firewall is enough to deny; to let a flow through takes all of them.
+            known[key] = permitted if (all(ours) if permitted else any(ours)) else None
+        verdict = known[key]
+        if verdict is not None:
+            yield number, verdict
+
+
+def _guards(city: City, gateways: Mapping[str, Host], source: Place, target: Place) -> Iterator[Host]:
+    """Whose firewalls decide about a flow: the router of the LAN it comes from, and where it ends or enters a LAN."""
+    if source.kind == "lan":
+        yield gateways[source.name]
+    elif not city.hosts[source.name].router:
+        yield gateways[city.hosts[source.name].site]
+    yield gateways[target.name] if target.kind == "lan" else city.hosts[target.name]

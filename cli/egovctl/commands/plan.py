@@ -10,14 +10,16 @@ from typing import Any
 import click
 
 from egovctl.commands.options import format_option, inventory_option
+from egovctl.commands.path_tables import print_loss, print_paths, print_site
 from egovctl.commands.plan_tables import print_addresses, print_diff, print_summary
+from egovctl.errors import UsageError
 from egovctl.i18n import pick, tr
 from egovctl.paths import Inventory
 
 
 @click.group()
 def plan() -> None:
-    """The one plan of the city: show, check, compare, addresses. / 全市网络规划：查看、检查、比较、地址。"""
+    """The city's one plan: show, check, compare, addresses, paths. / 全市网络规划：查看、检查、比较、地址、路径。"""
 
 
 def _print_json(data: Any) -> None:
@@ -113,3 +115,36 @@ def addresses(inventory: Inventory, output: str) -> None:
         _print_json(data)
     else:
         print_addresses(data)
+
+
+@plan.command()
+@inventory_option
+@format_option
+@click.option("--site", metavar="NAME", help="One site's paths to everything central. / 一个站点的全部路径。")
+@click.option(
+    "--without",
+    metavar="LINK_OR_ROUTER",
+    help="What changes if this is lost: a router, CHILD-PARENT or HOST:INTERFACE. / 失去该路由器或链路后的变化。",
+)
+def paths(inventory: Inventory, output: str, site: str | None, without: str | None) -> None:
+    """Each site's primary and backup path; what one loss changes. / 各站点的主备路径，失去一处后的变化。"""
+    from egovctl.plan import load_city
+    from egovctl.plan.loss import find_element
+    from egovctl.plan.paths_data import loss_table, path_table
+
+    if site is not None and without is not None:
+        raise UsageError(
+            tr(
+                "--site 与 --without 不能同时使用：--site 已列出该站点每种失效后的路径",
+                "--site and --without do not go together: --site shows the site's path after every loss already",
+            )
+        )
+    city = load_city(inventory)
+    if without is not None:
+        data, show = loss_table(city, find_element(city, without)), print_loss
+    else:
+        data, show = path_table(city, site), print_paths if site is None else print_site
+    if output == "json":
+        _print_json(data)
+    else:
+        show(data)

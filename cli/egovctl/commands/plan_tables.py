@@ -22,21 +22,25 @@ def _console() -> Console:
     return Console(highlight=False) if sys.stdout.isatty() else Console(width=WIDTH_WHEN_PIPED, highlight=False)
 
 
-def _print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    table = plain_table(*columns, title=title)
+def print_table(
+    title: str | None, columns: Iterable[str], rows: Iterable[Iterable[object]], wrap: tuple[int, ...] = ()
+) -> None:
+    """A table as `plain_table` makes it, on standard output."""
+    table = plain_table(*columns, title=title, wrap=wrap)
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
     _console().print(table)
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """A line on standard output, as wide as the tables."""
     _console().print(Text(text))
 
 
 def print_summary(data: Data) -> None:
     """For `plan show`: areas, services, then what is lost with each link and router."""
     counts, name = data["counts"], pick(data["city"]["name"])
-    _say(
+    say(
         tr(
             f"{name}：{counts['sites']} 个站点，{counts['hosts']} 台主机，{counts['links']} 条链路，"
             f"规划版本 {data['revision']}",
@@ -44,7 +48,7 @@ def print_summary(data: Data) -> None:
             f"plan revision {data['revision']}",
         )
     )
-    _print_table(
+    print_table(
         tr("区域", "Areas"),
         (
             tr("区域", "area"),
@@ -86,11 +90,11 @@ def _print_services(services: list[Data]) -> None:
         )
         for service in services
     )
-    _print_table(tr("服务与承诺", "Services and what is promised"), columns, rows)
+    print_table(tr("服务与承诺", "Services and what is promised"), columns, rows)
 
 
 def _print_survival(survival: Data, areas: list[Data]) -> None:
-    _say(
+    say(
         tr(
             f"失去任一链路：{survival['links']} 条中有 {survival['links_that_cut_nobody_off']} 条不影响任何站点；"
             f"其余 {len(survival['link_losses'])} 条各使下列单上联站点中断：",
@@ -101,10 +105,10 @@ def _print_survival(survival: Data, areas: list[Data]) -> None:
     lost = {site for loss in survival["link_losses"] for site in loss["cut_off"]}
     for area in areas:
         if names := [site for site in area["sites"] if site in lost]:
-            _say(f"  {pick(area['title'])} ({len(names)}): {', '.join(names)}")
+            say(f"  {pick(area['title'])} ({len(names)}): {', '.join(names)}")
     for loss in survival["router_losses"]:
         sites = len(loss["cut_off"])
-        _say(
+        say(
             tr(
                 f"  失去路由器 {loss['router']}：中断 {sites} 个站点",
                 f"  router {loss['router']} lost: {sites} {'site' if sites == 1 else 'sites'} cut off",
@@ -115,7 +119,7 @@ def _print_survival(survival: Data, areas: list[Data]) -> None:
 def print_addresses(data: Data) -> None:
     """For `plan addresses`: three tables, hosts, LANs and links."""
     place = (tr("站点", "site"), "IPv4", "IPv6")
-    _print_table(
+    print_table(
         tr("主机", "Hosts"),
         (tr("主机", "host"), *place, tr("角色", "role"), tr("网关", "gateway")),
         (
@@ -123,12 +127,12 @@ def print_addresses(data: Data) -> None:
             for host in data["hosts"]
         ),
     )
-    _print_table(
+    print_table(
         tr("局域网", "LANs"),
         (*place, tr("区域", "zone")),
         ((lan["site"], lan["v4"], lan["v6"], lan["zone"]) for lan in data["lans"]),
     )
-    _print_table(
+    print_table(
         tr("链路", "Links"),
         (tr("下端", "lower end"), tr("上端", "upper end"), "Mbit/s", "IPv4", "IPv6"),
         (
@@ -153,15 +157,15 @@ def print_diff(data: Data) -> None:
         "addresses": tr("地址", "Addresses"),
         "services": tr("服务", "Services"),
     }
-    _say(tr(f"规划 {data['from']} → {data['to']}", f"plan {data['from']} -> {data['to']}"))
+    say(tr(f"规划 {data['from']} → {data['to']}", f"plan {data['from']} -> {data['to']}"))
     same = True
     for section, title in titles.items():
         rows = list(_diff_rows(data[section]))
         if rows:
             same = False
-            _print_table(title, ("", tr("名称", "name"), tr("内容", "what")), rows)
+            print_table(title, ("", tr("名称", "name"), tr("内容", "what")), rows)
     if same:
-        _say(tr("没有差异。", "no difference"))
+        say(tr("没有差异。", "no difference"))
 
 
 def _diff_rows(section: Data) -> Iterable[tuple[str, str, str]]:

@@ -81,7 +81,7 @@ class RestoreFiles:
         chosen = [
             service for service in known.values() if service.backup and (not services or service.name in services)
         ]
-        return [Target(service.name, host) for service in chosen for host in service.hosts]
+        return [Target(service.name, host) for service in chosen for host in context.city.backed_up(service.hosts)]
 
     def steps(self, context: Context, target: Target) -> list[dict[str, str]]:
         """What would be done."""

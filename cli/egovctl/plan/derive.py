@@ -19,6 +19,7 @@ TUNNEL_MTU = 1400  # 60 octets of WireGuard over IPv4, and room for what carrier
 KEEPALIVE = 25  # seconds; shorter than any address translator's memory for UDP (RFC 4787, REQ-5 asks for 120)
 LEASED = (100, 199)  # of 256 addresses of a users' LAN; smaller or larger LANs in proportion
 SMALLEST_LEASED = 16  # addresses; a smaller LAN has no room for leases beside its fixed hosts
+BACKUP_BUNDLE = "borgmatic"  # the bundle that backs a host up, for `manage`
 TRANSIT_KINDS = frozenset({"core", "hub"})
 ZONE_OF_KIND: dict[str, Zone] = {"noc": "management", "backup": "services", "video": "services", "services": "services"}
 ROLE_OF_KIND: dict[str, HostRole] = {
@@ -179,7 +180,7 @@ def _hosts_of(plan: Plan, numbering: Numbering, site: Site, wiring: _Wiring) -> 
                 interfaces=tuple(interfaces),
                 bgp=_bgp(plan, numbering, name, role),
                 services=tuple(s.name for s in plan.services if name in s.hosts),
-                groups=_groups(plan, site, role, site.platform, backed_up=name in clients),
+                groups=_groups(plan, site, role, site.platform, backed_up=name in clients and _backs_up(site)),
                 outside=wiring.outside.get(name),
                 tunnels=tuple(wiring.tunnels[name]),
                 manage=site.manage,
@@ -229,6 +230,11 @@ def _bgp(plan: Plan, numbering: Numbering, name: str, role: HostRole) -> tuple[B
             v4, v6 = str(numbering.loopback_v4(site, k)), str(numbering.loopback_v6(site, k))
             peers.append(BgpPeer(router, v4, v6, client=role == "core" and site.kind != "core"))
     return tuple(peers)
+
+
+def _backs_up(site: Site) -> bool:
+    """Whether the program that makes backups is applied to the site's routers."""
+    return site.manage is None or BACKUP_BUNDLE in site.manage
 
 
 def _groups(plan: Plan, site: Site, role: HostRole, platform: str, backed_up: bool = False) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ network is here as plain frozen data; templates only print it. Nothing in this m
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 from typing import Literal
@@ -118,6 +119,10 @@ class Host:
     tunnels: tuple[Tunnel, ...] = ()
     manage: tuple[str, ...] | None = None
 
+    def manages(self, bundle: str) -> bool:
+        """Whether the suite answers for `bundle` on it, where that fits: it is managed, and the plan leaves it in."""
+        return "managed" in self.groups and (self.manage is None or bundle in self.manage)
+
     def interface(self, name: str) -> Interface:
         """The interface called `name`; KeyError when the host has none."""
         for item in self.interfaces:
@@ -167,3 +172,7 @@ class City:
     links: tuple[Link, ...]
     lans: tuple[Lan, ...] = field(default=())
     plane: str = "extranet"
+
+    def backed_up(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Those of these hosts that the suite backs up, in their order."""
+        return tuple(name for name in names if "backup_clients" in self.hosts[name].groups)

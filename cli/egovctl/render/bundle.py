@@ -80,7 +80,9 @@ class Bundle:
     defaults: Mapping[str, Any]
 
     def applies_to(self, host: Host) -> bool:
-        """Whether this host, which is managed, gets the bundle."""
+        """Whether this host, which is managed, gets the bundle: the plan leaves it in, and it fits."""
+        if not host.manages(self.name):
+            return False
         match self.spec.hosts:
             case "managed":
                 return True

@@ -16,6 +16,7 @@ from egovctl.keys import PLACEHOLDER
 from egovctl.paths import Inventory, project_root
 from egovctl.plan import City, Host, Plan, load
 from egovctl.plan.policy import lan_services, policy_of
+from egovctl.plan.source import read_source
 from egovctl.render.bundle import Bundle, FileSpec, load_bundles
 from egovctl.render.enrolled import read_enrolled, require_control
 from egovctl.render.shaping import shaped_links
@@ -48,6 +49,7 @@ def render_city(inventory: Inventory) -> Rendered:
     """Everything for the managed hosts; raises UsageError for a bad plan, bundle or template, or a lost deploy key."""
     plan, city = load(inventory)
     bundles = load_bundles(project_root() / "playbooks" / "roles")
+    _require_known(inventory, plan, bundles)
     enrolled = read_enrolled(inventory)
     managed = [host for host in city.hosts.values() if "managed" in host.groups]
     require_control(inventory, enrolled, [host.name for host in managed])
@@ -84,6 +86,23 @@ def render_city(inventory: Inventory) -> Rendered:
         chosen = [bundle for bundle in bundles if bundle.applies_to(host)]
         hosts[host.name] = _render_host(host, city, chosen, context, templates)
     return Rendered(inventory, plan, city, enrolled, hosts)
+
+
+def _require_known(inventory: Inventory, plan: Plan, bundles: tuple[Bundle, ...]) -> None:
+    """UsageError with file and line when a site's `manage` names what is no bundle."""
+    known = {bundle.name for bundle in bundles}
+    for i, site in enumerate(plan.sites):
+        for j, name in enumerate(site.manage or ()):
+            if name not in known:
+                place = read_source(inventory.plan_dir / "city.yml").at(("sites", i, "manage", j))
+                there = ", ".join(sorted(known))
+                raise UsageError(
+                    tr(
+                        f"{place}: 站点 {site.name} 的 manage 中 {name} 不是配置包；现有：{there}；什么也没有生成",
+                        f"{place}: site {site.name} has {name} in manage, which is no bundle; there is: {there}; "
+                        "nothing was rendered",
+                    )
+                )
 
 
 def secret_names(inventory: Inventory) -> list[str]:

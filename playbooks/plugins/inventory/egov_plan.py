@@ -81,5 +81,6 @@ def _host_vars(host: Host) -> dict[str, Any]:
         "egov_site": host.site,
         "egov_role": host.role,
         "egov_platform": host.platform,
-        "egov_tunnels": bool(host.tunnels),
+        "egov_tunnels": bool(host.tunnels) and host.manages("wireguard"),
+        "egov_serves_noc": host.role == "noc" and host.manages("noc"),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from ipaddress import ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
 from egovctl.errors import CannotMeasure
@@ -25,7 +25,7 @@ def decode(section: str, city: City, host: Host, answers: Answers, units: list[s
             case "neighbours":
                 return _neighbours(city, answers)
             case "routes":
-                return _routes(answers)
+                return {**_routes(answers), "next_hops": _next_hops(city, host, answers)}
             case "time":
                 return _time(city, answers["tracking"])
             case "units":
@@ -107,6 +107,43 @@ def _routes(answers: Answers) -> dict[str, Any]:
             text = default if route["dst"] == "default" else route["dst"]
             found.add(str(ip_network(text, strict=False)))
     return {"prefixes": sorted(found)}
+
+
+def _next_hops(city: City, host: Host, answers: Answers) -> list[str]:
+    """Where the kernel sends what is for each core's own address: "core1 IPv4 via PEER@INTERFACE"."""
+    cores = {
+        ip_address(address): core.name
+        for core in city.hosts.values()
+        if core.role == "core"
+        for address in (core.address_v4, core.address_v6)
+    }
+    peers = {item.name: item.peer_host for item in host.interfaces}
+    best: dict[str, tuple[int, set[str]]] = {}
+    for family, name in ((4, "routes4"), (6, "routes6")):
+        for route in _json(answers, name) or []:
+            target = _single(route["dst"])
+            core = cores.get(target) if target is not None else None
+            if core is None or core == host.name or route.get("type") in UNUSABLE:
+                continue
+            key, metric = f"{core} IPv{family}", int(route.get("metric", 0))
+            if key in best and best[key][0] < metric:
+                continue
+            hops = {
+                f"{key} via {peers.get(hop['dev']) or hop.get('gateway', '?')}@{hop['dev']}"
+                for hop in route.get("nexthops", [route])
+                if not UNUSABLE_FLAGS & set(hop.get("flags", []))
+            }
+            kept = best[key][1] if key in best and best[key][0] == metric else set()
+            best[key] = (metric, kept | hops)
+    return sorted(hop for _, hops in best.values() for hop in hops)
+
+
+def _single(destination: str) -> IPv4Address | IPv6Address | None:
+    """The one address that a route is for; None when it is for more."""
+    if destination == "default":
+        return None
+    network = ip_network(destination, strict=False)
+    return network.network_address if network.num_addresses == 1 else None
 
 
 def _time(city: City, answer: Mapping[str, Any]) -> dict[str, Any]:

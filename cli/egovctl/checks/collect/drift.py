@@ -12,6 +12,7 @@ from egovctl.apply.transaction import Answer, Request, Shell, apply_host
 from egovctl.checks.collect.base import Facts, Observed
 from egovctl.checks.collect.base import Request as Wanted
 from egovctl.checks.context import Context
+from egovctl.checks.model import NotApplicable
 from egovctl.errors import CannotMeasure
 from egovctl.i18n import told
 from egovctl.secrets import Secrets
@@ -36,6 +37,8 @@ def _look(context: Context, host: str) -> dict[str, Any]:
                 f"{host}: the plan was changed after it was rendered; apply site.yml first",
             )
         )
+    if not (manifest.files or manifest.units):
+        raise NotApplicable("规划的 manage 未为其选择任何内容", "the plan's manage leaves nothing on it to compare")
     shell = _shell(context, host)
     wanted = prepare.wanted(inventory.build, host, None)
     lacking = prepare.missing(host, wanted, shell("/bin/sh -s", prepare.command(wanted).encode()).stdout)

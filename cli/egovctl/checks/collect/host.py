@@ -9,7 +9,8 @@ from egovctl import transport
 from egovctl.checks.collect.base import Facts, Observed, Request
 from egovctl.checks.collect.decode import decode
 from egovctl.checks.context import Context
-from egovctl.checks.expected import planned_host, units
+from egovctl.checks.expected import not_ours, planned_host, units
+from egovctl.checks.model import NotApplicable
 from egovctl.errors import CannotMeasure
 from egovctl.i18n import told
 
@@ -19,14 +20,18 @@ PROTOCOL = 1
 
 
 def collect(context: Context, requests: list[Request]) -> list[Observed]:
-    """Facts for each request's hosts; a host that does not answer gives its exception, the others go on."""
+    """Facts for each request's hosts; a host that does not answer gives its exception, the others go on.
+
+    A host is not asked about what the plan leaves to others on it.
+    """
     sections: dict[str, set[str]] = {}
     for request in requests:
         for host in request.subjects:
-            sections.setdefault(host, set()).update(request.collect.sections)
+            if not_ours(context.city.hosts[host], request.collect.sections) is None:
+                sections.setdefault(host, set()).update(request.collect.sections)
     answers = transport.each(sections, lambda host: _look(context, host, sorted(sections[host])))
     return [
-        {host: _facts(context, host, request.collect.sections, answers[host]) for host in request.subjects}
+        {host: _facts(context, host, request.collect.sections, answers.get(host, {})) for host in request.subjects}
         for request in requests
     ]
 
@@ -54,14 +59,16 @@ def _asked_units(context: Context, host: str, sections: list[str]) -> list[str]:
 
 
 def _facts(context: Context, name: str, sections: tuple[str, ...], answers: dict[str, Any] | Exception) -> Facts:
+    host = context.city.hosts[name]
+    if reason := not_ours(host, sections):
+        return reason
     if isinstance(answers, Exception):
         return answers
-    host = context.city.hosts[name]
     try:
         asked = _asked_units(context, name, list(sections))
         seen: dict[str, Any] = {}
         for section in sections:
             seen |= decode(section, context.city, host, answers, asked)
         return {"planned": planned_host(context, host, sections), "seen": seen}
-    except CannotMeasure as error:
+    except (CannotMeasure, NotApplicable) as error:
         return error

@@ -12,7 +12,7 @@ from typing import Any
 from egovctl.checks.collect.base import Facts, Observed, Request
 from egovctl.checks.context import Context
 from egovctl.checks.expected import planned_service, targets
-from egovctl.checks.model import Query
+from egovctl.checks.model import NotApplicable, Query
 from egovctl.errors import CannotMeasure
 from egovctl.i18n import told
 from egovctl.lab import state
@@ -79,10 +79,11 @@ def collect(context: Context, requests: list[Request]) -> list[Observed]:
 def _facts(context: Context, url: str, request: Request, name: str) -> Facts:
     try:
         seen = {key: _series(url, item, name) for key, item in request.collect.queries.items()}
-    except CannotMeasure as error:
+        services = {service.name: service for service in context.plan.services}
+        city = context.city
+        planned = planned_service(city, services[name]) if name in services else {"targets": targets(city)}
+    except (CannotMeasure, NotApplicable) as error:
         return error
-    services = {service.name: service for service in context.plan.services}
-    planned = planned_service(services[name]) if name in services else {"targets": targets(context.city)}
     return {"planned": planned, "seen": seen}
 
 

@@ -36,6 +36,10 @@ TRY = {"times": 1, "pause": 0.0, "seconds": 2.0}
 PROVE = {"times": 8, "pause": 0.35, "seconds": 0.4}
 NEVER = 1e6  # seconds: no listener was seen
 AT_ONCE = 8  # sources
+NOT_OURS = NotApplicable(
+    "规划的 manage 未把该局域网路由器的防火墙（nftables）交由本套件管理",
+    "the plan's manage leaves the firewall (nftables) of this LAN's router to others",
+)
 Attempts = dict[str, list[dict[str, Any]]]
 Places = dict[str, Place]
 Connect = dict[str, Any]
@@ -60,6 +64,13 @@ def from_router(context: Context, requests: list[Request]) -> list[Observed]:
 
 def _all_lans(context: Context, sites: list[str]) -> Observed:
     """Open every listener that any of the LANs needs, then let all LANs try at the same time."""
+    chosen = [lan for lan in context.city.lans if lan.site in sites]
+    left = {lan.site: NOT_OURS for lan in chosen if not flows.firewalled(context.city, lan)}
+    sites = [site for site in sites if site not in left]
+    return {**left, **_lans(context, sites)} if sites else dict(left)
+
+
+def _lans(context: Context, sites: list[str]) -> Observed:
     wanted = {lan.site: flows.from_lan(context.city, lan) for lan in context.city.lans if lan.site in sites}
     everywhere = [flow for some in wanted.values() for flow in some]
     try:
