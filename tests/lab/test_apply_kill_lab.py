@@ -30,7 +30,10 @@ from egovctl.transport import ssh_options
 pytestmark = pytest.mark.lab
 HOST = "minqin-health"
 FILES = ("/etc/chrony/chrony.conf", "/etc/default/prometheus-node-exporter", "/etc/snmp/snmpd.conf")
-WAYS = ("program", "controller", "program", "power")
+# step: the program kills itself at a random step of the swap; the others are struck from outside at a random time.
+WAYS = ("step", "program", "step, then power", "controller", "step", "power")
+STEPS = 14
+LOOK = "cat /var/lib/egov/journal.json 2>/dev/null || echo '{}'"
 ROUNDS = 60 if os.environ.get("EGOV_LONG") else 12
 
 
@@ -54,11 +57,18 @@ def words(city_lab: Any) -> list[str]:
     return [line.rpartition(" ")[2] if "# variant" in line else "none" for line in told]
 
 
+def phase_in(told: str) -> str:
+    """The journal's phase, from what LOOK printed first."""
+    with contextlib.suppress(ValueError):
+        return str(json.JSONDecoder().raw_decode(told)[0].get("phase", "no journal (before or after the swap)"))
+    return "not seen"
+
+
 class Blow:
     """A shell over ssh that is struck `delay` seconds after the job was sent."""
 
     def __init__(self, city_lab: Any, way: str, delay: float) -> None:
-        self.city_lab, self.way, self.delay, self.phase = city_lab, way, delay, "no job"
+        self.city_lab, self.way, self.delay, self.phase = city_lab, way, delay, "not seen"
 
     def __call__(self, command: str, data: bytes) -> Answer:
         ssh = ["ssh", *ssh_options(self.city_lab.inventory), "-o", "ControlPath=none", HOST, "sudo", "-n", "sh", "-c"]
@@ -66,7 +76,7 @@ class Blow:
         with subprocess.Popen(
             [*ssh, quoted], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         ) as process:
-            if BOOTSTRAP[:40] in command and self.way != "none":
+            if BOOTSTRAP[:40] in command and self.way in ("program", "controller", "power"):
                 assert process.stdin is not None
                 process.stdin.write(data)
                 process.stdin.close()
@@ -83,16 +93,14 @@ class Blow:
 
     def strike(self, process: subprocess.Popen[bytes]) -> None:
         """The blow itself, and in what phase it fell, read right after it."""
-        look = "cat /var/lib/egov/journal.json 2>/dev/null || echo '{}'"
         if self.way == "program":
-            told = self.city_lab.on(HOST, f"pkill -9 -f '[e]gov-apply'; {look}", check=False).stdout
+            told = self.city_lab.on(HOST, f"pkill -9 -f '[e]gov-apply'; {LOOK}", check=False).stdout
         elif self.way == "controller":
             process.send_signal(signal.SIGKILL)
-            told = self.city_lab.on(HOST, look, check=False).stdout
+            told = self.city_lab.on(HOST, LOOK, check=False).stdout
         else:
-            told = self.city_lab.on(HOST, f"{look}; reboot -f -f", check=False).stdout
-        with contextlib.suppress(ValueError, IndexError):
-            self.phase = json.loads(told.splitlines()[0]).get("phase", "before or after the swap")
+            told = self.city_lab.on(HOST, f"{LOOK}; reboot -f -f", check=False).stdout
+        self.phase = phase_in(told)
 
 
 def booted(city_lab: Any, before: str) -> bool:
@@ -104,10 +112,10 @@ def booted(city_lab: Any, before: str) -> bool:
 def recovered(city_lab: Any, way: str, boot: str) -> None:
     """Let the host come to rest: by its boot, by the next look, or by itself when only the controller died."""
     limit = time.monotonic() + 90
-    while way == "power" and not booted(city_lab, boot):
+    while way.endswith("power") and not booted(city_lab, boot):
         assert time.monotonic() < limit, f"{HOST} did not boot again"
         time.sleep(0.5)
-    if way == "program":
+    if way in ("program", "step"):
         city_lab.on(HOST, "python3 -I /usr/local/lib/egov/egov-apply recover")
     while city_lab.on(HOST, "test -e /var/lib/egov/journal.json", check=False).returncode == 0:
         assert time.monotonic() < limit, "the change is still open"
@@ -132,8 +140,13 @@ def test_old_or_new_whatever_dies_and_when(city_lab: Any, tmp_path: Path) -> Non
         new = "one" if old == "two" else "two"
         boot = city_lab.on(HOST, "cat /proc/sys/kernel/random/boot_id").stdout.strip()
         blow = Blow(city_lab, way, dice.uniform(0, took[1]))
+        test = {"kill_at": dice.randint(1, STEPS)} if way.startswith("step") else {}
         with contextlib.suppress(EgovError):
-            apply_host(Request(builds[new], HOST, secret), blow, quiet)
+            apply_host(Request(builds[new], HOST, secret, test=test), blow, quiet)
+        if test:
+            blow.phase = phase_in(city_lab.on(HOST, LOOK).stdout)
+        if way == "step, then power":
+            city_lab.on(HOST, "reboot -f -f", check=False)
         recovered(city_lab, way, boot)
         found = words(city_lab)
         assert set(found) in ({old}, {new}), f"round {number} (seed {seed}): {way} in {blow.phase}: {found}"
@@ -141,10 +154,10 @@ def test_old_or_new_whatever_dies_and_when(city_lab: Any, tmp_path: Path) -> Non
         assert units.split() == ["active"] * 3, f"round {number} (seed {seed}): {way} in {blow.phase}: {units}"
         histogram[f"{way}: {blow.phase}"] += 1
         ended["new" if found[0] == new else "old"] += 1
-        if way == "power":
+        if way.endswith("power"):
             wait_in_band(city_lab.inventory, HOST, 90)
     print(f"\n{ROUNDS} blows, seed {seed}; ended {dict(ended)}; an undisturbed change takes {took[1]:.2f} s")
     for place, count in sorted(histogram.items()):
-        print(f"  {place:<40} {'#' * count} {count}")
+        print(f"  {place:<56} {'#' * count} {count}")
     city_lab.playbook("playbooks/site.yml", "--limit", HOST)
     assert words(city_lab) == ["none"] * len(FILES)
