@@ -5,6 +5,7 @@ If these fail, a hole in the segmentation could be reported as proven shut.
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -12,6 +13,7 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 from egovctl.checks import content
 from egovctl.checks.collect import reachability, sweep
@@ -20,10 +22,11 @@ from egovctl.checks.context import open_context
 from egovctl.checks.judge import judge
 from egovctl.checks.matrix import Matrix, matrix_of
 from egovctl.checks.model import Status
+from egovctl.i18n import set_language
 from egovctl.paths import Inventory
 from egovctl.plan import load_city
 from egovctl.plan.policy import Place, policy_of
-from egovctl.report.reachability import cells, heat_map
+from egovctl.report.reachability import cells, heat_map, zone_table
 
 INVENTORIES = Path(__file__).resolve().parents[2] / "inventories"
 LAB = Inventory(INVENTORIES / "lab")
@@ -103,7 +106,7 @@ def test_a_source_that_said_nothing_makes_its_flows_unproven_and_the_check_unkno
 def test_nothing_tried_or_not_all_proven_is_never_a_pass(seen: dict[str, int], status: Status) -> None:
     facts = {
         **dict.fromkeys(("leak_count", "closed_count", "unproven_count", "allowed", "denied"), 0),
-        **{key: [] for key in ("leaks", "closed", "unproven", "silent")},
+        **{key: [] for key in ("leaks", "closed", "unproven", "silent", "zones")},
         **{"probes": 10, "seconds": 1.0, "report": "r", "report_sha256": "s"},
         **seen,
     }
@@ -132,6 +135,28 @@ def test_members_of_a_vertical_network_reach_each_other_and_nobody_else_does() -
         assert not policy.permits(city, theirs, other, "tcp", port)
     assert policy.permits(city, other, Place("lan", "shared-services"), "tcp", 80)
     assert not policy.permits(city, other, Place("lan", "shared-services"), "tcp", 22)
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_by_zone_counts_every_flow_once_and_the_wrong_one_in_its_place(lang: str) -> None:
+    city = load_city(LAB)
+    source = Place("lan", "minqin-health")
+    position, target = next(
+        (i, MATRIX.targets[n])
+        for i, (n, allowed) in enumerate(MATRIX.wanted[source])
+        if not allowed and MATRIX.targets[n].place.kind == "host"
+    )
+    rows = reachability.by_zone(city, MATRIX, judge_all(MATRIX, put(perfect(MATRIX), source, position, "o")))
+    assert sum(row[2] + row[3] for row in rows) == MATRIX.size
+    assert [row[:2] for row in rows if row[4]] == [["users", "routers"]] and target
+    assert sum(row[5] for row in rows) == 0
+    set_language(lang)
+    try:
+        out = io.StringIO()
+        Console(file=out, width=80).print(zone_table(rows))
+        assert ("用户局域网" if lang == "zh" else "users' LANs") in out.getvalue()
+    finally:
+        set_language("en")
 
 
 def test_the_heat_map_is_a_picture_that_marks_what_is_wrong() -> None:

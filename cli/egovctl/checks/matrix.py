@@ -59,6 +59,13 @@ def matrix_of(city: City) -> Matrix:
     return Matrix(sources, targets, verdicts)
 
 
+def zone_of(city: City, place: Place) -> str:
+    """The zone that a place belongs to: of a LAN users, services or management; of a host control or routers."""
+    if place.kind == "lan":
+        return next(lan.zone for lan in city.lans if lan.site == place.name)
+    return "control" if city.hosts[place.name].role == "control" else "routers"
+
+
 def _targets(lans: list[Place], managed: list[Host]) -> Iterator[Target]:
     for family in FAMILIES:
         for lan in lans:

@@ -18,6 +18,7 @@ from egovctl.evidence import Chain, open_chain
 from egovctl.i18n import pick, tr
 from egovctl.paths import Inventory
 from egovctl.report import checks as report
+from egovctl.report.reachability import zone_table
 from egovctl.report.tables import plain_table
 
 COLLECTOR_WORDS = {
@@ -59,6 +60,9 @@ def run(checklist: str, only: tuple[str, ...], inventory: Inventory, output: str
     else:
         out = Console()
         out.print(report.table(result, content.checks(context.inventory).entries))
+        for item in result.results:
+            if zones := item.shown.get("zones"):
+                out.print(zone_table(zones))
         if lines := report.commands(result, content.checks(context.inventory).entries, context):
             out.print(tr("重新应用：", "to apply again:"))
         for line in lines:

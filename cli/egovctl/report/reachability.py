@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
 
 from egovctl.checks.context import Context
 from egovctl.checks.matrix import Matrix
 from egovctl.i18n import language, tr
 from egovctl.lab.names import LabNames
 from egovctl.plan.policy import Place
+from egovctl.report.tables import plain_table
 
 if TYPE_CHECKING:
     from egovctl.checks.collect.reachability import Verdicts
@@ -59,6 +62,24 @@ def words() -> dict[str, str]:
         "closed": tr("该通而不通", "closed though allowed"),
         "unproven": tr("未能证明", "not proven"),
     }
+
+
+ZONES = {
+    "users": ("用户局域网", "users' LANs"),
+    "services": ("服务区", "services' LANs"),
+    "management": ("管理局域网", "the NOC's LAN"),
+    "routers": ("路由器", "routers"),
+    "control": ("控制机", "control"),
+}
+
+
+def zone_table(rows: Sequence[Sequence[Any]]) -> Table:
+    """Pairs of zones with how many flows were tried, and how many are not as planned."""
+    headings = tr("来源", "from"), tr("目标", "to"), tr("允许", "allowed"), tr("禁止", "denied")
+    table = plain_table(*headings, tr("不符", "wrong"), tr("未证明", "unproven"), title=tr("按区域", "by zone"))
+    for source, target, *numbers in rows:
+        table.add_row(tr(*ZONES[source]), tr(*ZONES[target]), *map(str, numbers))
+    return table
 
 
 def cells(matrix: Matrix, verdicts: Verdicts) -> dict[tuple[Place, Place], str]:

@@ -19,11 +19,12 @@ from typing import Any
 from egovctl.checks.collect import places
 from egovctl.checks.collect.base import Facts, Observed, Request
 from egovctl.checks.context import Context
-from egovctl.checks.matrix import LAN_PORTS, Matrix, Target, matrix_of
+from egovctl.checks.matrix import LAN_PORTS, Matrix, Target, matrix_of, zone_of
 from egovctl.checks.model import NotApplicable
 from egovctl.errors import CannotMeasure, EgovError
 from egovctl.evidence.record import now
 from egovctl.i18n import both, told
+from egovctl.plan import City
 from egovctl.plan.policy import Place
 from egovctl.report.reachability import write_report
 
@@ -84,6 +85,7 @@ def _facts(context: Context) -> Facts:
         "closed_count": len(verdicts.closed),
         "unproven_count": len(verdicts.unproven),
         "silent": [f"{place}: {both(reason)['en']}" for place, reason in outcome.silent.items()],
+        "zones": by_zone(context.city, matrix, verdicts),
         "seconds": round(time.monotonic() - begun, 1),
         "report": str(report),
         "report_sha256": hashlib.sha256(text.encode()).hexdigest(),
@@ -93,6 +95,20 @@ def _facts(context: Context) -> Facts:
 
 def _named(flows: tuple[tuple[Place, Target], ...]) -> list[str]:
     return [f"{source} -> {target}" for source, target in flows[:NAMED]]
+
+
+def by_zone(city: City, matrix: Matrix, verdicts: Verdicts) -> list[list[Any]]:
+    """[source zone, target zone, flows allowed, flows denied, those not as planned, those not proven], per pair."""
+    zones = {place: zone_of(city, place) for place in (*matrix.sources, *(target.place for target in matrix.targets))}
+    counted: dict[tuple[str, str], list[int]] = {}
+    for source in matrix.sources:
+        for number, permitted in matrix.wanted[source]:
+            pair = (zones[source], zones[matrix.targets[number].place])
+            counted.setdefault(pair, [0, 0, 0, 0])[0 if permitted else 1] += 1
+    for column, flows in ((2, (*verdicts.leaks, *verdicts.closed)), (3, verdicts.unproven)):
+        for source, target in flows:
+            counted[(zones[source], zones[target.place])][column] += 1
+    return [[*pair, *numbers] for pair, numbers in sorted(counted.items())]
 
 
 def run_matrix(context: Context, matrix: Matrix) -> Outcome:
