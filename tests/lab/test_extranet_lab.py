@@ -8,6 +8,7 @@ its contract is widened, nobody will dare to widen a line by day.
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import struct
@@ -27,6 +28,7 @@ from egovctl.checks.context import Context
 from egovctl.checks.engine import run_checks
 from egovctl.checks.model import Status
 from egovctl.lab.names import FABRIC, LabNames
+from egovctl.plan.survive import survival
 
 pytestmark = pytest.mark.lab
 SCHOOL, PUPILS = "education", "minqin-education"  # one vertical network: any protocol, both ways
@@ -252,6 +254,44 @@ def test_a_wider_contract_is_applied_under_a_running_stream(context: Context, ci
         assert seen.sent > 400 and seen.lost == 0
     finally:
         contracted(context, city_lab, PUPILS, (45, 40))
+
+
+def lost_to(city_lab: Any, context: Context, host: str) -> set[str]:
+    """The sites of which no router answers a ping from `host`."""
+    routers = {item.address_v4: item.site for item in context.city.hosts.values() if item.router and item.name != host}
+    script = "for a in $*; do (ping -c1 -W1 $a >/dev/null && echo $a) & done; wait"
+    told = city_lab.on(host, f"set -- {' '.join(routers)}; {script}").stdout.split()
+    answered = {routers[address] for address in told}
+    return set(routers.values()) - answered
+
+
+def test_what_survives_the_loss_of_each_link_is_what_the_plan_says(context: Context, city_lab: Any) -> None:
+    """Computed from the plan, then tried: the link falls silent at its lower end, and both cores ask around."""
+    losses = survival(context.city).links
+    chosen = losses if os.environ.get("EGOV_LONG") else [
+        next(item for item in losses if wanted(item))
+        for wanted in (
+            lambda item: item.link.medium == "tunnel" and item.cut_off,
+            lambda item: item.link.medium == "line" and item.cut_off,
+            lambda item: item.link.child == "hub-minqin",
+        )
+    ]  # fmt: skip
+    for loss in chosen:
+        link = loss.link
+        city_lab.on(link.child, SILENT % (f"iifname {link.child_interface}", f"oifname {link.child_interface}"))
+        try:
+            # The child cannot be asked by the way that is gone; what hangs on it alone is lost to both cores alike.
+            took = eventually(
+                f"{link.child}-{link.parent} lost",
+                lambda loss=loss: all(
+                    lost_to(city_lab, context, core) == set(loss.cut_off) for core in ("core1", "core2")
+                ),
+            )
+        finally:
+            city_lab.on(link.child, HEAL)
+        eventually("all sessions", lambda: settled(context))
+        lost = ", ".join(loss.cut_off) or "nobody"
+        print(f"\n{link.child}-{link.parent}: lost {lost}, as computed, seen after {took:.0f} s")
 
 
 @pytest.mark.parametrize("loss", ["core", "uplink"])
