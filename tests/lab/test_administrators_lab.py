@@ -31,8 +31,9 @@ PREPARE = f"""set -e
 install -d -o egov -g egov -m 0700 /srv/egov /srv/egov/.venv /srv/egov/.venv/bin
 for dir in secrets evidence; do install -d -o egov -g egov -m 0700 /srv/egov/.egov/NAME/$dir; done
 echo '{{"record": "{CANARY}-evidence"}}' >/srv/egov/.egov/NAME/evidence/control.jsonl
-for name in ansible-playbook egovctl; do cat >/srv/egov/.venv/bin/$name; chmod 0755 /srv/egov/.venv/bin/$name; done <<'END'
+cat >/srv/egov/.venv/bin/ansible-playbook <<'END'
 {STAND_IN}END
+chmod 0755 /srv/egov/.venv/bin/ansible-playbook
 cp /srv/egov/.venv/bin/ansible-playbook /srv/egov/.venv/bin/egovctl
 chown -R egov:egov /srv/egov
 faillock --user system1 --reset || true
@@ -179,7 +180,7 @@ def control(city_lab: CityLab, tmp_path_factory: pytest.TempPathFactory) -> Iter
         key = found.root("cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key.pub")
         (found.folder / "known_hosts").write_text(f"10.64.2.10 {key}", encoding="utf-8")
         # The first one is invited at the console, the others by the security administrator.
-        found.root(f"rm -f /var/lib/egov-otp/*; faillock --user security1 --reset")
+        found.root("rm -f /var/lib/egov-otp/*; faillock --user security1 --reset")
         found.enrol("security1", found.root(f"script -qec '{OTP} invite security1' /dev/null"))
         assert found.open("security1", found.totp("security1")).returncode == 0
         for name in ("system1", "audit1"):
@@ -197,10 +198,8 @@ def control(city_lab: CityLab, tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.fixture(scope="module")
 def tried(control: Control) -> dict[str, dict[int, tuple[int, str]]]:
     """What each role met at each row of the table: exit code and words. The system administrator leaves the trail."""
-    script = "".join(
-        f"said=$(bash -c {shlex.quote(command)} 2>&1 </dev/null); echo $? $(echo \"$said\" | tail -c 200 | tr '\\n' ' ')\n"
-        for _, command, _ in TABLE
-    )
+    said = "echo $? $(echo \"$said\" | tail -c 200 | tr '\\n' ' ')"
+    script = "".join(f"said=$(bash -c {shlex.quote(row[1])} 2>&1 </dev/null); {said}\n" for row in TABLE)
     result = {}
     for name, role in ROLES.items():
         lines = control.ssh(name, script).stdout.splitlines()

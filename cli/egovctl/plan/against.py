@@ -28,7 +28,11 @@ def load_against(inventory: Inventory, against: str) -> tuple[Plan, City]:
         if given.exists():
             raise
     commit = _commit(inventory, against)
-    names = (*FILES, PEOPLE) if _git(inventory, "cat-file", "-e", f"{commit}:./plan/{PEOPLE}.yml").returncode == 0 else FILES
+    names = (
+        (*FILES, PEOPLE)
+        if _git(inventory, "cat-file", "-e", f"{commit}:./plan/{PEOPLE}.yml").returncode == 0
+        else FILES
+    )
     return check({name: parse_source(*_file(inventory, against, commit, name)) for name in names}, inventory.name)
 
 

@@ -47,7 +47,7 @@ def load(inventory: Inventory) -> tuple[Plan, City]:
 
 
 def check(sources: Mapping[str, Source], name: str) -> tuple[Plan, City]:
-    """The plan and city that these sources (one for each of FILES, and of PEOPLE or not) mean; PlanError with one sentence a fault."""
+    """The plan and city that these sources mean (each of FILES, and PEOPLE or not); PlanError, one sentence a fault."""
     city_file, services_file, administrators = _files(sources)
     plan = Plan(
         revision=_revision(sources),

@@ -9,13 +9,16 @@ from egovctl.plan.models import ADMINISTRATOR_ROLES, Plan
 from egovctl.plan.public_keys import read_public_key
 from egovctl.plan.source import KeyPath
 
-# Accounts and groups of Debian and of what the suite installs; those that begin with egov or systemd are taken as well.
-TAKEN_ACCOUNTS = frozenset(
-    """adm audio backup bin borg cdrom chrony crontab daemon dialout dip disk fax floppy frr frrvty games gnats input irc
-    kmem kvm list lp mail man messagebus news nobody nogroup nvram operator plugdev polkitd postfix postgres prometheus
-    proxy render root sasl sgx shadow snmp sshd src staff sudo sync sys syslog tape tty unbound users utmp uucp video
-    voice www-data""".split()
-)
+# Accounts and groups of Debian and of what the suite installs; those that begin with egov or systemd are taken too.
+# fmt: off
+TAKEN_ACCOUNTS = frozenset((
+    "adm", "audio", "backup", "bin", "borg", "cdrom", "chrony", "crontab", "daemon", "dialout", "dip", "disk",
+    "fax", "floppy", "frr", "frrvty", "games", "gnats", "input", "irc", "kmem", "kvm", "list", "lp", "mail", "man",
+    "messagebus", "news", "nobody", "nogroup", "nvram", "operator", "plugdev", "polkitd", "postfix", "postgres",
+    "prometheus", "proxy", "render", "root", "sasl", "sgx", "shadow", "snmp", "sshd", "src", "staff", "sudo",
+    "sync", "sys", "syslog", "tape", "tty", "unbound", "users", "utmp", "uucp", "video", "voice", "www-data",
+))
+# fmt: on
 TAKEN_BEGINNINGS = ("egov", "systemd")
 
 
@@ -41,7 +44,7 @@ def people_separated(plan: Plan) -> Iterator[tuple[KeyPath, str]]:
             owners.setdefault(text, person.name)
     if plan.administrators:
         for role in ADMINISTRATOR_ROLES:
-            if role not in roles.values():
+            if role not in {person.role for person in plan.administrators}:
                 yield (
                     ("administrators",),
                     tr(
@@ -52,7 +55,7 @@ def people_separated(plan: Plan) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _wrong_name(name: str, role: str, other: str | None) -> str:
-    """What is wrong with this person's name; "" when nothing is. `other` is the role that it was planned with before."""
+    """What is wrong with this person's name; "" when nothing is. `other` is the role that it has already."""
     if name in TAKEN_ACCOUNTS or name.startswith(TAKEN_BEGINNINGS):
         return tr(f"账号名 {name} 已由系统使用；请换一个", f"account {name} is the system's own; take another name")
     if other == role:

@@ -46,7 +46,10 @@ class Rendered:
 
 
 def render_city(inventory: Inventory) -> Rendered:
-    """Everything for the managed hosts, and for control where administrators are planned; raises UsageError for a bad plan, bundle or template, or a lost deploy key."""
+    """Everything for the managed hosts, and for control where administrators are planned.
+
+    Raises UsageError for a bad plan, bundle or template, or a lost deploy key.
+    """
     plan, city = load(inventory)
     bundles = load_bundles(project_root() / "playbooks" / "roles")
     _require_known(inventory, plan, bundles)
