@@ -83,11 +83,13 @@ class Bundle:
 
     def applies_to(self, host: Host) -> bool:
         """Whether this host, which is managed or control, gets the bundle: the plan leaves it in, and it fits."""
+        if self.spec.hosts == "control":
+            return host.role == "control"
         if not host.manages(self.name):
             return False
         match self.spec.hosts:
             case "managed":
-                return "managed" in host.groups
+                return True
             case "router":
                 return host.router
             case "tunnel":

@@ -95,7 +95,7 @@ def render_city(inventory: Inventory) -> Rendered:
 
 def _require_known(inventory: Inventory, plan: Plan, bundles: tuple[Bundle, ...]) -> None:
     """UsageError with file and line when a site's `manage` names what is no bundle."""
-    known = {bundle.name for bundle in bundles}
+    known = {bundle.name for bundle in bundles if bundle.spec.hosts != "control"}  # control is no router of a site
     for i, site in enumerate(plan.sites):
         for j, name in enumerate(site.manage or ()):
             if name not in known:
