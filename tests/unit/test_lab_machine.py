@@ -124,7 +124,7 @@ def _lab() -> LabState:
         image="i",
         topology="t",
         started_at=1.0,
-        hosts={"a": LabHost("guest", "198.18.0.1", "10.0.0.1"), "c": LabHost("bare", "198.18.0.2", "10.0.0.2")},
+        hosts={"a": LabHost("guest", "198.18.0.1", "10.0.0.1"), "c": LabHost("switch", "198.18.0.2", "10.0.0.2")},
         namespaces=("fabric", "a", "c"),
         forwards=(Forward("prometheus", 1, "a", "10.0.0.1", 9090),),
     )

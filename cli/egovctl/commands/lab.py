@@ -29,7 +29,6 @@ WORDS = {
     "up": "已启动",
     "stopping": "正在停止",
     "guest": "容器",
-    "bare": "网络命名空间",
     "switch": "模拟交换机",
     "dead": "未运行",
     "no agent": "无代理进程",

@@ -13,8 +13,8 @@ def exec_in(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command inside a lab host as root, past its network: for tests and for looking, not for configuring.
 
-    Returns the completed process (text), whatever its exit code. In control and in a switch, which are bare network
-    namespaces, it is a program of the machine. Raises CannotMeasure when the lab or the host is not up.
+    Returns the completed process (text), whatever its exit code. In a switch, which is a bare network namespace,
+    it is a program of the machine. Raises CannotMeasure when the lab or the host is not up.
     """
     from egovctl.lab.inside import command_in
 

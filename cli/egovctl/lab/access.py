@@ -49,8 +49,7 @@ def write_first_contact(inventory: Inventory, names: LabNames, state: LabState) 
         }
         for name in state.guests
     }
-    control = next((name for name, host in state.hosts.items() if host.kind == "bare"), None)
-    proxy = proxy_command(names, control) if control else None
+    proxy = proxy_command(names, state.control) if state.control else None
     # A real control is in its own network once a host is enrolled; here it is always reached through its namespace.
     note = {"hosts": hosts, "proxy": proxy, "in_band_proxy": proxy}
     path = inventory.first_contact

@@ -96,5 +96,5 @@ def _status(names: LabNames, runner: Runner, lab: LabState, name: str) -> HostSt
     elif not names.netns_path(name).exists():
         word = "dead"
     else:
-        word = "running" if host.kind == "bare" or pids else "no agent"
+        word = "running" if pids else "no agent"
     return HostStatus(name, host.kind, word, host.management, host.loopback, guest.memory_bytes(pids), failed)

@@ -90,6 +90,7 @@ def up(inventory: Inventory, report: Reporter, *, fresh: bool = False) -> Up:
             namespaces=wiring.namespaces,
             forwards=forwards,
             internet=wiring.internet,
+            control=wiring.control,
             project=str(project_root()),
         )
         state.save(names, lab)

@@ -17,12 +17,12 @@ from egovctl.i18n import tr
 from egovctl.lab.names import LabNames
 
 Phase = Literal["starting", "up", "stopping"]
-Kind = Literal["guest", "bare", "switch"]
+Kind = Literal["guest", "switch"]
 
 
 @dataclass(frozen=True)
 class LabHost:
-    """One booted thing: a guest (systemd container), or a bare namespace, the switch's with its agent."""
+    """One booted thing: a guest (systemd container), or a switch: a namespace with its agent."""
 
     kind: Kind
     management: str
@@ -54,6 +54,7 @@ class LabState:
     namespaces: tuple[str, ...] = ()
     forwards: tuple[Forward, ...] = ()
     internet: str | None = None  # the lab's address on the untrusted network, where it leases addresses
+    control: str = ""  # the host whose network leads to all others
     project: str = ""  # the folder that has its keys; "" in a record of an older version
 
     @property

@@ -39,7 +39,10 @@ class Port:
 
 @dataclass(frozen=True)
 class Bare:
-    """What the lab itself configures in a namespace that boots no system: addresses and default gateways."""
+    """What the lab itself configures in a namespace: addresses and default gateways.
+
+    That of a switch, which boots no system, and of control, whose own network the playbooks do not configure.
+    """
 
     addresses: tuple[tuple[str, str], ...]
     gateways: tuple[str, ...]
@@ -60,6 +63,7 @@ class Wiring:
     bare: dict[str, Bare]
     skipped: tuple[str, ...]
     internet: str | None = None
+    control: str = ""  # the host from whose network all others are reached
 
     @property
     def namespaces(self) -> tuple[str, ...]:
@@ -75,8 +79,6 @@ class Wiring:
 
 def kind_of(host: Host) -> Kind | None:
     """How the lab stands in for a host; None when it cannot (a vendor's router, a camera)."""
-    if host.role == "control":
-        return "bare"
     if host.role == "switch":
         return "switch"
     return "guest" if host.platform == "linux" else None
@@ -90,7 +92,8 @@ def wiring_of(city: City) -> Wiring:
         for number, name in enumerate(kinds, start=1)
     }
     hosts = {name: LabHost(kind, str(management[name].ip), city.hosts[name].address_v4) for name, kind in kinds.items()}
-    wires, ports, bridges = _management(kinds)
+    control = next((name for name in kinds if city.hosts[name].role == "control"), "")
+    wires, ports, bridges = _management(kinds, control)
     for link in city.links:
         if link.child in kinds and link.parent in kinds and link.medium == "line":
             ends = ((link.parent, link.parent_interface), (link.child, link.child_interface))
@@ -103,18 +106,19 @@ def wiring_of(city: City) -> Wiring:
         bridges=tuple(bridges),
         ports=tuple(ports),
         management=management,
-        bare={name: _bare(city.hosts[name]) for name, kind in kinds.items() if kind != "guest"},
+        bare={name: _bare(city.hosts[name]) for name, kind in kinds.items() if kind != "guest" or name == control},
         skipped=tuple(name for name in city.hosts if name not in kinds),
         internet=_internet_address(city),
+        control=control,
     )
 
 
-def _management(kinds: dict[str, Kind]) -> tuple[list[Wire], list[Port], list[str]]:
+def _management(kinds: dict[str, Kind], control: str) -> tuple[list[Wire], list[Port], list[str]]:
     """One bridge on which control reaches every host, and no host another."""
     wires, ports = [], []
-    for number, (name, kind) in enumerate(kinds.items(), start=1):
+    for number, name in enumerate(kinds, start=1):
         wires.append(Wire((FABRIC, f"m{number}"), (name, MANAGEMENT)))
-        ports.append(Port(MANAGEMENT, f"m{number}", isolated=kind != "bare"))
+        ports.append(Port(MANAGEMENT, f"m{number}", isolated=name != control))
     return wires, ports, [MANAGEMENT]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from egovctl.plan.derived import City
-from egovctl.plan.models import Plan, Service, Site
+from egovctl.plan.models import Administrator, Plan, Service, Site
 
 # An entry's fields as plain JSON values; a tuple is a set of names whose order means nothing.
 Fields = Mapping[str, Any]
@@ -81,7 +81,13 @@ def _city(plan: Plan) -> dict[str, Fields]:
         "addressing": plan.addressing.model_dump(mode="json"),
     }
     entries.update({f"county {county.name}": _flat(county.model_dump(mode="json")) for county in plan.counties})
+    entries.update({f"administrator {item.name}": _administrator(item) for item in plan.administrators})
     return entries
+
+
+def _administrator(person: Administrator) -> Fields:
+    fields = _flat(person.model_dump(mode="json", exclude={"name", "ssh_keys"}))
+    return {**fields, "ssh_keys": tuple(sorted(person.public_keys))}
 
 
 def _site(site: Site) -> Fields:

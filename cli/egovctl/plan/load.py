@@ -14,7 +14,7 @@ from egovctl.plan.addresses import PoolTooSmall
 from egovctl.plan.beside import beside_faults
 from egovctl.plan.derive import derive
 from egovctl.plan.derived import City
-from egovctl.plan.models import CityFile, Plan, ServicesFile
+from egovctl.plan.models import Administrator, CityFile, PeopleFile, Plan, ServicesFile
 from egovctl.plan.names import expand_hosts
 from egovctl.plan.overlap import overlaps
 from egovctl.plan.rules import faults
@@ -24,6 +24,7 @@ from egovctl.plan.source import PlanError, Source, read_source
 M = TypeVar("M", bound=BaseModel)
 REVISION_LENGTH = 12
 FILES = ("city", "services")
+PEOPLE = "people"  # a file of its own, for people other than those who plan the network write it; none: no control
 
 
 def load_plan(inventory: Inventory) -> Plan:
@@ -38,15 +39,16 @@ def load_city(inventory: Inventory) -> City:
 
 def load(inventory: Inventory) -> tuple[Plan, City]:
     """Both at once, from one reading of the files."""
-    sources = {name: read_source(inventory.plan_dir / f"{name}.yml") for name in FILES}
+    there = [name for name in (*FILES, PEOPLE) if name in FILES or (inventory.plan_dir / f"{name}.yml").exists()]
+    sources = {name: read_source(inventory.plan_dir / f"{name}.yml") for name in there}
     plan, city = check(sources, inventory.name)
     _raise_for([f"{sources['city'].at(where)}: {sentence}" for where, sentence in beside_faults(plan, inventory)])
     return plan, city
 
 
 def check(sources: Mapping[str, Source], name: str) -> tuple[Plan, City]:
-    """The plan and city that these sources (one for each of FILES) mean; PlanError with one sentence a fault."""
-    city_file, services_file = _both(sources)
+    """The plan and city that these sources mean (each of FILES, and PEOPLE or not); PlanError, one sentence a fault."""
+    city_file, services_file, administrators = _files(sources)
     plan = Plan(
         revision=_revision(sources),
         city=city_file.city,
@@ -57,6 +59,7 @@ def check(sources: Mapping[str, Source], name: str) -> tuple[Plan, City]:
         failover=city_file.failover,
         sites=city_file.sites,
         services=services_file.services,
+        administrators=administrators,
     )
     _raise_for([f"{sources[file].at(where)}: {sentence}" for file, where, sentence in faults(plan)])
     plan = expand_hosts(plan)
@@ -68,13 +71,14 @@ def check(sources: Mapping[str, Source], name: str) -> tuple[Plan, City]:
     return plan, city
 
 
-def _both(sources: Mapping[str, Source]) -> tuple[CityFile, ServicesFile]:
+def _files(sources: Mapping[str, Source]) -> tuple[CityFile, ServicesFile, tuple[Administrator, ...]]:
     wrong: list[str] = []
     city_file = _validated(CityFile, sources["city"], wrong)
     services_file = _validated(ServicesFile, sources["services"], wrong)
+    people_file = _validated(PeopleFile, sources[PEOPLE], wrong) if PEOPLE in sources else None
     _raise_for(wrong)
     assert city_file is not None and services_file is not None  # noqa: S101 - _raise_for has left otherwise
-    return city_file, services_file
+    return city_file, services_file, people_file.administrators if people_file else ()
 
 
 def _validated(model: type[M], source: Source, wrong: list[str]) -> M | None:

@@ -10,9 +10,12 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
 
 from egovctl.i18n import tr
+from egovctl.plan.public_keys import read_public_key
 
 SiteKind = Literal["core", "hub", "department", "town", "village", "mobile", "noc", "backup", "video", "services"]
 Plane = Literal["extranet", "private"]
+AdministratorRole = Literal["system", "security", "audit"]
+ADMINISTRATOR_ROLES: tuple[AdministratorRole, ...] = ("system", "security", "audit")
 Platform = Literal["linux", "vrp5", "vrp8", "comware7", "unmanaged"]
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?\Z")
 DURATION = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d)\Z")
@@ -88,6 +91,11 @@ def _plain_path(value: str) -> str:
     return value
 
 
+def _public_key(value: str) -> str:
+    read_public_key(value)
+    return value
+
+
 def _length(shortest: int, longest: int) -> AfterValidator:
     """A prefix of `shortest` to `longest` bits, else a ValueError."""
 
@@ -113,6 +121,7 @@ Link6 = Annotated[Prefix6, _length(64, 127)]
 Lan4 = Annotated[Prefix4, _length(16, 30)]
 Lan6 = Annotated[Prefix6, _length(64, 64)]
 Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$")]
+KeyLine = Annotated[str, Field(max_length=4000, pattern=r"^[!-~]+( [!-~]+){1,2}$"), AfterValidator(_public_key)]
 Seconds = Annotated[int, BeforeValidator(_seconds)]
 Outside4 = Annotated[IPv4Interface, BeforeValidator(_written_prefix)]
 Dscp = Annotated[Integer, Field(ge=0, le=63)]
@@ -301,6 +310,25 @@ class Service(Model):
     backup: Backup | None = None
 
 
+class Administrator(Model):
+    """A person who administers from control: one of the three separated roles (三权分立), and the public keys to it."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
+    role: AdministratorRole
+    title: Text
+    ssh_keys: Annotated[tuple[KeyLine, ...], Field(min_length=1, max_length=8)]
+
+    @property
+    def public_keys(self) -> tuple[str, ...]:
+        """The keys without their comments."""
+        return tuple(read_public_key(key).text for key in self.ssh_keys)
+
+    @property
+    def tokens_only(self) -> bool:
+        """Whether all keys are on FIDO tokens that verify their owner: possession and PIN, two factors at once."""
+        return all(read_public_key(key).token for key in self.ssh_keys)
+
+
 class CityFile(Model):
     """plan/city.yml."""
 
@@ -321,8 +349,15 @@ class ServicesFile(Model):
     services: tuple[Service, ...]
 
 
+class PeopleFile(Model):
+    """plan/people.yml, which a plan may be without."""
+
+    version: Literal[1] = Field(alias="schema")
+    administrators: Annotated[tuple[Administrator, ...], Field(min_length=1)]
+
+
 class Plan(Model):
-    """Both files together, checked against each other. `revision` names this exact plan."""
+    """All files together, checked against each other. `revision` names this exact plan."""
 
     revision: str
     city: CityInfo
@@ -333,6 +368,7 @@ class Plan(Model):
     failover: Failover
     sites: tuple[Site, ...]
     services: tuple[Service, ...]
+    administrators: tuple[Administrator, ...] = ()
 
     def site(self, name: str) -> Site:
         """The site called `name`; KeyError when there is none."""

@@ -9,6 +9,7 @@ from egovctl.i18n import tr
 from egovctl.plan.models import Plan, Site
 from egovctl.plan.names import CONTROL, HOST_WORDS, NOT_HOSTS, downward_name
 from egovctl.plan.rules_network import NETWORK_RULES
+from egovctl.plan.rules_people import people_separated
 from egovctl.plan.rules_services import services_known
 from egovctl.plan.source import KeyPath
 
@@ -29,13 +30,15 @@ UPLINKS_NEEDED = {
 }
 
 
-def faults(plan: Plan) -> Iterator[tuple[Literal["city", "services"], KeyPath, str]]:
+def faults(plan: Plan) -> Iterator[tuple[Literal["city", "services", "people"], KeyPath, str]]:
     """All that is wrong, with the file it is in; nothing when the plan is good."""
     for rule in SITE_RULES:
         for where, sentence in rule(plan):
             yield "city", where, sentence
     for where, sentence in services_known(plan):
         yield "services", where, sentence
+    for where, sentence in people_separated(plan):
+        yield "people", where, sentence
 
 
 def _unique_sites(plan: Plan) -> Iterator[Fault]:

@@ -13,7 +13,12 @@ from egovctl.i18n import tr
 from egovctl.plan import models
 from egovctl.plan.source import KeyPath, Source
 
-SINGULAR = {"counties": ("县区", "county"), "sites": ("站点", "site"), "services": ("服务", "service")}
+SINGULAR = {
+    "counties": ("县区", "county"),
+    "sites": ("站点", "site"),
+    "services": ("服务", "service"),
+    "administrators": ("管理员", "administrator"),
+}
 # pydantic's kinds of fault that a plan can have, in the plan's words.
 EXPECTED = {
     "string_type": ("应为文字", "write text, in quotes if it looks like a number"),

@@ -14,7 +14,9 @@ from egovctl.errors import UsageError
 from egovctl.i18n import tr
 from egovctl.plan import Host
 
-Selector = Literal["managed", "router", "tunnel", "shaped", "lan_router", "leasing", "backup_client", "backup", "noc"]
+Selector = Literal[
+    "managed", "router", "tunnel", "shaped", "lan_router", "leasing", "backup_client", "backup", "noc", "control"
+]
 Mode = Annotated[str, Field(pattern=r"^0[0-7]{3}$")]
 
 
@@ -80,7 +82,9 @@ class Bundle:
     defaults: Mapping[str, Any]
 
     def applies_to(self, host: Host) -> bool:
-        """Whether this host, which is managed, gets the bundle: the plan leaves it in, and it fits."""
+        """Whether this host, which is managed or control, gets the bundle: the plan leaves it in, and it fits."""
+        if self.spec.hosts == "control":
+            return host.role == "control"
         if not host.manages(self.name):
             return False
         match self.spec.hosts:

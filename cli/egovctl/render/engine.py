@@ -46,13 +46,17 @@ class Rendered:
 
 
 def render_city(inventory: Inventory) -> Rendered:
-    """Everything for the managed hosts; raises UsageError for a bad plan, bundle or template, or a lost deploy key."""
+    """Everything for the managed hosts, and for control where administrators are planned.
+
+    Raises UsageError for a bad plan, bundle or template, or a lost deploy key.
+    """
     plan, city = load(inventory)
     bundles = load_bundles(project_root() / "playbooks" / "roles")
     _require_known(inventory, plan, bundles)
     enrolled = read_enrolled(inventory)
     managed = [host for host in city.hosts.values() if "managed" in host.groups]
     require_control(inventory, enrolled, [host.name for host in managed])
+    configured = [*managed, *(host for host in city.hosts.values() if plan.administrators and _is_control(host))]
     policy = policy_of(city)
     lans = {lan.hosts[0]: lan for lan in city.lans}
     shared = {
@@ -63,10 +67,11 @@ def render_city(inventory: Inventory) -> Rendered:
         "header": HEADER,
         "backup_clients": sorted(host.name for host in managed if "backup_clients" in host.groups),
         "snmp_user": SNMP_USER,
+        "administrators": plan.administrators,
     }
-    templates = {bundle.name: _environment(bundle.folder / "templates") for bundle in bundles}
+    templates = {bundle.name: _environment(bundle.folder / "templates", bundle.folder.parent) for bundle in bundles}
     hosts = {}
-    for host in managed:
+    for host in configured:
         services = [service for service in plan.services if host.name in service.hosts and service.backup]
         lan = lans.get(host.name)
         context = {
@@ -90,7 +95,7 @@ def render_city(inventory: Inventory) -> Rendered:
 
 def _require_known(inventory: Inventory, plan: Plan, bundles: tuple[Bundle, ...]) -> None:
     """UsageError with file and line when a site's `manage` names what is no bundle."""
-    known = {bundle.name for bundle in bundles}
+    known = {bundle.name for bundle in bundles if bundle.spec.hosts != "control"}  # control is no router of a site
     for i, site in enumerate(plan.sites):
         for j, name in enumerate(site.manage or ()):
             if name not in known:
@@ -115,9 +120,14 @@ def secret_names_of(rendered: Rendered) -> list[str]:
     return sorted({n for host in rendered.hosts.values() for entry in host.manifest["files"] for n in entry["secrets"]})
 
 
-def _environment(folder: Path) -> jinja2.Environment:
+def _is_control(host: Host) -> bool:
+    return host.role == "control" and host.platform == "linux"
+
+
+def _environment(*folders: Path) -> jinja2.Environment:
+    """Templates of the bundle's own; another role's by its path below roles/."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
+        loader=jinja2.FileSystemLoader(folders),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

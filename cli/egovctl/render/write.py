@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from egovctl.render.control import control_files
 from egovctl.render.engine import HostFiles, Rendered
+from egovctl.render.enrolled import CONTROL
 
 
 @dataclass(frozen=True)
@@ -25,17 +27,23 @@ def write_build(rendered: Rendered) -> Written:
     build = rendered.inventory.build
     build.mkdir(parents=True, exist_ok=True)
     changed, count = [], 0
+    beside = {path: text.encode() for path, text in control_files(rendered).items()}
     for name, host in rendered.hosts.items():
         count += len(host.files)
-        if _current(build / name) != _texts(host):
-            _swap_in(build, name, host)
-            changed.append(name)
-    kept = {*rendered.hosts, "control"}
+        # The host called control has what it needs itself in the same folder.
+        own = beside if name == CONTROL else {}
+        texts = {**_texts(host), **own}
+        current = _current(build / name)
+        if current != texts:
+            _swap_in(build, name, texts)
+            if {path: data for path, data in current.items() if path not in own} != _texts(host):
+                changed.append(name)
+    kept = {*rendered.hosts, CONTROL}
     for folder in build.iterdir():
         if folder.name not in kept:
             shutil.rmtree(folder)
-    for path, text in control_files(rendered).items():
-        _write_if_new(build / "control" / path, text.encode())
+    for path, data in beside.items():
+        _write_if_new(build / CONTROL / path, data)
     return Written(count, tuple(changed))
 
 
@@ -50,9 +58,9 @@ def _current(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def _swap_in(build: Path, name: str, host: HostFiles) -> None:
+def _swap_in(build: Path, name: str, texts: Mapping[str, bytes]) -> None:
     staged = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=build))
-    for path, data in _texts(host).items():
+    for path, data in texts.items():
         _write_if_new(staged / path, data)
     staged.chmod(0o755)
     old = build / name

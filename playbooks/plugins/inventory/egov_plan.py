@@ -15,6 +15,9 @@ options:
     choices: [egov_plan]
 """
 
+import shlex
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +26,10 @@ from ansible.plugins.inventory import BaseInventoryPlugin
 
 from egovctl.apply.waves import WAVES, waves_of
 from egovctl.errors import EgovError
+from egovctl.lab.names import LabNames
 from egovctl.paths import Inventory
-from egovctl.plan import City, Host, load_city
+from egovctl.plan import City, Host, load
+from egovctl.plan.models import Administrator
 
 
 class InventoryModule(BaseInventoryPlugin):
@@ -43,7 +48,7 @@ class InventoryModule(BaseInventoryPlugin):
         self._read_config_data(path)
         source = Inventory(Path(path).resolve().parent)
         try:
-            city = load_city(source)
+            plan, city = load(source)
         except EgovError as error:
             raise AnsibleParserError(str(error)) from None
         for name, value in _city_vars(source, city).items():
@@ -57,8 +62,23 @@ class InventoryModule(BaseInventoryPlugin):
                 inventory.add_host(host.name, wave)
             for group in host.groups:
                 inventory.add_host(host.name, inventory.add_group(group.replace("-", "_")))
-            for name, value in _host_vars(host).items():
+            for name, value in {**_host_vars(host), **_control_vars(source, plan.administrators, host)}.items():
                 inventory.set_variable(host.name, name, value)
+
+
+def _control_vars(source: Inventory, people: Sequence[Administrator], host: Host) -> dict[str, Any]:
+    """Control is configured from itself. That of a lab is entered from the machine: it has no suite of its own."""
+    if host.role != "control":
+        return {}
+    found: dict[str, Any] = {
+        "ansible_connection": "local",
+        "ansible_pipelining": True,
+        "egov_administrators": [person.name for person in people],
+    }
+    if LabNames(source.name).netns_path(host.name).exists():
+        enter = [sys.executable, "-m", "egovctl", "lab", "exec", "-i", str(source.root), host.name, "--", "sudo"]
+        found["ansible_become_exe"] = shlex.join(enter)
+    return found
 
 
 def _city_vars(source: Inventory, city: City) -> dict[str, Any]:
