@@ -244,6 +244,7 @@ def test_a_wider_contract_is_applied_under_a_running_stream(context: Context, ci
     """The carrier's own limit stays as it was, so the rate is read from the host's queue, not measured."""
     source, target = user(context, SCHOOL), user(context, PUPILS)
     ends = {PUPILS: "up0", "hub-minqin": context.city.hosts[PUPILS].interface("up0").peer_interface}
+    contracted(context, city_lab, PUPILS, (100, 40))
     with Stream(source.enter, target.enter, target.v4) as stream:
         contracted(context, city_lab, PUPILS, (40, 45))
         rates = {host: city_lab.on(host, f"tc class show dev {name} classid 1:1").stdout for host, name in ends.items()}
@@ -253,7 +254,7 @@ def test_a_wider_contract_is_applied_under_a_running_stream(context: Context, ci
         assert all("rate 45Mbit ceil 45Mbit" in rate for rate in rates.values()), rates
         assert seen.sent > 400 and seen.lost == 0
     finally:
-        contracted(context, city_lab, PUPILS, (45, 40))
+        contracted(context, city_lab, PUPILS, (45, 100))
 
 
 def lost_to(city_lab: Any, context: Context, host: str) -> set[str]:
