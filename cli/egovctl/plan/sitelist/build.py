@@ -22,7 +22,7 @@ from egovctl.plan.sitelist.columns import listed
 from egovctl.plan.sitelist.emit import city_yml, inventory_yml, services_yml
 from egovctl.plan.sitelist.numbering import Assigned, assign
 from egovctl.plan.sitelist.promises import services_data
-from egovctl.plan.sitelist.read import Sheet, read_sheets
+from egovctl.plan.sitelist.read import Sheet, read_sheets, shown_name
 from egovctl.plan.sitelist.rows import Draft, Reading, read_rows
 from egovctl.plan.source import KeyPath, PlanError, Source, parse_source
 
@@ -82,7 +82,7 @@ class ListSource(Source):
 
 def build(path: Path, wanted: Wanted, inventory: Inventory) -> Imported:
     """The inventory that the list at `path` means; PlanError with each fault and its row. Writes nothing."""
-    found = listed(read_sheets(path), wanted.sheet)
+    found = listed(shown_name(path), read_sheets(path), wanted.sheet)
     reading = read_rows(found)
     reading.drafts.sort(key=_group(reading))
     numbered = assign([draft.unnumbered(draft.county) for draft in reading.drafts], _fits(wanted.addressing))

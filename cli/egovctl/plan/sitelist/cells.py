@@ -40,7 +40,7 @@ KINDS = {
     "noc": ("noc", "网管中心", "运行中心", "运维中心", "网络运行中心"),
     "backup": ("backup", "备份", "备份节点", "灾备"),
     "video": ("video", "视频", "视讯", "视频会议"),
-    "services": ("services", "service", "服务", "共享服务", "服务区", "sharedservices"),
+    "services": ("services", "服务", "service", "共享服务", "服务区", "sharedservices"),
 }
 KIND_OF_WORD = {word: kind for kind, words in KINDS.items() for word in words}
 

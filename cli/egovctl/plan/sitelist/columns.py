@@ -70,12 +70,10 @@ class Listed:
     faults: tuple[str, ...] = field(default=())
 
 
-def listed(sheets: Iterable[Sheet], wanted: str | None = None) -> Listed:
-    """The first sheet with a list in it, or the one called `wanted`; PlanError when there is none."""
+def listed(file: str, sheets: Iterable[Sheet], wanted: str | None = None) -> Listed:
+    """The first sheet of `file` with a list in it, or the one called `wanted`; PlanError when there is none."""
     names: list[str] = []
-    file = ""
     for sheet in sheets:
-        file = sheet.file
         names.append(sheet.name or "")
         if wanted is not None and sheet.name != wanted:
             continue

@@ -25,9 +25,9 @@ LINES = (
     ("manage",),
 )
 # Nothing that means something to YAML anywhere in it, and neither space nor dash at its ends.
-PLAIN = re.compile(
-    r"[^\s\-?:,\[\]{}#&*!|>'\"%@`~=<.+\\]([^\x00-\x1f\x7f-\xa0:,\[\]{}#&*!|>'\"%@`\\\u2028\u2029\ufeff]*[^\s:])?\Z"
-)
+MEANT = re.escape(":,[]{}#&*!|>'\"%@`\\")
+PLAIN = re.compile(rf"[^\s\-?~=<.+{MEANT}]([^{MEANT}\n]*[^\s{MEANT}])?\Z")
+ODD = re.compile(f"{yaml.reader.Reader.NON_PRINTABLE.pattern}|[\x85\xa0\u2028\u2029\ufeff]")
 # Prefixes, paths and times of day: plain where a plan's readers are used to it, as YAML takes them for text.
 PREFIX = re.compile(r"[0-9a-f][0-9a-f.:]*/[0-9]{1,3}\Z|/[A-Za-z0-9._/-]+\Z")
 
@@ -37,15 +37,21 @@ def scalar(value: object) -> str:
     if not isinstance(value, str):
         return json.dumps(value)
     resolved = RESOLVER.resolve(yaml.ScalarNode, value, (True, False))
-    if (PLAIN.match(value) or PREFIX.match(value)) and resolved == "tag:yaml.org,2002:str":
-        return value
-    return _quoted(value)
+    plain = (PLAIN.match(value) or PREFIX.match(value)) and not ODD.search(value) and not _number(value)
+    return value if plain and resolved == "tag:yaml.org,2002:str" else _quoted(value)
+
+
+def _number(value: str) -> bool:
+    """Whether some reader of YAML takes the text for a number (1e3 is one by YAML 1.2)."""
+    try:
+        float(value.replace("_", ""))
+    except ValueError:
+        return bool(re.match(r"0[xo]", value))
+    return True
 
 
 def _quoted(value: str) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    odd = yaml.reader.Reader.NON_PRINTABLE
-    return "".join(f"\\U{ord(x):08x}" if odd.match(x) or x in "\x85\u2028\u2029\ufeff" else x for x in text)
+    return ODD.sub(lambda match: f"\\U{ord(match[0]):08x}", json.dumps(value, ensure_ascii=False))
 
 
 def flow(value: Any) -> str:
@@ -74,8 +80,9 @@ def city_yml(data: Mapping[str, Any], origin: str, day: date, comments: Mapping[
             tr(
                 f"由 {origin} 于 {day} 导入（egovctl plan import）。\n此后以本文件为准：请改这里，不再改表。"
                 "站点编号永不改变，地址由编号得出（docs/plan.md、docs/import.md）。",
-                f"Made from {origin} on {day} by egovctl plan import.\nFrom now on this file is the plan: edit it here. "
-                "A site's number never changes\nand gives its addresses (docs/plan.md, docs/import.md).",
+                f"Made from {origin} on {day} by egovctl plan import.\n"
+                "From now on this file is the plan: edit it here. A site's number never changes and gives its\n"
+                "addresses (docs/plan.md, docs/import.md).",
             )
         ),
         "schema: 1",

@@ -63,8 +63,7 @@ def read_rows(listed: Listed) -> Reading:
     _label(reading, "county", reading.counties)
     _label(reading, "vertical", reading.verticals)
     _give_control(reading.drafts)
-    if not reading.faults:  # a row that was left out is missed by others, which is no fault of theirs
-        _resolve_uplinks(reading)
+    _resolve_uplinks(reading)
     return reading
 
 
@@ -187,7 +186,11 @@ def _give_control(drafts: list[Draft]) -> None:
 
 
 def _resolve_uplinks(reading: Reading) -> None:
-    """Uplinks may name a router, a site or a title; the plan names routers."""
+    """Uplinks may name a router, a site or a title; the plan names routers.
+
+    Where rows were left out, an uplink to a title that is not found is left out too: it is no fault of its own row.
+    """
+    whole = not reading.faults
     routers: dict[str, str | None] = {}
     several: dict[str, list[str]] = {}
     for draft in reading.drafts:
@@ -199,7 +202,7 @@ def _resolve_uplinks(reading: Reading) -> None:
                 several[key] = own
     exact = {name for draft in reading.drafts for name in draft.site.get("routers") or [draft.site["name"]]}
     for draft in reading.drafts:
-        for uplink in draft.site.get("uplinks", ()):
+        for uplink in list(draft.site.get("uplinks", ())):
             to = uplink["to"]
             if to in exact:
                 continue
@@ -214,6 +217,8 @@ def _resolve_uplinks(reading: Reading) -> None:
                 )
             elif (found := routers.get(key)) is not None:
                 uplink["to"] = found
+            elif not LABEL.match(to) and not whole:
+                draft.site["uplinks"].remove(uplink)
             elif not LABEL.match(to):
                 reading.fault(
                     draft.row,

@@ -146,9 +146,10 @@ def _rows(place: str, sheet: Any, twin: Any, merged: _Merged) -> Iterator[tuple[
     for number, (values, formulas) in enumerate(zip(*both, strict=True), 1):
         if number > LAST_ROW:
             raise too_many_rows(place)
-        if all(value is None for value in formulas):
+        if formulas.count(None) == len(formulas):
             continue
-        cells = [_cell(value, formula) for value, formula in zip(values, formulas, strict=True)]
+        both_of = zip(values, formulas, strict=True)
+        cells = ["" if formula is None else _cell(value, formula) for value, formula in both_of]
         if not any(cells):
             continue
         merged.read(number, cells)
