@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from egovctl.i18n import tr
+from egovctl.i18n import pick, tr
 from egovctl.paths import Inventory
 from egovctl.plan.addresses import Numbering, PoolTooSmall
 from egovctl.plan.beside import beside_faults
@@ -136,7 +136,7 @@ def _comments(reading: Reading) -> dict[int, str]:
     for place, draft in enumerate(reading.drafts):
         if (group := key(draft)) != before:
             title = titles.get(draft.county, {"zh": "", "en": ""})
-            comments[place] = words.get(group[0]) or tr(title["zh"], title["en"])
+            comments[place] = words.get(group[0]) or pick(title)
         before = group
     return comments
 
