@@ -24,9 +24,9 @@ LINES = (
     ("addresses",),
     ("manage",),
 )
-# Nothing that means something to YAML anywhere in it, and neither space nor dash at its ends.
-MEANT = re.escape(":,[]{}#&*!|>'\"%@`\\")
-PLAIN = re.compile(rf"[^\s\-?~=<.+{MEANT}]([^{MEANT}\n]*[^\s{MEANT}])?\Z")
+# Letters, digits, and punctuation that means nothing to YAML anywhere; no space at its ends.
+HARMLESS = r"\w ().;+/\u0080-\U0010ffff-"
+PLAIN = re.compile(rf"\w([{HARMLESS}]*[{HARMLESS}](?<!\s))?\Z")
 ODD = re.compile(f"{yaml.reader.Reader.NON_PRINTABLE.pattern}|[\t\n\r\x85\xa0\u2028\u2029\ufeff]")
 # Prefixes, paths and times of day: plain where a plan's readers are used to it, as YAML takes them for text.
 PREFIX = re.compile(r"[0-9a-f][0-9a-f.:]*/[0-9]{1,3}\Z|/[A-Za-z0-9._/-]+\Z")
