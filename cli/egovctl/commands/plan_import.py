@@ -143,8 +143,8 @@ def _next_steps(name: str, imported: Imported) -> list[str]:
         ),
         tr(
             f"  ansible-playbook -i inventories/{name} playbooks/enrol.yml    逐台接入（docs/enrol.md）；"
-            "在用的主机加 -e enrol_adopt=true（docs/import.md）",
+            "在用的主机先写 manage:，再加\n    -e enrol_adopt=true、-e transaction_adopt=true（docs/import.md）",
             f"  ansible-playbook -i inventories/{name} playbooks/enrol.yml    host by host (docs/enrol.md); "
-            "a host in use: -e enrol_adopt=true (docs/import.md)",
+            "a host in use: manage: first, then\n    -e enrol_adopt=true, -e transaction_adopt=true (docs/import.md)",
         ),
     ]
