@@ -1,17 +1,17 @@
-"""egovctl plan: show it, check it, compare it, list its addresses."""
+"""egovctl plan: show it, check it, compare it, list its addresses, make it from a list of sites."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from egovctl.commands.options import format_option, inventory_option
 from egovctl.commands.path_tables import print_loss, print_paths, print_site
-from egovctl.commands.plan_tables import print_addresses, print_diff, print_summary
+from egovctl.commands.plan_import import import_list
+from egovctl.commands.plan_tables import good_sentence, print_addresses, print_diff, print_summary
 from egovctl.errors import UsageError
 from egovctl.i18n import pick, tr
 from egovctl.paths import Inventory
@@ -19,7 +19,7 @@ from egovctl.paths import Inventory
 
 @click.group()
 def plan() -> None:
-    """The city's one plan: show, check, compare, addresses, paths. / 全市网络规划：查看、检查、比较、地址、路径。"""
+    """The city's one plan: show, check, compare, paths, import. / 全市网络规划：概况、检查、比较、路径、导入。"""
 
 
 def _print_json(data: Any) -> None:
@@ -61,22 +61,7 @@ def check(inventory: Inventory, output: str) -> None:
         revision = good_plan.revision
         _print_json({"inventory": inventory.name, "good": True, "faults": [], "revision": revision, "counts": numbers})
         return
-    click.echo(_good(pick(good_plan.city.name.model_dump()), good_plan.revision, numbers))
-
-
-def _good(name: str, revision: str, numbers: Mapping[str, int]) -> str:
-    return tr(
-        f"规划正确：{name}，{numbers['counties']} 个县区，{numbers['sites']} 个站点，{numbers['hosts']} 台主机"
-        f"（纳管 {numbers['managed']} 台），{numbers['links']} 条链路，{numbers['lans']} 个局域网，"
-        f"{numbers['services']} 项服务，规划版本 {revision}。",
-        f"good: {name}, {_count(numbers['counties'], 'county', 'counties')}, {numbers['sites']} sites, "
-        f"{numbers['hosts']} hosts ({numbers['managed']} managed), {numbers['links']} links, {numbers['lans']} LANs, "
-        f"{_count(numbers['services'], 'service', 'services')}, plan revision {revision}",
-    )
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
+    click.echo(good_sentence(pick(good_plan.city.name.model_dump()), good_plan.revision, numbers))
 
 
 @plan.command()
@@ -148,3 +133,6 @@ def paths(inventory: Inventory, output: str, site: str | None, without: str | No
         _print_json(data)
     else:
         show(data)
+
+
+plan.add_command(import_list)

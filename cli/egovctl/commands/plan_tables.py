@@ -37,6 +37,22 @@ def say(text: str) -> None:
     _console().print(Text(text))
 
 
+def good_sentence(name: str, revision: str, numbers: Mapping[str, int]) -> str:
+    """What `plan check` says of a good plan."""
+    return tr(
+        f"规划正确：{name}，{numbers['counties']} 个县区，{numbers['sites']} 个站点，{numbers['hosts']} 台主机"
+        f"（纳管 {numbers['managed']} 台），{numbers['links']} 条链路，{numbers['lans']} 个局域网，"
+        f"{numbers['services']} 项服务，规划版本 {revision}。",
+        f"good: {name}, {_count(numbers['counties'], 'county', 'counties')}, {numbers['sites']} sites, "
+        f"{numbers['hosts']} hosts ({numbers['managed']} managed), {numbers['links']} links, {numbers['lans']} LANs, "
+        f"{_count(numbers['services'], 'service', 'services')}, plan revision {revision}",
+    )
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
 def print_summary(data: Data) -> None:
     """For `plan show`: areas, services, then what is lost with each link and router."""
     counts, name = data["counts"], pick(data["city"]["name"])
