@@ -19,7 +19,7 @@ def found(city_lab, token: str) -> list[str]:
     """HOST:LINE for each line of today's logs on the NOC that has the token."""
     done = city_lab.on("noc", f"cd /var/log/egov && grep -H -- '{token}' */*.log | sed 's,/[^:]*,,'", check=False)
     # What tells of the search itself, or of the command that logged, is not the message.
-    return [line for line in done.stdout.splitlines() if f" egov-test " in line]
+    return [line for line in done.stdout.splitlines() if " egov-test " in line]
 
 
 def arrived(city_lab, token: str, count: int) -> list[str]:
@@ -50,7 +50,9 @@ def test_a_host_that_takes_anothers_name_is_filed_under_its_own(city_lab) -> Non
     """The name in a message is a claim. rsyslog goes by the address that the connection comes from."""
     token = uuid4().hex
     conf = "/etc/rsyslog.conf"
-    city_lab.on("core2", f"cp -p {conf} /root/kept.conf && sed -i 's/date-rfc3339% core2 /date-rfc3339% core1 /' {conf}")
+    city_lab.on(
+        "core2", f"cp -p {conf} /root/kept.conf && sed -i 's/date-rfc3339% core2 /date-rfc3339% core1 /' {conf}"
+    )
     try:
         city_lab.on("core2", "systemctl restart rsyslog")
         log(city_lab, "core2", token)
@@ -128,7 +130,9 @@ def test_a_closed_day_is_sealed_verified_and_a_change_of_it_found(city_lab) -> N
         assert "0 faults" in city_lab.on("noc", run % "verify").stdout
         metrics = city_lab.on("noc", f"cat {place}/egov_log_seals.prom").stdout
         assert "egov_log_seal_ok 1" in metrics and "egov_log_seal_timestamp_seconds" in metrics
-        city_lab.on("noc", f"for f in {place}/logs/core2/*.gz; do zcat $f | sed 1d | gzip -n > /root/x && cp /root/x $f; done")
+        city_lab.on(
+            "noc", f"for f in {place}/logs/core2/*.gz; do zcat $f | sed 1d | gzip -n > /root/x && cp /root/x $f; done"
+        )
         tampered = city_lab.on("noc", run % "verify", check=False)
         assert tampered.returncode == 1 and "core2/" in tampered.stderr and "was changed" in tampered.stderr
     finally:
@@ -139,4 +143,6 @@ def test_the_sealing_unit_runs_confined_and_leaves_todays_logs_alone(city_lab) -
     before = city_lab.on("noc", "ls /var/log/egov/*/*.log | wc -l").stdout
     city_lab.on("noc", "systemctl start egov-seal-logs.service")
     assert city_lab.on("noc", "ls /var/log/egov/*/*.log | wc -l").stdout == before
-    assert "egov_log_seal_ok 1" in city_lab.on("noc", "cat /var/lib/prometheus/node-exporter/egov_log_seals.prom").stdout
+    assert (
+        "egov_log_seal_ok 1" in city_lab.on("noc", "cat /var/lib/prometheus/node-exporter/egov_log_seals.prom").stdout
+    )

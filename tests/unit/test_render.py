@@ -198,8 +198,11 @@ def test_seals_are_verified_with_the_key_that_the_noc_made_and_kept_six_months(p
     enrol(inventory, "noc", "log_seal_ed25519")
     enrol(inventory, "control", "deploy_ed25519")
     files = render_city(inventory).hosts["noc"].files
-    assert files["/etc/egov/log_signers"].decode().splitlines()[-1].startswith(
-        'egov-logs@noc namespaces="egov-logs" ssh-ed25519 noc'
+    assert (
+        files["/etc/egov/log_signers"]
+        .decode()
+        .splitlines()[-1]
+        .startswith('egov-logs@noc namespaces="egov-logs" ssh-ed25519 noc')
     )
     settings = json.loads(files["/etc/egov/seal-logs.json"])
     assert settings["keep_days"] == 180 and settings["when_full"] == "report"
