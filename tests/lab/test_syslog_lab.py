@@ -119,8 +119,8 @@ def test_a_closed_day_is_sealed_verified_and_a_change_of_it_found(city_lab) -> N
     city_lab.on(
         "noc",
         f"rm -rf {place} && mkdir -p {place}/seals && cp -r /var/log/egov {place}/logs &&"
-        f" sed 's,/var/log/egov-seals,{place}/seals,; s,/var/log/egov,{place}/logs,; s,/var/lib/prometheus/[^\"]*,{place},'"
-        f" /etc/egov/seal-logs.json > {place}/config.json",
+        f" sed 's,/var/log/egov-seals,{place}/seals,; s,/var/log/egov,{place}/logs,;"
+        f" s,/var/lib/prometheus/[^\"]*,{place},' /etc/egov/seal-logs.json > {place}/config.json",
     )
     tomorrow = city_lab.on("noc", "date -d tomorrow +%F").stdout.strip()
     run = f"{SEAL} %s --config {place}/config.json --today {tomorrow}"

@@ -131,8 +131,8 @@ class Policy:
 def policy_of(city: City) -> Policy:
     """The policy that the plan means. control: where people log in from. noc: what polls and keeps logs.
 
-    routers: everything that routes, by its loopback. log_senders: those, and managed hosts on LANs. devices: polled, but not managed. users and services: LANs.
-    Members of a vertical network reach each other's LANs.
+    routers: everything that routes, by its loopback. log_senders: those, and managed hosts on LANs. devices: polled,
+    but not managed. users and services: LANs. Members of a vertical network reach each other's LANs.
     """
     hosts = list(city.hosts.values())
     groups = [
