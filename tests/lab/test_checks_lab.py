@@ -24,6 +24,7 @@ from egovctl.checks.model import Result, Status
 pytestmark = pytest.mark.lab
 PATIENCE = 150.0
 RULES = "nft -f /etc/nftables.conf"
+ARRIVAL = "/var/lib/prometheus/node-exporter/egov_log_arrival.prom"
 DOCUMENTS = "/var/lib/prometheus/node-exporter/egov_backup_documents.prom"
 
 
@@ -60,7 +61,7 @@ def all_pass(seen: list[Result]) -> bool:
 
 @dataclass(frozen=True)
 class Fault:
-    """What is planted where, how it is undone, and who must then say what. {lan}, {asn} and {cost} are filled in."""
+    """What is planted where, how it is undone, and who must then say what. {lan}, {asn} ... are filled in."""
 
     check: str
     hosts: tuple[str, ...]
@@ -190,6 +191,50 @@ FAULTS = {
         "",
         ("down: node core1",),
     ),
+    "logs of a host that stopped": Fault(
+        "logs-arriving",
+        ("noc",),
+        # What is already open is cut too, and what came last looks as old as it would be a while later.
+        "nft insert rule inet egov input ip saddr {core2} tcp dport 6514 drop"
+        " && touch -d '-10 min' /var/log/egov/core2/*.log",
+        RULES,
+        "",
+        ("nothing for 3 minutes: core2", "never: none"),
+    ),
+    "logs of a host that never came": Fault(
+        "logs-arriving",
+        ("noc",),
+        "nft insert rule inet egov input ip saddr {core2} tcp dport 6514 drop"
+        " && rm -rf /root/kept && mv /var/log/egov/core2 /root/kept",
+        f"rm -rf /var/log/egov/core2 && mv /root/kept /var/log/egov/core2 && {RULES}",
+        "",
+        ("nothing for 3 minutes: none", "never: core2"),
+    ),
+    "nobody looks at what arrives": Fault(
+        "logs-arriving",
+        ("noc",),
+        f"systemctl stop egov-log-metrics.timer && sed -i '/^egov_log_look/s/ [0-9.e+]*$/ 1000000000/' {ARRIVAL}",
+        "systemctl start egov-log-metrics.timer",
+        "",
+        (),
+        Status.UNKNOWN,
+    ),
+    "closed day not sealed": Fault(
+        "logs-sealed",
+        ("noc",),
+        "touch /var/log/egov/core1/2026-01-01.log",
+        "rm /var/log/egov/core1/2026-01-01.log",
+        "",
+        ("not sealed in time: noc",),
+    ),
+    "file of no seal": Fault(
+        "logs-sealed",
+        ("noc",),
+        "echo planted | gzip > /var/log/egov/core1/2026-01-01.log.gz; ! systemctl start egov-seal-logs.service",
+        "rm /var/log/egov/core1/2026-01-01.log.gz && systemctl start egov-seal-logs.service",
+        "",
+        ("a seal or a sealed file was changed: noc",),
+    ),
     "backup too old": Fault(
         "backups-fresh",
         (EDUCATION,),
@@ -240,7 +285,8 @@ def test_a_planted_fault_is_seen_and_named_and_its_end_too(context: Context, cit
     fault = FAULTS[name]
     lan = next(item for item in context.city.lans if item.site == EDUCATION)
     cost = context.city.hosts[HUB].interface("up0").cost
-    names = {"{lan}": str(lan.v4), "{asn}": str(context.plan.city.asn), "{cost}": str(cost)}
+    core2 = context.city.hosts["core2"].address_v4
+    names = {"{lan}": str(lan.v4), "{asn}": str(context.plan.city.asn), "{cost}": str(cost), "{core2}": core2}
 
     def filled(text: str) -> str:
         for placeholder, value in names.items():

@@ -275,3 +275,23 @@ def test_an_enrolment_record_is_stable(tmp_path: Path) -> None:
     assert enrolment.read_record(inventory, "h1")["borg_ed25519"] == KEY
     with pytest.raises(CannotMeasure, match="sudo is missing there"):
         enrolment.parse("h1", "error: sudo is missing there\n")
+
+
+def test_keys_for_logs_come_back_as_what_they_are_or_not_at_all() -> None:
+    fingerprint = ":".join(["0A"] * 32)
+    head, tail = f"{enrolment.FIRST}\nssh_host_ed25519 {KEY}\n", f"\n{enrolment.LAST}"
+    keys, _ = enrolment.parse("noc", f"{head}syslog_sha256 {fingerprint}\nlog_seal_ed25519 {KEY} egov-logs@noc{tail}")
+    assert (keys["syslog_sha256"], keys["log_seal_ed25519"]) == (fingerprint, KEY)
+    for wrong in ("", "0A:0B", fingerprint.lower(), f"{fingerprint}:0A"):
+        with pytest.raises(CannotMeasure, match="not the SHA-256 fingerprint of a certificate"):
+            enrolment.parse("noc", f"{head}syslog_sha256 {wrong}{tail}")
+
+
+def test_a_record_from_before_lacks_what_its_host_must_have_now() -> None:
+    before = {"host": "noc", "ssh_host_ed25519": KEY, "borg_ed25519": KEY}
+    assert enrolment.lacking(before, tunnels=False, seals=False) == ["syslog_sha256"]
+    assert enrolment.lacking(before, tunnels=True, seals=True) == ["syslog_sha256", "wireguard", "log_seal_ed25519"]
+    now = {**before, "syslog_sha256": "A", "log_seal_ed25519": KEY}
+    assert enrolment.lacking(now, tunnels=False, seals=True) == []
+    assert "SEALS=yes\n" in enrolment.script("", "k", check=False, seals=True)
+    assert "SEALS=''\n" in enrolment.script("", "k", check=False)

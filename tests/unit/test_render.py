@@ -140,6 +140,84 @@ def test_backup_client_may_only_reach_its_own_repository(project: Path) -> None:
         assert f'--append-only --restrict-to-repository /srv/borg/{line.split()[-1]}"' in line
 
 
+def enrol_for_logs(inventory: Inventory, *hosts: str) -> dict[str, str]:
+    """Records with a fingerprint for logs, a different one for each host."""
+    prints = {}
+    for number, host in enumerate(hosts, start=1):
+        enrol(inventory, host, "ssh_host_ed25519")
+        prints[host] = ":".join([f"{number:02X}"] * 32)
+        path = inventory.enrolled_dir / f"{host}.yml"
+        path.write_text(path.read_text() + f'syslog_sha256: "{prints[host]}"\n')
+    enrol(inventory, "control", "deploy_ed25519")
+    return prints
+
+
+def permitted(text: str) -> list[str]:
+    (listed,) = re.findall(r"permittedPeer=\[([^]]*)\]", text)
+    return re.findall(r'"SHA256:([0-9A-F:]+)"', listed)
+
+
+def test_the_noc_takes_logs_from_exactly_the_enrolled_hosts_and_each_host_pins_the_noc(project: Path) -> None:
+    """One fingerprint too many, and somebody can write lines into the city's logs."""
+    inventory = Inventory.find("lab")
+    prints = enrol_for_logs(inventory, "core1", "noc", "education", "gone")
+    hosts = render_city(inventory).hosts
+    server = hosts["noc"].files["/etc/rsyslog.d/egov-server.conf"].decode()
+    assert sorted(permitted(server)) == sorted(prints[name] for name in ("core1", "noc", "education"))
+    city = render_city(inventory).city
+    table = json.loads(hosts["noc"].files["/etc/egov/log-senders.json"])
+    assert {entry["index"]: entry["value"] for entry in table["table"]} == {
+        city.hosts[name].address_v4: name for name in ("core1", "noc", "education")
+    }
+    assert table["nomatch"] == "_unknown" and 'tls.authMode="fingerprint"' in server
+    for name in ("core1", "noc", "education"):
+        client = hosts[name].files["/etc/rsyslog.conf"].decode()
+        assert permitted(client) == [prints["noc"]] and f'target="{city.hosts["noc"].address_v4}"' in client
+        assert 'tls.authMode="fingerprint"' in client and client.count("imjournal") and "imuxsock" not in client
+
+
+@pytest.mark.parametrize("known", [(), ("core1",), ("noc",)])
+def test_a_host_without_a_key_for_logs_reads_and_sends_nothing_and_the_noc_asks_nobody_in(
+    project: Path, known: tuple[str, ...]
+) -> None:
+    """An empty list of permitted peers must never be rendered: who is permitted then is up to the program."""
+    inventory = Inventory.find("lab")
+    enrol_for_logs(inventory, *known)
+    hosts = render_city(inventory).hosts
+    for name in ("core1", "core2"):
+        assert b"omrelp" not in hosts[name].files["/etc/rsyslog.conf"], name
+        assert b"imjournal" not in hosts[name].files["/etc/rsyslog.conf"], name
+    server = hosts["noc"].files["/etc/rsyslog.d/egov-server.conf"]
+    assert (b"imrelp" in server) == ("noc" in known)
+    for text in (server, *(host.files.get("/etc/rsyslog.conf", b"") for host in hosts.values())):
+        assert b"permittedPeer" not in text or permitted(text.decode())
+
+
+def test_seals_are_verified_with_the_key_that_the_noc_made_and_kept_six_months(project: Path) -> None:
+    inventory = Inventory.find("lab")
+    enrol(inventory, "noc", "log_seal_ed25519")
+    enrol(inventory, "control", "deploy_ed25519")
+    files = render_city(inventory).hosts["noc"].files
+    assert (
+        files["/etc/egov/log_signers"]
+        .decode()
+        .splitlines()[-1]
+        .startswith('egov-logs@noc namespaces="egov-logs" ssh-ed25519 noc')
+    )
+    settings = json.loads(files["/etc/egov/seal-logs.json"])
+    assert settings["keep_days"] == 180 and settings["when_full"] == "report"
+
+
+@pytest.mark.parametrize("wrong", ["AA:BB", "aa" + ":aa" * 31, "AA" + ":AA" * 31 + '"]\n# ', ":".join(["GG"] * 32)])
+def test_a_forged_fingerprint_is_refused(project: Path, wrong: str) -> None:
+    inventory = Inventory.find("lab")
+    enrol(inventory, "core1", "ssh_host_ed25519")
+    path = inventory.enrolled_dir / "core1.yml"
+    path.write_text(path.read_text() + f"syslog_sha256: {json.dumps(wrong)}\n")
+    with pytest.raises(UsageError, match=r"core1\.yml: syslog_sha256"):
+        render_city(inventory)
+
+
 def test_the_manifest_is_json_that_names_each_secret(project: Path) -> None:
     inventory = Inventory.find("lab")
     write_build(render_city(inventory))

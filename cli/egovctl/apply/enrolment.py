@@ -13,11 +13,17 @@ import yaml
 
 from egovctl.errors import CannotMeasure, UsageError
 from egovctl.i18n import tr
-from egovctl.keys import PUBLIC_KEY, TUNNEL_KEY
+from egovctl.keys import FINGERPRINT, PUBLIC_KEY, TUNNEL_KEY
 from egovctl.paths import Inventory
 
 FIRST, LAST = "egov-enrol-1", "egov-enrol-end"
 CONTROL = "control"
+ALWAYS = ("ssh_host_ed25519", "borg_ed25519", "syslog_sha256")
+SSH_KEYS = ("ssh_host_ed25519", "borg_ed25519", "log_seal_ed25519")
+OTHER_KEYS = {
+    "wireguard": (TUNNEL_KEY, " WireGuard 公钥", "a WireGuard public key"),
+    "syslog_sha256": (FINGERPRINT, "证书的 SHA-256 指纹", "the SHA-256 fingerprint of a certificate"),
+}
 
 
 def read_record(inventory: Inventory, host: str) -> dict[str, str]:
@@ -81,9 +87,19 @@ def _plain(text: str, where: str) -> str:
     return match[0]
 
 
-def script(program: str, deploy_key: str, check: bool, tunnels: bool = False) -> str:
-    """The first contact's script with its settings in front, for `/bin/sh -s`."""
-    settings = {"DEPLOY_KEY": deploy_key, "CHECK": "yes" if check else "", "TUNNELS": "yes" if tunnels else ""}
+def lacking(record: Mapping[str, str], tunnels: bool, seals: bool) -> list[str]:
+    """Keys that a host's record does not have yet, of those that its place in the plan asks for."""
+    wanted = [*ALWAYS, *(["wireguard"] if tunnels else []), *(["log_seal_ed25519"] if seals else [])]
+    return [name for name in wanted if name not in record]
+
+
+def script(program: str, deploy_key: str, check: bool, tunnels: bool = False, seals: bool = False) -> str:
+    """The first contact's script with its settings in front, for `/bin/sh -s`.
+
+    `tunnels`: the host ends tunnels; `seals`: it keeps the city's logs and seals them.
+    """
+    flags = {"CHECK": check, "TUNNELS": tunnels, "SEALS": seals}
+    settings = {"DEPLOY_KEY": deploy_key, **{name: "yes" if flag else "" for name, flag in flags.items()}}
     return "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items()) + program
 
 
@@ -103,14 +119,15 @@ def parse(host: str, answer: str) -> tuple[dict[str, str], list[str]]:
         name, _, rest = line.partition(" ")
         if name == "changed":
             changed += rest.split()
-        elif name in ("ssh_host_ed25519", "borg_ed25519"):
+        elif name in SSH_KEYS:
             keys[name] = _plain(rest, f"{host}: {name}")
-        elif name == "wireguard":
-            keys[name] = _tunnel_key(host, rest)
+        elif name in OTHER_KEYS:
+            keys[name] = _whole(host, name, rest)
     return keys, changed
 
 
-def _tunnel_key(host: str, text: str) -> str:
-    if TUNNEL_KEY.fullmatch(text) is None:
-        raise CannotMeasure(tr(f"{host}：不是 WireGuard 公钥", f"{host}: not a WireGuard public key"))
+def _whole(host: str, name: str, text: str) -> str:
+    pattern, zh, en = OTHER_KEYS[name]
+    if pattern.fullmatch(text) is None:
+        raise CannotMeasure(tr(f"{host}：不是{zh}", f"{host}: not {en}"))
     return text

@@ -76,6 +76,16 @@ def targets(city: City) -> list[str]:
     return sorted(found)
 
 
+def log_hosts(city: City) -> list[str]:
+    """The hosts whose logs must come to the NOC."""
+    return sorted(host.name for host in city.hosts.values() if host.manages("rsyslog"))
+
+
+def planned_city(city: City) -> dict[str, Any]:
+    """What Prometheus should know of the city as a whole."""
+    return {"targets": targets(city), "log_hosts": log_hosts(city)}
+
+
 def units(context: Context, host: Host) -> tuple[list[str], list[str]]:
     """The units that must run and those that must not, as rendered.
 

@@ -87,7 +87,7 @@ PERMISSIONS = (
     Permission("noc", "routers", "tcp", (NODE_EXPORTER,)),
     Permission("noc", "devices", "udp", (SNMP,)),
     Permission("routers", "cores", "udp", (NTP,)),
-    Permission("routers", "noc", "tcp", (SYSLOG_TLS,)),
+    Permission("log_senders", "noc", "tcp", (SYSLOG_TLS,)),
     Permission("backup_clients", "backup", "tcp", (SSH,)),
     Permission("users", "services", "tcp", (HTTP, HTTPS)),
     Permission("users", "services", "icmp"),
@@ -131,8 +131,8 @@ class Policy:
 def policy_of(city: City) -> Policy:
     """The policy that the plan means. control: where people log in from. noc: what polls and keeps logs.
 
-    routers: everything that routes, by its loopback. devices: polled, but not managed. users and services: LANs.
-    Members of a vertical network reach each other's LANs.
+    routers: everything that routes, by its loopback. log_senders: those, and managed hosts on LANs. devices: polled,
+    but not managed. users and services: LANs. Members of a vertical network reach each other's LANs.
     """
     hosts = list(city.hosts.values())
     groups = [
@@ -140,6 +140,7 @@ def policy_of(city: City) -> Policy:
         _hosts("noc", (host for host in hosts if host.role == "noc")),
         _hosts("routers", (host for host in hosts if host.router)),
         _hosts("cores", (host for host in hosts if host.role == "core")),
+        _hosts("log_senders", (host for host in hosts if host.router or "managed" in host.groups)),
         _hosts("backup", (host for host in hosts if host.role == "backup")),
         _hosts("backup_clients", (host for host in hosts if "backup_clients" in host.groups)),
         _hosts("devices", (host for host in hosts if host.platform == "unmanaged")),

@@ -35,6 +35,15 @@ class HostFiles:
 
 
 @dataclass(frozen=True)
+class LogSender:
+    """A host that may send logs: its name, the address that it sends from, and its certificate's fingerprint."""
+
+    name: str
+    address: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
 class Rendered:
     """A rendered city, in memory."""
 
@@ -68,6 +77,7 @@ def render_city(inventory: Inventory) -> Rendered:
         "backup_clients": sorted(host.name for host in managed if "backup_clients" in host.groups),
         "snmp_user": SNMP_USER,
         "administrators": plan.administrators,
+        "log_senders": log_senders(managed, enrolled),
     }
     templates = {bundle.name: _environment(bundle.folder / "templates", bundle.folder.parent) for bundle in bundles}
     hosts = {}
@@ -144,6 +154,13 @@ def engine_id(host: Host) -> str:
     Made from the name, so that localised keys can be rendered before the host has ever answered.
     """
     return "80001f8805" + hashlib.sha256(f"egov:{host.name}".encode()).hexdigest()[:16]
+
+
+def log_senders(managed: list[Host], enrolled: Mapping[str, Mapping[str, str]]) -> list[LogSender]:
+    """Who may send logs to the NOC: managed hosts whose key for it is enrolled."""
+    prints = {name: keys["syslog_sha256"] for name, keys in enrolled.items() if "syslog_sha256" in keys}
+    senders = [host for host in managed if host.name in prints and host.manages("rsyslog")]
+    return [LogSender(host.name, host.address_v4, prints[host.name]) for host in senders]
 
 
 def known_names(city: City, host: Host) -> list[Host]:

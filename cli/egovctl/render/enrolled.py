@@ -8,12 +8,12 @@ import yaml
 
 from egovctl.errors import UsageError
 from egovctl.i18n import tr
-from egovctl.keys import PUBLIC_KEY, TUNNEL_KEY
+from egovctl.keys import FINGERPRINT, PUBLIC_KEY, TUNNEL_KEY
 from egovctl.paths import Inventory
 
 CONTROL = "control"
-SSH_KEYS = ("ssh_host_ed25519", "borg_ed25519", "deploy_ed25519", "borg_restore_ed25519")
-KEYS = {**dict.fromkeys(SSH_KEYS, PUBLIC_KEY), "wireguard": TUNNEL_KEY}
+SSH_KEYS = ("ssh_host_ed25519", "borg_ed25519", "deploy_ed25519", "borg_restore_ed25519", "log_seal_ed25519")
+KEYS = {**dict.fromkeys(SSH_KEYS, PUBLIC_KEY), "syslog_sha256": FINGERPRINT, "wireguard": TUNNEL_KEY}
 
 
 def read_enrolled(inventory: Inventory) -> Mapping[str, Mapping[str, str]]:

@@ -8,7 +8,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from egovctl.apply import contact
+from egovctl.apply import contact, enrolment
 from egovctl.errors import EgovError
 from egovctl.paths import Inventory
 
@@ -24,7 +24,7 @@ class ActionModule(ActionBase):
     _supports_async = False
 
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
-        """Return `in_band`, why not, and `variables` for set_fact."""
+        """Return `in_band`, why not, `variables` for set_fact, and which keys its record lacks."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)
         inventory = Inventory(Path(str(task_vars["egov_inventory"])))
@@ -34,6 +34,10 @@ class ActionModule(ActionBase):
                 contact.wait_in_band(inventory, host, arguments["wait"])
             why = contact.in_band(inventory, host)
             choose = contact.first_contact_variables if why else contact.in_band_variables
-            return {**result, "in_band": not why, "why": why, "variables": choose(inventory, host)}
+            lacking = enrolment.lacking(
+                enrolment.read_record(inventory, host), bool(task_vars["egov_tunnels"]), task_vars["egov_role"] == "noc"
+            )
+            found = {"in_band": not why, "why": why, "lacking": lacking}
+            return {**result, **found, "variables": choose(inventory, host)}
         except EgovError as error:
             raise AnsibleActionFail(str(error)) from None

@@ -35,7 +35,8 @@ class ActionModule(ActionBase):
         program = Path(self._find_needle("files", PROGRAM)).read_text(encoding="utf-8")
         try:
             tunnels = bool(task_vars["egov_tunnels"])
-            script = enrolment.script(program, enrolment.ensure_control(inventory), check, tunnels)
+            seals = task_vars["egov_role"] == "noc"
+            script = enrolment.script(program, enrolment.ensure_control(inventory), check, tunnels, seals)
             answer = shell_of(self)("/bin/sh -s", script.encode())
             known = enrolment.read_record(inventory, host).get("ssh_host_ed25519")
             keys, changed = enrolment.parse(host, answer.stdout + "\n" + answer.stderr)

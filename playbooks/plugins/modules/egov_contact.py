@@ -39,6 +39,11 @@ why:
   description: Why it is not.
   returned: success
   type: str
+lacking:
+  description: Names of the keys that its record does not have yet, although its place in the plan asks for them.
+  returned: success
+  type: list
+  elements: str
 variables:
   description: Connection variables to go on with.
   returned: success

@@ -11,7 +11,7 @@ from typing import Any
 
 from egovctl.checks.collect.base import Facts, Observed, Request
 from egovctl.checks.context import Context
-from egovctl.checks.expected import planned_service, targets
+from egovctl.checks.expected import planned_city, planned_service
 from egovctl.checks.model import NotApplicable, Query
 from egovctl.errors import CannotMeasure
 from egovctl.i18n import told
@@ -81,7 +81,7 @@ def _facts(context: Context, url: str, request: Request, name: str) -> Facts:
         seen = {key: _series(url, item, name) for key, item in request.collect.queries.items()}
         services = {service.name: service for service in context.plan.services}
         city = context.city
-        planned = planned_service(city, services[name]) if name in services else {"targets": targets(city)}
+        planned = planned_service(city, services[name]) if name in services else planned_city(city)
     except (CannotMeasure, NotApplicable) as error:
         return error
     return {"planned": planned, "seen": seen}

@@ -1,5 +1,6 @@
 # First contact, run as root by `/bin/sh -s`: the deploy user, its key and its sudo rights; the host's own keys.
-# In front of this text stand DEPLOY_KEY, CHECK, and TUNNELS when the host ends tunnels. Only public halves are printed.
+# In front of this text stand DEPLOY_KEY, CHECK, TUNNELS when the host ends tunnels, and SEALS when it keeps and seals
+# the logs. Only public halves are printed.
 set -eu
 umask 077
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -11,6 +12,8 @@ sudo_line="$deploy_user ALL=(ALL:ALL) NOPASSWD: ALL"
 sudo_file=/etc/sudoers.d/egov-deploy
 borg_key=/etc/egov/keys/borg_ed25519
 tunnel_key=/etc/egov/keys/wireguard
+syslog_key=/etc/egov/keys/syslog
+seal_key=/etc/egov/keys/log_seal_ed25519
 host_key=/etc/ssh/ssh_host_ed25519_key.pub
 note=/var/lib/egov/enrol.sha256
 changed=
@@ -34,6 +37,20 @@ place() {
 	chmod "$2" "$fresh"
 	mv -f "$fresh" "$1"
 	remember "$1"
+}
+
+make_keys_folder() {
+	mkdir -p /etc/egov/keys
+	chmod 0755 /etc/egov
+	chmod 0700 /etc/egov/keys
+}
+
+# ssh_key FILE COMMENT: an Ed25519 key pair, made anew when a half is missing.
+ssh_key() {
+	make_keys_folder
+	rm -f "$1" "$1.pub"
+	ssh-keygen -q -t ed25519 -N '' -C "$2" -f "$1"
+	sync "$1" "$1.pub" /etc/egov/keys
 }
 
 [ "$(id -u)" = 0 ] || fail "the first contact needs root"
@@ -68,28 +85,39 @@ if ! grep -qsxF "$sudo_line" "$sudo_file"; then
 fi
 if ! [ -s "$borg_key" ] || ! [ -s "$borg_key.pub" ]; then
 	changed="$changed borg_key"
-	if [ -z "$CHECK" ]; then
-		mkdir -p /etc/egov/keys
-		chmod 0755 /etc/egov
-		chmod 0700 /etc/egov/keys
-		rm -f "$borg_key" "$borg_key.pub"
-		ssh-keygen -q -t ed25519 -N '' -C "borg@$(uname -n)" -f "$borg_key"
-		sync "$borg_key" "$borg_key.pub" /etc/egov/keys
-	fi
+	[ -n "$CHECK" ] || ssh_key "$borg_key" "borg@$(uname -n)"
 fi
 if [ -n "$TUNNELS" ] && ! [ -s "$tunnel_key" ]; then
 	changed="$changed wireguard_key"
 	if [ -z "$CHECK" ]; then
 		command -v wg >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends wireguard-tools >/dev/null ||
 			fail "wg is missing and wireguard-tools could not be installed"
-		mkdir -p /etc/egov/keys
-		chmod 0755 /etc/egov
-		chmod 0700 /etc/egov/keys
+		make_keys_folder
 		wg genkey >"$tunnel_key.new"
 		sync "$tunnel_key.new"
 		mv -f "$tunnel_key.new" "$tunnel_key"
 		sync /etc/egov/keys
 	fi
+fi
+if ! [ -s "$syslog_key.key" ] || ! [ -s "$syslog_key.crt" ]; then
+	changed="$changed syslog_key"
+	if [ -z "$CHECK" ]; then
+		command -v openssl >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends openssl >/dev/null ||
+			fail "openssl is missing and could not be installed"
+		make_keys_folder
+		rm -f "$syslog_key.key" "$syslog_key.crt"
+		# Self-signed: nobody vouches for it but the record on control, which pins its fingerprint.
+		openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -sha256 -days 7300 -subj "/CN=$(uname -n)" \
+			-keyout "$syslog_key.key.new" -out "$syslog_key.crt.new" 2>/dev/null || fail "openssl could not make the key for logs"
+		sync "$syslog_key.key.new" "$syslog_key.crt.new"
+		mv -f "$syslog_key.key.new" "$syslog_key.key"
+		mv -f "$syslog_key.crt.new" "$syslog_key.crt"
+		sync /etc/egov/keys
+	fi
+fi
+if [ -n "$SEALS" ] && { ! [ -s "$seal_key" ] || ! [ -s "$seal_key.pub" ]; }; then
+	changed="$changed seal_key"
+	[ -n "$CHECK" ] || ssh_key "$seal_key" "egov-logs@$(uname -n)"
 fi
 
 echo egov-enrol-1
@@ -100,5 +128,11 @@ if [ -s "$borg_key.pub" ]; then
 fi
 if [ -n "$TUNNELS" ] && [ -s "$tunnel_key" ]; then
 	echo "wireguard $(wg pubkey <"$tunnel_key")"
+fi
+if [ -s "$syslog_key.crt" ]; then
+	echo "syslog_sha256 $(openssl x509 -in "$syslog_key.crt" -noout -fingerprint -sha256 | sed 's/.*=//')"
+fi
+if [ -n "$SEALS" ] && [ -s "$seal_key.pub" ]; then
+	echo "log_seal_ed25519 $(cat "$seal_key.pub")"
 fi
 echo egov-enrol-end
