@@ -137,6 +137,25 @@ def test_members_of_a_vertical_network_reach_each_other_and_nobody_else_does() -
     assert not policy.permits(city, other, Place("lan", "shared-services"), "tcp", 22)
 
 
+def test_a_department_s_firewall_does_not_grow_with_the_city() -> None:
+    """Every router holding the addresses of all LANs would make a city's files grow with the square of its sites."""
+    city = load_city(Inventory(INVENTORIES / "wuwei"))
+    policy, lans = policy_of(city), {lan.hosts[0]: lan for lan in city.lans}
+    for host in city.hosts.values():
+        if host.role == "access":
+            rules = policy.rules_for(host, lans[host.name])
+            assert {group.name for group in rules.groups} <= {
+                "control",
+                "noc",
+                "services",
+                f"vertical_{lans[host.name].vertical}",
+            }
+            assert not any(item.by_source for item in rules.from_lan)
+            assert not any(item.by_destination for item in rules.to_lan)
+    services = policy.rules_for(city.hosts["shared-services"], lans["shared-services"])
+    assert all(item.by_source for item in services.to_lan)
+
+
 @pytest.mark.parametrize("lang", ["zh", "en"])
 def test_by_zone_counts_every_flow_once_and_the_wrong_one_in_its_place(lang: str) -> None:
     city = load_city(LAB)

@@ -44,6 +44,18 @@ class Permission:
 
 
 @dataclass(frozen=True)
+class Crossing(Permission):
+    """A permission at a LAN's own router, and at which end addresses tell who is meant.
+
+    Where a group has the whole LAN, its own end is known by the interface, and the router has checked the LAN's sources
+    before anything else. Without that every router would hold the addresses of all LANs of a city.
+    """
+
+    by_source: bool = True
+    by_destination: bool = True
+
+
+@dataclass(frozen=True)
 class Service:
     """What a LAN's own router offers to its LAN."""
 
@@ -72,8 +84,8 @@ class HostRules:
 
     groups: tuple[Group, ...]
     into: tuple[Permission, ...]
-    from_lan: tuple[Permission, ...]
-    to_lan: tuple[Permission, ...]
+    from_lan: tuple[Crossing, ...]
+    to_lan: tuple[Crossing, ...]
 
 
 PERMISSIONS = (
@@ -106,11 +118,18 @@ class Policy:
     def rules_for(self, host: Host, lan: Lan | None) -> HostRules:
         """What `host` enforces; `lan` is the LAN that it is the router of, if any."""
         into = tuple(item for item in self.permissions if host.name in self.groups[item.destination].hosts)
-        from_lan = tuple(item for item in self.permissions if lan and _touches(self.groups[item.source], lan))
-        to_lan = tuple(item for item in self.permissions if lan and _touches(self.groups[item.destination], lan))
+        from_lan: tuple[Crossing, ...] = ()
+        to_lan: tuple[Crossing, ...] = ()
+        if lan:
+            out = (item for item in self.permissions if _touches(self.groups[item.source], lan))
+            back = (item for item in self.permissions if _touches(self.groups[item.destination], lan))
+            whole = {group.name for group in self.groups.values() if lan.site in group.lans}
+            from_lan = tuple(_crossing(item, item.source not in whole, True) for item in out)
+            to_lan = tuple(_crossing(item, True, item.destination not in whole) for item in back)
         # A router's own address is no address of its LAN: what it lets in is `into`, whoever asks.
         named = {item.source for item in into}
-        named |= {name for item in (*from_lan, *to_lan) for name in (item.source, item.destination)}
+        named |= {item.source for item in (*from_lan, *to_lan) if item.by_source}
+        named |= {item.destination for item in (*from_lan, *to_lan) if item.by_destination}
         groups = tuple(group for group in self.groups.values() if group.name in named)
         return HostRules(groups, into, from_lan, to_lan)
 
@@ -174,6 +193,10 @@ def _lans(name: str, members: Iterable[Lan]) -> Group:
 
 def _text(networks: Iterable[IPv4Network | IPv6Network]) -> tuple[str, ...]:
     return tuple(str(network) for network in networks)
+
+
+def _crossing(item: Permission, by_source: bool, by_destination: bool) -> Crossing:
+    return Crossing(item.source, item.destination, item.protocol, item.ports, by_source, by_destination)
 
 
 def _touches(group: Group, lan: Lan) -> bool:
