@@ -82,6 +82,7 @@ def _city(plan: Plan) -> dict[str, Fields]:
     }
     entries.update({f"county {county.name}": _flat(county.model_dump(mode="json")) for county in plan.counties})
     entries.update({f"administrator {item.name}": _administrator(item) for item in plan.administrators})
+    entries.update({f"retired {item.name}": item.model_dump(mode="json", exclude={"name"}) for item in plan.retired})
     return entries
 
 
