@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -57,7 +57,7 @@ def retirement(inventory: Inventory, name: str) -> Retirement:
     plan, city = load(inventory)
     for item in plan.retired:
         if item.name == name:
-            return Retirement(name, item.number, (name,), (), (name,), planned=False)
+            return Retirement(name, item.number, (name,), (), _had_backups(inventory, (name,)), planned=False)
     try:
         site = plan.site(name)
     except KeyError:
@@ -67,21 +67,25 @@ def retirement(inventory: Inventory, name: str) -> Retirement:
     services = ServicesFile.model_validate(read_source(inventory.plan_dir / "services.yml").data)
     if reasons := refusals(plan, services, site):
         raise UsageError("\n".join(reasons))
-    return _of(plan, city, site)
+    return _of(inventory, city, site)
 
 
-def _of(plan: Plan, city: City, site: Site) -> Retirement:
+def _of(inventory: Inventory, city: City, site: Site) -> Retirement:
     here = [host for host in city.hosts.values() if host.site == site.name]
     hosts = tuple(host.name for host in here if "managed" in host.groups)
-    backed_up = {host for service in plan.services if service.backup for host in service.hosts}
     return Retirement(
         site=site.name,
         number=site.number,
         hosts=hosts,
         watched=tuple(host.name for host in here if host.name not in hosts),
-        repositories=tuple(host for host in hosts if host in backed_up),
+        repositories=_had_backups(inventory, hosts),
         planned=True,
     )
+
+
+def _had_backups(inventory: Inventory, hosts: Sequence[str]) -> tuple[str, ...]:
+    """Those whose repository has a passphrase: its services may have moved away since."""
+    return tuple(host for host in hosts if (inventory.secrets / f"borg_passphrase_{host}").is_file())
 
 
 def refusals(plan: Plan, services: ServicesFile, site: Site) -> list[str]:
@@ -245,7 +249,7 @@ def _rows(inventory: Inventory, gone: Retirement, host: str, wiped: Mapping[str,
         ]
     rows += [
         Row("kept", ("指标", "metrics"), "Prometheus", ("noc_retention", "noc_retention")),
-        Row("kept", ("证据", "evidence"), str(inventory.evidence), ("永久", "for ever")),
+        Row("kept", ("证据", "evidence"), f".egov/{inventory.name}/evidence", ("永久", "for ever")),
         Row("kept", ("编号", "number"), str(gone.number), ("永不再用", "never used again")),
     ]
     return rows
