@@ -1,4 +1,4 @@
-"""A city that grows and shrinks, on the running lab: a department, a county, a moved line, a new router, a site retired.
+"""A city that grows and shrinks on the running lab: a department, a county, a moved line, a new router, a site less.
 
 The tests go on from one another and come last: they leave the lab in order, with a larger plan than it began with.
 If one fails, an office could not be added or taken away without disturbing those that are there.
@@ -33,8 +33,9 @@ DEPARTMENT = """\
      uplinks: [{to: hub-minqin, mbps: 20}]}
 """
 SERVICE = """\
-  - {name: forest-papers, title: {zh: 林业文件, en: Forestry papers}, owner: minqin-forestry, grade: 2, availability: 99,
-     rto: 1h, rpo: 1h, hosts: [minqin-forestry], backup: {engine: borg, paths: [/srv/forest], schedule: "*:0/15"}}
+  - {name: forest-papers, title: {zh: 林业文件, en: Forestry papers}, owner: minqin-forestry, grade: 2,
+     availability: 99, rto: 1h, rpo: 1h, hosts: [minqin-forestry],
+     backup: {engine: borg, paths: [/srv/forest], schedule: "*:0/15"}}
 """
 COUNTY = "  - {name: gulang, title: {zh: 古浪县, en: Gulang County}}\n"
 COUNTY_SITES = """\
