@@ -16,7 +16,6 @@ from egovctl.i18n import pick, tr
 from egovctl.paths import Inventory
 
 CHECKS = ("units-active", "neighbours-up")
-BACKBONE = ("core", "hub")
 PAUSE = 1.0
 
 
@@ -57,6 +56,8 @@ def _good(context: Context, result: Result) -> bool:
     if result.check != "neighbours-up" or result.status is not Status.FAIL:
         return False
     missing = [str(item).split()[1].partition("@")[0] for item in result.shown.get("missing", [])]
-    known = [name for name in missing if read_record(context.inventory, name)]
-    backbone = [name for name in known if context.city.hosts[name].role in BACKBONE]
+    roles = {name: context.city.hosts[name].role for name in missing}
+    backbone = [
+        n for n, role in roles.items() if role == "core" or (role == "hub" and read_record(context.inventory, n))
+    ]
     return not backbone and not result.shown.get("extra")
