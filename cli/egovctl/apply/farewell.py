@@ -75,7 +75,7 @@ def clear(request: Request, shell: Shell) -> dict[str, Any]:
         (place / "rootfs").symlink_to(source / "rootfs")
         smaller = part_of(raw, frozenset(raw["confirm"]))
         (place / "manifest.json").write_text(json.dumps(smaller), encoding="utf-8")
-        result = apply_host(replace(request, build=Path(folder), ready=lambda: None), shell)
+        result = apply_host(replace(request, build=Path(folder)), shell)
     if result.get("failed") or request.check:
         return result
     answer = shell("/bin/sh -s", CLEAN.encode())

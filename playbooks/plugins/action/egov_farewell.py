@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from egovctl.apply import farewell, retire
-from egovctl.apply.connection import request_of, shell_of
+from egovctl.apply.connection import inventory_of, request_of, shell_of
 from egovctl.apply.contact import DEPLOY_USER
 from egovctl.apply.transaction import ConnectionLost
 from egovctl.errors import EgovError
-from egovctl.paths import Inventory
 
 
 class ActionModule(ActionBase):
@@ -28,14 +26,13 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         self.validate_argument_spec(argument_spec={})
         try:
-            request = request_of(self, task_vars, {})
+            request = request_of(self, task_vars, {}, lambda: None)
             done = farewell.clear(request, shell_of(self))
             if not request.check and not done.get("failed"):
                 farewell.leave(request, shell_of(self), DEPLOY_USER)
                 self._connection.reset()
                 farewell.await_silence(request)
-                inventory = Inventory(Path(str(task_vars["egov_inventory"])))
-                retire.note_wiped(inventory, str(task_vars["egov_plan_revision"]), request.host, done)
+                retire.note_wiped(inventory_of(task_vars), str(task_vars["egov_plan_revision"]), request.host, done)
         except ConnectionLost as lost:
             raise lost.__cause__ or lost from None
         except EgovError as error:

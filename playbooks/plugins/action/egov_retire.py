@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from egovctl.apply import retire
+from egovctl.apply.connection import inventory_of
 from egovctl.errors import EgovError, UsageError
 from egovctl.i18n import tr
-from egovctl.paths import Inventory
 
 ARGUMENTS = {
     "site": {"type": "str", "required": True},
@@ -34,7 +33,7 @@ class ActionModule(ActionBase):
         """Return `visit`, the hosts to go to; with `record`, print what was removed and what is kept."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)
-        inventory = Inventory(Path(str(task_vars["egov_inventory"])))
+        inventory = inventory_of(task_vars)
         try:
             gone = retire.retirement(inventory, arguments["site"])
             if not gone.planned and not arguments["unreachable"]:
