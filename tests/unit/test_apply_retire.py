@@ -75,6 +75,8 @@ def test_a_site_that_is_needed_is_refused_with_each_reason(inventory: Inventory,
 def test_an_unknown_site_is_one_sentence(inventory: Inventory) -> None:
     with pytest.raises(UsageError, match="the plan has no site nowhere; check retire_site"):
         retire.retirement(inventory, "nowhere")
+    with pytest.raises(UsageError, match="say which site: -e retire_site=NAME"):
+        retire.retirement(inventory, "")
 
 
 def test_a_site_that_a_word_covers_may_go(inventory: Inventory) -> None:

@@ -54,6 +54,8 @@ class Row:
 
 def retirement(inventory: Inventory, name: str) -> Retirement:
     """The site called `name`; UsageError with a sentence for each reason why it cannot go."""
+    if not name:
+        raise UsageError(tr("请写明站点：-e retire_site=名称", "say which site: -e retire_site=NAME"))
     plan, city = load(inventory)
     for item in plan.retired:
         if item.name == name:
