@@ -211,8 +211,8 @@ def test_no_inventory_there(egovctl: Any, tmp_path: Path) -> None:
 
 
 def test_the_manual_s_department_can_be_added_as_it_says(egovctl: Any, tmp_path: Path) -> None:
-    manual = (project_root() / "docs" / "plan.md").read_text(encoding="utf-8")
-    block = manual.split("   ```\n")[1]
+    manual = (project_root() / "docs" / "growth.md").read_text(encoding="utf-8")
+    block = manual.split("   ```\n", 2)[1]
     shutil.copytree(project_root() / "inventories" / "wuwei" / "plan", tmp_path / "city" / "plan")
     path = tmp_path / "city" / "plan" / "city.yml"
     path.write_text(path.read_text(encoding="utf-8") + textwrap.dedent(block).replace("- {", "  - {"), encoding="utf-8")
