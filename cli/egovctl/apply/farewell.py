@@ -31,6 +31,9 @@ MAPS = ("packages", "users", "sysctl")  # by bundle
 SECRETS = (
     "/etc/egov/keys/borg_ed25519",
     "/etc/egov/keys/borg_ed25519.pub",
+    "/etc/egov/keys/syslog.key",
+    "/etc/egov/keys/syslog.crt",
+    "/etc/egov/keys/log_seal_ed25519",
     "/etc/egov/borg_passphrase",
     "/etc/snmp/egov-users.conf",
     "/var/lib/snmp/snmpd.conf",
