@@ -462,7 +462,7 @@ def test_a_lab_follows_its_plan_and_nobody_is_started_anew(up: Room) -> None:
 
 
 def test_grow_wants_a_lab_that_is_up_and_a_host_that_it_knows(up: Room) -> None:
-    assert "nowhere is no host to replace; it can be: core1, core2, noc, backup" in up.call(
+    assert "nowhere is no host to replace; it can be: core1, core2, noc, control, backup" in up.call(
         "grow", "--anew", "nowhere", code=2
     )
 
