@@ -386,9 +386,85 @@ def test_a_changed_plan_is_refused_with_a_way_out(up: Room) -> None:
     plan = up.inventory.plan_dir / "city.yml"
     try:
         plan.write_text(CITY.replace("mbps: 20", "mbps: 30"), encoding="utf-8")
-        assert "lab up --fresh" in up.call("up", code=2)
+        said = up.call("up", code=2)
+        assert "lab up --fresh" in said and f"lab grow -i {NAME}" in said
     finally:
         plan.write_text(CITY, encoding="utf-8")
+
+
+OFFICE = """\
+  - {number: 104, name: office, title: {zh: 单位, en: Office}, kind: department, uplinks: [{to: core1, mbps: 10}]}
+"""
+COUNTED = ("inventory", "image", "topology", "hosts", "namespaces", "forwards", "internet", "project", "phase")
+
+
+def _record(room: Room) -> dict[str, object]:
+    """What is on record of the lab, but for when and by whom."""
+    folder = Path(f"/run/egov-lab/{NAME}")
+    data = json.loads((folder / "state.json").read_text())
+    note = yaml.safe_load(room.inventory.first_contact.read_text())
+    keys = {host: entry.pop("host_key") for host, entry in note["hosts"].items()}
+    facts = json.loads((folder / "facts.json").read_text())
+    complete = json.loads(Path(f"/var/lib/egov-lab/{NAME}/complete.json").read_text())
+    return {**{key: data[key] for key in COUNTED}, "note": note, "keys": set(keys), "facts": facts, "disks": complete}
+
+
+def _links(room: Room) -> dict[str, list[str]]:
+    """host → its interfaces with their shaping, as the kernel has them."""
+    return {
+        host: sorted(
+            room.sh(host, "tc qdisc show | sed -n 's/.* dev \\([^ ]*\\).* rate \\([^ ]*\\).*/\\1 \\2/p'").splitlines()
+        )
+        for host in ("core1", "core2", "noc", "backup")
+    }
+
+
+def test_a_lab_follows_its_plan_and_nobody_is_started_anew(up: Room) -> None:
+    """If this fails, whoever adds an office to the lab has to enrol the whole city again."""
+    plan, hosts = up.inventory.plan_dir / "city.yml", ("core1", "core2", "noc", "backup")
+    boots = {host: up.sh(host, "cat /etc/machine-id; stat -c %Y /proc/1") for host in hosts}
+    first, links = _record(up), _links(up)
+    assert "nothing was changed" in up.call("grow")
+    try:
+        plan.write_text(CITY.replace("mbps: 20", "mbps: 30") + OFFICE, encoding="utf-8")
+        said = up.call("grow")
+        assert "+ host office" in said and "+ line office up0 - core1 d-office" in said
+        assert "~ core2 d-noc: 20 -> 30 Mbit/s" in said
+        assert "rate 10Mbit" in up.sh("office", "tc qdisc show dev up0")
+        assert {host: up.sh(host, "cat /etc/machine-id; stat -c %Y /proc/1") for host in hosts} == boots
+        up.sh("office", "ip addr add 10.241.1.161/31 dev up0")
+        up.sh("core1", "ip addr add 10.241.1.160/31 dev d-office; ping -c1 -W2 10.241.1.161")
+        grown = _record(up)
+        # A moved line: the same end below, another above. Killed somewhere, it is finished by the next run.
+        plan.write_text((CITY + OFFICE).replace("{to: core1, mbps: 10}", "{to: core2, mbps: 10}"), encoding="utf-8")
+        process = up.start("grow")
+        time.sleep(random.uniform(0.2, 1.2))
+        process.kill()
+        process.communicate(timeout=60)
+        up.call("grow")
+        assert up.sh("core1", "ls /sys/class/net").split().count("d-office") == 0
+        assert "d-office" in up.sh("core2", "ls /sys/class/net").split()
+        assert up.call("grow", "--anew", "office").count("a new one") == 1
+        assert {host: up.sh(host, "cat /etc/machine-id; stat -c %Y /proc/1") for host in hosts} == boots
+        assert "office" in yaml.safe_load(up.inventory.first_contact.read_text())["hosts"]
+    finally:
+        plan.write_text(CITY, encoding="utf-8")
+        up.call("grow")
+    assert _record(up) == first and _links(up) == links, "the way back is not the way it was"
+    assert not Path(f"/var/lib/egov-lab/{NAME}/office").exists()
+    plan.write_text(CITY.replace("mbps: 20", "mbps: 30") + OFFICE, encoding="utf-8")
+    try:
+        up.call("up", "--fresh")
+        assert _record(up) == grown, "a lab that grew is on record as one that was made so"
+    finally:
+        plan.write_text(CITY, encoding="utf-8")
+        up.call("up", "--fresh")
+
+
+def test_grow_wants_a_lab_that_is_up_and_a_host_that_it_knows(up: Room) -> None:
+    assert "nowhere is no host to replace; it can be: core1, core2, noc, control, backup" in up.call(
+        "grow", "--anew", "nowhere", code=2
+    )
 
 
 def test_a_host_that_is_not_there_is_said(up: Room) -> None:

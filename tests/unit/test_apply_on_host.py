@@ -206,6 +206,20 @@ def test_what_leaves_the_manifest_is_taken_back(host: FakeHost) -> None:
     assert host.apply({})["changed"] is False
 
 
+@pytest.mark.parametrize(("stays", "code"), [(False, 0), (True, 1)])
+def test_commands_of_a_bundle_that_goes_with_its_units_are_not_run(host: FakeHost, stays: bool, code: int) -> None:
+    """A daemon that is stopped cannot be told to read a file that is gone. One that stays must be."""
+    host.unit("a.service")
+    mark = host.top / "ran"
+    command = f"run:/bin/sh -c 'echo x >>{mark}'"
+    units = {"a.service": (True, True)}
+    host.apply({"files": {"/etc/a.cfg": ("x", "0644", [command], "")}, "units": units})
+    assert mark.read_text().count("x") == 1
+    result = host.apply({"units": units} if stays else {})
+    assert not result.get("failed") and result["removed"] == ["/etc/a.cfg"]
+    assert mark.read_text().count("x") == 1 + code
+
+
 def test_absent_paths_go_and_stay_away(host: FakeHost) -> None:
     host.put("/root/.ssh/authorized_keys", "key\n", 0o600)
     host.put("/etc/old.d/x", "y")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from egovctl.apply.enrolment import write_record
 from egovctl.checks import prove
 from egovctl.checks.context import Context, open_context
 from egovctl.checks.model import Result, Status
@@ -42,6 +44,18 @@ def result(status: Status, check: str = "neighbours-up", **shown: Any) -> Result
 )
 def test_only_a_department_that_is_off_is_forgiven(context: Context, seen: Result, well: bool) -> None:
     assert prove._good(context, seen) is well
+
+
+@pytest.mark.parametrize(("enrolled", "well"), [(False, True), (True, False)])
+def test_a_hub_that_was_never_enrolled_is_forgiven(
+    context: Context, tmp_path: Path, enrolled: bool, well: bool
+) -> None:
+    """Else the cores could not learn of a new county: its hub comes in band only through them."""
+    inventory = Inventory(tmp_path / "lab")
+    if enrolled:
+        write_record(inventory, "hub-minqin", {})
+    seen = result(Status.FAIL, missing=["ospf4 hub-minqin@d-hub-minqin"], extra=[])
+    assert prove._good(replace(context, inventory=inventory), seen) is well
 
 
 def test_it_waits_for_routing_and_then_says_who_and_why(monkeypatch: pytest.MonkeyPatch) -> None:

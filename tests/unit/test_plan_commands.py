@@ -105,7 +105,13 @@ def test_diff_of_one_department_more(egovctl: Any, inventory: Path) -> None:
     code, out, _ = egovctl("plan", "diff", "-i", str(inventory), "--against", "lab", "--format", "json")
     data = json.loads(out)
     assert code == 0
-    assert list(data) == ["against", "from", "to", "city", "sites", "links", "addresses", "services"]
+    assert list(data) == ["against", "from", "to", "city", "sites", "links", "addresses", "services", "hosts"]
+    assert data["hosts"] == {
+        "added": ["minqin-finance"],
+        "removed": [],
+        "changed": ["core1", "core2", "hub-minqin"],
+        "moved": [],
+    }
     assert [entry["name"] for entry in data["sites"]["added"]] == ["minqin-finance"]
     assert [entry["name"] for entry in data["links"]["added"]] == ["minqin-finance -> hub-minqin"]
     assert [entry["name"] for entry in data["addresses"]["added"]] == [
@@ -133,6 +139,26 @@ def test_diff_tells_what_changed_and_what_went(egovctl: Any, inventory: Path) ->
     assert [entry["name"] for entry in data["services"]["removed"]] == ["monitoring"]
     _, table, _ = egovctl("plan", "diff", "-i", str(inventory), "--against", "lab")
     assert "mbps: 100 → 50" in table and "rto_seconds: 1800 → 3600" in table
+
+
+def test_diff_says_what_a_change_means(egovctl: Any, inventory: Path) -> None:
+    _, said, _ = egovctl("plan", "diff", "-i", str(inventory), "--against", "lab")
+    assert "site.yml" not in said, "nothing to do, nothing to say"
+    add_department(inventory)
+    city = inventory / "plan" / "city.yml"
+    text = city.read_text(encoding="utf-8")
+    moved = "{to: core1, mbps: 100}, {to: core2, mbps: 100}]}"
+    city.write_text(text.replace(moved, moved.replace("core1", "hub-minqin")), encoding="utf-8")
+    _, said, _ = egovctl("plan", "diff", "-i", str(inventory), "--against", "lab")
+    words = " ".join(said.split())
+    assert "First site.yml --limit 'all:!minqin-finance', then enrol.yml --limit minqin-finance, then" in words
+    assert "moved: education up0 from core1 to hub-minqin. First site.yml --limit hub-minqin, then move" in words
+    assert "which files change: site.yml --check --diff" in words
+    copy = inventory.with_name("larger")
+    shutil.copytree(inventory, copy)
+    city.write_text(text[: text.index("  - {number: 901,")], encoding="utf-8")
+    _, said, _ = egovctl("plan", "diff", "-i", str(inventory), "--against", str(copy))
+    assert "hosts that leave: mobile1, minqin-finance. Run retire.yml" in " ".join(said.split())
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -185,8 +211,8 @@ def test_no_inventory_there(egovctl: Any, tmp_path: Path) -> None:
 
 
 def test_the_manual_s_department_can_be_added_as_it_says(egovctl: Any, tmp_path: Path) -> None:
-    manual = (project_root() / "docs" / "plan.md").read_text(encoding="utf-8")
-    block = manual.split("   ```\n")[1]
+    manual = (project_root() / "docs" / "growth.md").read_text(encoding="utf-8")
+    block = manual.split("   ```\n", 2)[1]
     shutil.copytree(project_root() / "inventories" / "wuwei" / "plan", tmp_path / "city" / "plan")
     path = tmp_path / "city" / "plan" / "city.yml"
     path.write_text(path.read_text(encoding="utf-8") + textwrap.dedent(block).replace("- {", "  - {"), encoding="utf-8")

@@ -737,10 +737,18 @@ def _pending(machine: Machine) -> list[str]:
 
 
 def _actions(job: Job, registry: Registry, found: Survey) -> list[str]:
-    """The actions of everything that changes, each once, in the manifest's order; unknown ones last."""
+    """The actions of everything that changes, each once, in the manifest's order; unknown ones last.
+
+    A command that a file asks for is not run for a bundle that goes with all of its units: nothing is there to take it.
+    """
     wanted = [action for item in found.write for action in item.actions]
-    wanted += [action for path in found.remove for action in registry["files"].get(path, {}).get("actions", [])]
     gone = set(found.drop_units)
+    staying = {entry["bundle"] for name, entry in registry["units"].items() if name not in gone}
+    leaving = {registry["units"][name]["bundle"] for name in gone} - staying
+    for path in found.remove:
+        record = registry["files"].get(path, {})
+        commands = record.get("bundle") not in leaving
+        wanted += [action for action in record.get("actions", []) if commands or not action.startswith("run:")]
     chosen = [action for action in dict.fromkeys(wanted + found.pending) if unit_of(action) not in gone]
     known = [action for action in job.order if action in chosen]
     return [*known, *(action for action in chosen if action not in known)]

@@ -109,7 +109,7 @@ def apply_host(request: Request, shell: Shell, again: Shell | None = None) -> di
         if not request.check and not forced:
             request.ready()
         send = {entry.path for entry in found.files} | set(forced)
-        job = _job(request, whole, part, digests, nonce, values, {path: contents[path] for path in send})
+        job = job_of(request, whole, part, digests, nonce, values, {path: contents[path] for path in send})
         result = _send(request, job, shell, again or shell)
         if "confirm" in result:
             result = _confirm(request, result, again or shell)
@@ -125,7 +125,7 @@ def apply_host(request: Request, shell: Shell, again: Shell | None = None) -> di
     )
 
 
-def _job(
+def job_of(
     request: Request,
     whole: Manifest,
     part: Manifest,
@@ -134,6 +134,7 @@ def _job(
     values: dict[str, str],
     send: dict[str, bytes],
 ) -> dict[str, Any]:
+    """What the on-host program is told: everything that shall be, and the content of what differs."""
     return {
         "protocol": PROTOCOL,
         "id": str(time.time_ns()),

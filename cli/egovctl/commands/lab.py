@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from egovctl.i18n import tr
 from egovctl.paths import Inventory
 
 if TYPE_CHECKING:
+    from egovctl.lab.facts import Steps
     from egovctl.lab.processes import Booted
 
 
@@ -27,6 +28,7 @@ def lab() -> None:
 WORDS = {
     "starting": "正在启动",
     "up": "已启动",
+    "growing": "正在调整",
     "stopping": "正在停止",
     "guest": "容器",
     "switch": "模拟交换机",
@@ -117,6 +119,55 @@ def up(inventory: Inventory, fresh: bool) -> None:
     click.echo(text)
     for item in done.lab.forwards:
         click.echo(f"  {item.name}: http://127.0.0.1:{item.port}/")
+
+
+@lab.command()
+@inventory_option
+@click.option(
+    "--anew",
+    multiple=True,
+    metavar="HOST",
+    help="Put a bare host in this one's place, as when a router is replaced. / 换成一台全新的主机。",
+)
+def grow(inventory: Inventory, anew: tuple[str, ...]) -> None:
+    """Follow a changed plan: hosts and lines that differ; all others keep running. / 按变化后的规划调整。"""
+    from egovctl.lab.grow import grow as follow
+
+    done = _with_reporter(lambda report: follow(inventory, report, anew), inventory)
+    if done.skipped:
+        names = ", ".join(done.skipped)
+        click.echo(tr(f"实验环境无法代替的主机：{names}", f"hosts that a lab cannot stand in for: {names}"))
+    for line in _grown(done.steps):
+        click.echo(f"  {line}")
+    name, count, seconds = inventory.name, len(done.lab.guests), f"{done.seconds:.0f}"
+    if not (done.steps.gone or done.steps.made or done.booted):
+        click.echo(tr(f"实验环境 {name} 与规划一致，未作改动", f"lab {name} is as planned; nothing was changed"))
+        return
+    click.echo(
+        tr(
+            f"实验环境 {name} 已与规划一致：{count} 台主机，用时 {seconds} 秒",
+            f"lab {name} follows the plan: {count} hosts, in {seconds} s",
+        )
+    )
+
+
+def _grown(steps: Steps) -> Iterator[str]:
+    """A line for each host and each line of the city that came, went or has another bandwidth."""
+    from egovctl.lab.names import FABRIC
+
+    gone, made = steps.of("netns")
+    old, new = {fact.words[0] for fact in gone}, {fact.words[0] for fact in made}
+    for sign, names in (("-", old - new), ("+", new - old), ("~", old & new)):
+        for name in sorted(names):
+            yield f"{sign} {tr('主机', 'host')} {name}" + (tr("（全新）", " (a new one)") if sign == "~" else "")
+    wires = [{fact.words for fact in facts if FABRIC not in fact.words} for facts in steps.of("wire")]
+    for sign, lines in (("-", wires[0] - wires[1]), ("+", wires[1] - wires[0])):
+        for one, first, other, second in sorted(lines):
+            yield f"{sign} {tr('链路', 'line')} {other} {second} - {one} {first}"
+    shaped = [{fact.words[:2]: fact.words[2] for fact in facts} for facts in steps.of("shape")]
+    for end in sorted(shaped[0].keys() & shaped[1].keys()):
+        if shaped[0][end] != shaped[1][end]:
+            yield f"~ {' '.join(end)}: {shaped[0][end]} -> {shaped[1][end]} Mbit/s"
 
 
 @lab.command()

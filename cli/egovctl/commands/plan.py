@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -11,7 +12,13 @@ import click
 from egovctl.commands.options import format_option, inventory_option
 from egovctl.commands.path_tables import print_loss, print_paths, print_site
 from egovctl.commands.plan_import import import_list
-from egovctl.commands.plan_tables import good_sentence, print_addresses, print_diff, print_summary
+from egovctl.commands.plan_tables import (
+    good_sentence,
+    print_addresses,
+    print_diff,
+    print_meaning,
+    print_summary,
+)
 from egovctl.errors import UsageError
 from egovctl.i18n import pick, tr
 from egovctl.paths import Inventory
@@ -74,17 +81,19 @@ def check(inventory: Inventory, output: str) -> None:
     help="The earlier plan: an inventory, or a revision of git. / 对照的规划：清单目录或 git 版本。",
 )
 def diff(inventory: Inventory, output: str, against: str) -> None:
-    """Sites, links, addresses and services added, removed, changed. / 与另一份规划比较。"""
+    """Sites, links, addresses, services: what differs, and what that means. / 与另一份规划比较，并说明影响。"""
     from egovctl.plan import load
     from egovctl.plan.against import load_against
-    from egovctl.plan.compare import as_json, compare
+    from egovctl.plan.compare import as_json, compare, meaning
 
     old, new = load_against(inventory, against), load(inventory)
     data = {"against": against, "from": old[0].revision, "to": new[0].revision, **as_json(compare(old, new))}
+    data["hosts"] = asdict(meaning(old[1], new[1]))
     if output == "json":
         _print_json(data)
     else:
         print_diff(data)
+        print_meaning(data["hosts"])
 
 
 @plan.command()

@@ -184,6 +184,46 @@ def print_diff(data: Data) -> None:
         say(tr("没有差异。", "no difference"))
 
 
+def print_meaning(hosts: Data) -> None:
+    """For `plan diff`: what the change asks for, in words and with the commands; docs/growth.md has the whole tasks."""
+    if hosts["added"]:
+        names = ",".join(hosts["added"])
+        first, then = f"site.yml --limit 'all:!{names.replace(',', ':!')}'", f"enrol.yml --limit {names}"
+        say(
+            tr(
+                f"新主机：{names}。先 {first}，再 {then}，再 site.yml",
+                f"new hosts: {names}. First {first}, then {then}, then site.yml",
+            )
+        )
+    if hosts["removed"]:
+        names = ", ".join(hosts["removed"])
+        say(
+            tr(
+                f"离开的主机：{names}。在站点离开规划之前先运行 retire.yml -e retire_site=站点",
+                f"hosts that leave: {names}. Run retire.yml -e retire_site=SITE before their site leaves the plan",
+            )
+        )
+    for move in hosts["moved"]:
+        end, first = f"{move['host']} {move['interface']}", f"site.yml --limit {move['after']}"
+        say(
+            tr(
+                f"改接：{end} 由 {move['before']} 改到 {move['after']}。先 {first}，再改接线路，再 site.yml",
+                f"moved: {end} from {move['before']} to {move['after']}. First {first}, then move the line, then "
+                "site.yml",
+            )
+        )
+    if hosts["changed"]:
+        names = ", ".join(hosts["changed"])
+        say(
+            tr(
+                f"链路、地址、邻居或服务有变化：{names}",
+                f"with other links, addresses, neighbours or services: {names}",
+            )
+        )
+    if any(hosts.values()):
+        say(tr("会改变哪些文件：site.yml --check --diff", "which files change: site.yml --check --diff"))
+
+
 def _diff_rows(section: Data) -> Iterable[tuple[str, str, str]]:
     for sign, entries in (("+", section["added"]), ("-", section["removed"])):
         for entry in entries:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Protocol
 
 from egovctl.errors import EgovError, UsageError
 from egovctl.i18n import tr
-from egovctl.lab import access, guest, image, machine, network, owner, preflight, samples, state
+from egovctl.lab import access, facts, guest, image, machine, network, owner, preflight, samples, state
+from egovctl.lab.facts import facts_of
 from egovctl.lab.image import Image
 from egovctl.lab.names import DISKS, RUN, LabNames, port_base
 from egovctl.lab.processes import Booted, processes, wait_for_guests
@@ -64,14 +66,22 @@ def up(inventory: Inventory, report: Reporter, *, fresh: bool = False) -> Up:
     names = LabNames.of(inventory)
     plan, city = load(inventory)
     wiring = wiring_of(city)
-    with _exclusive(names), readable_by_all():
+    with exclusive(names), readable_by_all():
         lab = state.load(names)
         if not fresh:
             owner.need_own(inventory, names)
-        if lab is not None and not fresh and _is_laid(names, lab):
+        if lab is not None and not fresh and is_laid(names, lab):
             _same_plan(lab, wiring)
-            booted = _heal(inventory, names, lab, report)
+            booted = heal(inventory, names, lab, report)
             return Up(lab, not booted, booted, wiring.skipped, time.monotonic() - begin)
+        if lab is not None and lab.phase == "growing" and not fresh:
+            raise UsageError(
+                tr(
+                    f"实验环境 {names.inventory} 的调整被打断：请运行 egovctl lab grow -i {names.inventory} 完成它",
+                    f"lab {names.inventory} was interrupted while it grew: run egovctl lab grow -i {names.inventory}, "
+                    "which goes on from there",
+                )
+            )
         _preflight(wiring)
         resumable = not fresh and _resumable(names, wiring)
         _clear(names, report, keep_disks=resumable)
@@ -95,11 +105,12 @@ def up(inventory: Inventory, report: Reporter, *, fresh: bool = False) -> Up:
         )
         state.save(names, lab)
         machine.claim(names)
-        _prepare(inventory, names, built, plan, lab, report, resumed=resumable)
+        prepare(inventory, names, built, plan, lab, [] if resumable else lab.guests, report)
         report.step(tr("连接网络", "network"))
         network.lay(names, wiring)
         booted = _start(inventory, names, lab, report)
-        _finish(inventory, names, lab)
+        facts.save(names, everything := facts_of(wiring, forwards), everything)
+        finish(inventory, names, lab)
     return Up(replace(lab, phase="up"), False, booted, wiring.skipped, time.monotonic() - begin)
 
 
@@ -126,13 +137,14 @@ def down_all(report: Reporter) -> list[str]:
 
 
 def _take_down(names: LabNames, report: Reporter, *, keep_disks: bool) -> bool:
-    with _exclusive(names):
+    with exclusive(names):
         there = _clear(names, report, keep_disks=keep_disks)
     machine.tidy()
     return there
 
 
-def _exclusive(names: LabNames) -> contextlib.AbstractContextManager[None]:
+def exclusive(names: LabNames) -> contextlib.AbstractContextManager[None]:
+    """Nobody else is at work on this lab meanwhile; EgovError when somebody is."""
     text = tr("另一个 egovctl lab 正在处理这个实验环境", "another egovctl lab is at work on this lab")
     return state.locked(names.lock_file, wait=5, busy=text)
 
@@ -144,7 +156,7 @@ def _preflight(wiring: Wiring) -> None:
     preflight.need_disk(guests, image.defined().exists)
 
 
-def _is_laid(names: LabNames, lab: LabState) -> bool:
+def is_laid(names: LabNames, lab: LabState) -> bool:
     """Whether `up` once came to its end and the network is still there."""
     return lab.phase == "up" and all(names.netns_path(short).exists() for short in lab.namespaces)
 
@@ -153,30 +165,37 @@ def _same_plan(lab: LabState, wiring: Wiring) -> None:
     if lab.topology != wiring.digest:
         raise UsageError(
             tr(
-                f"规划在实验环境启动之后变了：请运行 egovctl lab up --fresh -i {lab.inventory}（主机会重新建立）",
-                f"the plan has changed since this lab came up: run egovctl lab up --fresh -i {lab.inventory} "
-                "(its hosts start anew)",
+                f"规划在实验环境启动之后变了：请运行 egovctl lab grow -i {lab.inventory}（运行中的主机保持不变），"
+                f"或 egovctl lab up --fresh -i {lab.inventory}（主机会重新建立）",
+                f"the plan has changed since this lab came up: run egovctl lab grow -i {lab.inventory} (running hosts "
+                f"stay), or egovctl lab up --fresh -i {lab.inventory} (its hosts start anew)",
             )
         )
 
 
-def _heal(inventory: Inventory, names: LabNames, lab: LabState, report: Reporter) -> dict[str, Booted]:
-    """Start again whatever process has ended; returns the guests among them."""
+def heal(inventory: Inventory, names: LabNames, lab: LabState, report: Reporter, title: str = "") -> dict[str, Booted]:
+    """Start whatever process is not there (`title` says why); returns the guests among them."""
     runner = runner_for(names)
     missing = [item for item in processes(inventory, names, lab) if not runner.pids(item.name)]
     if not missing:
         return {}
-    report.step(tr("重新启动已停止的部分", "starting what has ended"))
+    report.step(title or tr("重新启动已停止的部分", "starting what has ended"))
     for item in missing:
         runner.stop(item.name)
         runner.start(item.name, item.argv, item.policy)
     return _wait_all(names, runner, [item.name for item in missing if item.name in lab.guests], report)
 
 
-def _prepare(
-    inventory: Inventory, names: LabNames, built: Image, plan: Plan, lab: LabState, report: Reporter, *, resumed: bool
+def prepare(
+    inventory: Inventory,
+    names: LabNames,
+    built: Image,
+    plan: Plan,
+    lab: LabState,
+    guests: Sequence[str],
+    report: Reporter,
 ) -> None:
-    """Keys and secrets on control, disks for the guests."""
+    """Keys and secrets on control, disks for these guests."""
     report.step(tr("密钥与磁盘", "keys and disks"))
     from egovctl.render import secret_names
 
@@ -184,7 +203,7 @@ def _prepare(
     Secrets(inventory).ensure_random([*secret_names(inventory), *switches])
     access.ensure_key(inventory.deploy_key, f"control@{inventory.name}")
     authorized = access.ensure_key(access.bootstrap_key(inventory), f"first-contact@{inventory.name}")
-    for host in () if resumed else lab.guests:
+    for host in guests:
         report.detail(host)
         guest.clone(names, built, host, authorized)
         for folder in samples.seeded_paths(plan, host):
@@ -208,19 +227,25 @@ def _wait_all(names: LabNames, runner: Runner, hosts: list[str], report: Reporte
     return booted
 
 
-def _finish(inventory: Inventory, names: LabNames, lab: LabState) -> None:
+def finish(inventory: Inventory, names: LabNames, lab: LabState) -> None:
+    """Everything is there: the note for first contact, and the record that says so."""
     access.write_first_contact(inventory, names, lab)
-    state.write_json(names.disks / "complete.json", _complete(lab.image, lab.topology))
+    state.write_json(complete_file(names), _complete(lab.image, lab.topology))
     state.save(names, replace(lab, phase="up"))
 
 
 def _resumable(names: LabNames, wiring: Wiring) -> bool:
     """Whether complete disks of the same image and plan are there (kept by `down --keep-disks`, or a reboot)."""
-    wanted, complete = image.defined(), state.read_json(names.disks / "complete.json")
+    wanted, complete = image.defined(), state.read_json(complete_file(names))
     if not isinstance(complete, dict):
         return False
     known = {"project": str(project_root()), **complete}  # a record of an older version does not name the project
     return known == _complete(wanted.hash, wiring.digest) and wanted.exists
+
+
+def complete_file(names: LabNames) -> Path:
+    """The note that all disks of a lab are there, beside them."""
+    return names.disks / "complete.json"
 
 
 def _complete(image_hash: str, topology: str) -> dict[str, str]:

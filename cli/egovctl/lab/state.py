@@ -16,7 +16,7 @@ from egovctl.errors import EgovError
 from egovctl.i18n import tr
 from egovctl.lab.names import LabNames
 
-Phase = Literal["starting", "up", "stopping"]
+Phase = Literal["starting", "up", "growing", "stopping"]
 Kind = Literal["guest", "switch"]
 
 

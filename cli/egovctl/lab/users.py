@@ -14,11 +14,13 @@ from egovctl.i18n import tr
 from egovctl.lab.names import FABRIC, LabNames
 from egovctl.lab.run import run
 from egovctl.lab.state import locked
+from egovctl.lab.wiring import lan_bridge
 from egovctl.paths import Inventory
 from egovctl.plan import City, Lan
 
 GATEWAY_INDEX = 1
 INTERFACE = "eth0"
+PREFIX = "user-"
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,14 @@ def ensure_user_namespace(inventory: Inventory, city: City, site: str) -> UserPl
         raise CannotMeasure(
             tr(f"实验环境 {inventory.name} 没有启动：请运行 {up}", f"the lab of {inventory.name} is not up: run {up}")
         )
-    number, lan = next((n, item) for n, item in enumerate(city.lans, start=1) if item.site == site)
+    lan = next(item for item in city.lans if item.site == site)
+    bridge = lan_bridge(city, lan)
     v4, v6 = user_addresses(city, lan)
-    short = f"user-{site}"
+    short = f"{PREFIX}{site}"
     with locked(names.run / "users.lock", wait=30):
         if not _complete(names, short, str(v4)):
             gateways = [str(net.network_address + GATEWAY_INDEX) for net in (lan.v4, lan.v6)]
-            _make(names, short, number, [str(v4), str(v6)], gateways)
+            _make(names, short, bridge, [str(v4), str(v6)], gateways)
     return UserPlace(site, names.netns_path(short), str(v4.ip), str(v6.ip))
 
 
@@ -73,8 +76,8 @@ def _complete(names: LabNames, short: str, address: str) -> bool:
     return "default" in shown.stdout and f" {address} " in has.stdout
 
 
-def _make(names: LabNames, short: str, number: int, addresses: list[str], gateways: list[str]) -> None:
-    namespace, fabric, port = names.netns(short), names.netns(FABRIC), f"u{number}"
+def _make(names: LabNames, short: str, bridge: str, addresses: list[str], gateways: list[str]) -> None:
+    namespace, fabric, port = names.netns(short), names.netns(FABRIC), f"u{bridge}"
     if names.netns_path(short).exists():  # half made before
         run(["ip", "netns", "del", namespace])
         run(["ip", "-n", fabric, "link", "del", port], check=False)
@@ -98,7 +101,7 @@ def _make(names: LabNames, short: str, number: int, addresses: list[str], gatewa
             namespace,
         ]
     )
-    run(["ip", "-n", fabric, "link", "set", port, "addrgenmode", "none", "master", f"lan{number}", "up"])
+    run(["ip", "-n", fabric, "link", "set", port, "addrgenmode", "none", "master", bridge, "up"])
     lines = ["link set lo up", f"link set {INTERFACE} up"]
     lines += [f"address add {address} dev {INTERFACE}" for address in addresses]
     lines += [f"route add default via {gateway}" for gateway in gateways]

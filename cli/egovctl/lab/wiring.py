@@ -1,17 +1,20 @@
 """City → what is plugged into what: namespaces, veth pairs, bridges, addresses. Pure, nothing is made here.
 
 Every veth pair is made directly between two of the lab's namespaces, so the machine's own network never sees one.
+What is called what follows from each host and site alone, so that who comes or goes renames nothing of the others.
 """
 
 from __future__ import annotations
 
 import hashlib
+import zlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv4Network
 
 from egovctl.lab.names import EXPORTER_OFFSET, FABRIC, PROMETHEUS_OFFSET
 from egovctl.lab.state import Forward, Kind, LabHost
-from egovctl.plan.derived import City, Host
+from egovctl.plan.derived import City, Host, Lan
 
 MANAGEMENT_POOL = IPv4Network("198.18.0.0/15")  # RFC 2544: for benches, in nobody's plan
 MANAGEMENT = "mgmt"
@@ -87,13 +90,10 @@ def kind_of(host: Host) -> Kind | None:
 def wiring_of(city: City) -> Wiring:
     """Decide everything that `network.lay` then does."""
     kinds = {name: kind for name, host in city.hosts.items() if (kind := kind_of(host)) is not None}
-    management = {
-        name: IPv4Interface((MANAGEMENT_POOL[number], MANAGEMENT_POOL.prefixlen))
-        for number, name in enumerate(kinds, start=1)
-    }
+    management = management_addresses(kinds)
     hosts = {name: LabHost(kind, str(management[name].ip), city.hosts[name].address_v4) for name, kind in kinds.items()}
     control = next((name for name in kinds if city.hosts[name].role == "control"), "")
-    wires, ports, bridges = _management(kinds, control)
+    wires, ports, bridges = _management(city, kinds, control)
     for link in city.links:
         if link.child in kinds and link.parent in kinds and link.medium == "line":
             ends = ((link.parent, link.parent_interface), (link.child, link.child_interface))
@@ -113,27 +113,50 @@ def wiring_of(city: City) -> Wiring:
     )
 
 
-def _management(kinds: dict[str, Kind], control: str) -> tuple[list[Wire], list[Port], list[str]]:
+def management_addresses(names: Collection[str]) -> dict[str, IPv4Interface]:
+    """An address for each host, from its name alone; of two names that meet, the later one takes the next free one."""
+    size, taken = MANAGEMENT_POOL.num_addresses - 2, dict[int, str]()
+    for name in sorted(names):
+        number = zlib.crc32(name.encode()) % size
+        while number in taken:
+            number = (number + 1) % size
+        taken[number] = name
+    found = {name: IPv4Interface((MANAGEMENT_POOL[n + 1], MANAGEMENT_POOL.prefixlen)) for n, name in taken.items()}
+    return {name: found[name] for name in names}
+
+
+def lan_bridge(city: City, lan: Lan) -> str:
+    """What the bridge of a site's LAN is called in the fabric."""
+    return f"lan{city.hosts[lan.hosts[0]].site_number}"
+
+
+def _port(letter: str, host: Host) -> str:
+    """A host's port in the fabric; site and index are nobody else's."""
+    return f"{letter}{host.site_number}-{host.index}"
+
+
+def _management(city: City, kinds: dict[str, Kind], control: str) -> tuple[list[Wire], list[Port], list[str]]:
     """One bridge on which control reaches every host, and no host another."""
     wires, ports = [], []
-    for number, name in enumerate(kinds, start=1):
-        wires.append(Wire((FABRIC, f"m{number}"), (name, MANAGEMENT)))
-        ports.append(Port(MANAGEMENT, f"m{number}", isolated=name != control))
+    for name in kinds:
+        port = _port("m", city.hosts[name])
+        wires.append(Wire((FABRIC, port), (name, MANAGEMENT)))
+        ports.append(Port(MANAGEMENT, port, isolated=name != control))
     return wires, ports, [MANAGEMENT]
 
 
 def _lans(city: City, kinds: dict[str, Kind], wires: list[Wire], ports: list[Port], bridges: list[str]) -> None:
     """One bridge a site; each of its hosts has a port there, so that lan0 has a carrier even when it is alone."""
-    port = 0
-    for number, lan in enumerate(city.lans, start=1):
-        bridges.append(f"lan{number}")
+    for lan in city.lans:
+        bridge = lan_bridge(city, lan)
+        bridges.append(bridge)
         for name in lan.hosts:
             if name not in kinds:
                 continue
-            port += 1
+            port = _port("l", city.hosts[name])
             end = next(item.name for item in city.hosts[name].interfaces if item.role == "lan")
-            wires.append(Wire((FABRIC, f"l{port}"), (name, end)))
-            ports.append(Port(f"lan{number}", f"l{port}"))
+            wires.append(Wire((FABRIC, port), (name, end)))
+            ports.append(Port(bridge, port))
 
 
 def _internet(city: City, kinds: dict[str, Kind], wires: list[Wire], ports: list[Port], bridges: list[str]) -> None:
@@ -143,7 +166,7 @@ def _internet(city: City, kinds: dict[str, Kind], wires: list[Wire], ports: list
         bridges.append(INTERNET)
     for name, outside in attached:
         if outside is not None:
-            port = f"o{len(ports) + 1}"
+            port = _port("o", city.hosts[name])
             wires.append(Wire((FABRIC, port), (name, outside.name)))
             ports.append(Port(INTERNET, port))
 

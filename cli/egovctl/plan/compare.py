@@ -43,6 +43,45 @@ def compare(old: tuple[Plan, City], new: tuple[Plan, City]) -> dict[str, Section
     return {name: _section(before[name], after[name]) for name in SECTIONS}
 
 
+@dataclass(frozen=True)
+class Move:
+    """An uplink that leads elsewhere now; its addresses and its lower interface stay."""
+
+    host: str
+    interface: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What the change asks for on hosts. `changed` have other links, addresses, neighbours or services than before;
+    files of others may change too, where they list the city's sites.
+    """
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: tuple[str, ...]
+    moved: tuple[Move, ...]
+
+
+def meaning(old: City, new: City) -> Meaning:
+    """Which hosts come, go, and have another part than before; in plan order."""
+    both = [name for name in new.hosts if name in old.hosts]
+    ways = {(link.child, link.child_interface): link.parent for link in old.links}
+    moved = [
+        Move(link.child, link.child_interface, before, link.parent)
+        for link in new.links
+        if (before := ways.get((link.child, link.child_interface), link.parent)) != link.parent
+    ]
+    return Meaning(
+        added=tuple(name for name in new.hosts if name not in old.hosts),
+        removed=tuple(name for name in old.hosts if name not in new.hosts),
+        changed=tuple(name for name in both if old.hosts[name] != new.hosts[name]),
+        moved=tuple(moved),
+    )
+
+
 def _section(before: Mapping[str, Fields], after: Mapping[str, Fields]) -> Section:
     changed = [
         Change(name, field, fields.get(field), after[name].get(field))
@@ -82,6 +121,7 @@ def _city(plan: Plan) -> dict[str, Fields]:
     }
     entries.update({f"county {county.name}": _flat(county.model_dump(mode="json")) for county in plan.counties})
     entries.update({f"administrator {item.name}": _administrator(item) for item in plan.administrators})
+    entries.update({f"retired {item.name}": item.model_dump(mode="json", exclude={"name"}) for item in plan.retired})
     return entries
 
 

@@ -58,6 +58,7 @@ def check(sources: Mapping[str, Source], name: str) -> tuple[Plan, City]:
         shares=city_file.shares,
         failover=city_file.failover,
         sites=city_file.sites,
+        retired=city_file.retired,
         services=services_file.services,
         administrators=administrators,
     )

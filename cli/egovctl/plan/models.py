@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import reprlib
+from datetime import date
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Network
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -53,6 +54,18 @@ def _seconds(value: object) -> object:
             f"{shown} 不是时长：请写数字加 s、m、h 或 d，例如 4h",
             f"{shown} is not a duration: write a number and s, m, h or d, as in 4h",
         )
+    )
+
+
+def _date(value: object) -> object:
+    if isinstance(value, str) and len(value) == len("2026-03-31"):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+    shown = reprlib.repr(value)
+    raise ValueError(
+        tr(f"{shown} 不是日期：请写成 2026-03-31", f"{shown} is not a date: write it as in 2026-03-31"),
     )
 
 
@@ -123,6 +136,7 @@ Lan6 = Annotated[Prefix6, _length(64, 64)]
 Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$")]
 KeyLine = Annotated[str, Field(max_length=4000, pattern=r"^[!-~]+( [!-~]+){1,2}$"), AfterValidator(_public_key)]
 Seconds = Annotated[int, BeforeValidator(_seconds)]
+Day = Annotated[date, BeforeValidator(_date)]
 Outside4 = Annotated[IPv4Interface, BeforeValidator(_written_prefix)]
 Dscp = Annotated[Integer, Field(ge=0, le=63)]
 AbsolutePath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._/-]+$"), AfterValidator(_plain_path)]
@@ -284,6 +298,16 @@ class Site(Model):
         return self.routers or (self.name,)
 
 
+class Retired(Model):
+    """A site that is gone, and since when. Its number and its name are kept out of use for ever: addresses in old logs,
+    its repository and its evidence mean this site and no later one.
+    """
+
+    number: Annotated[Integer, Field(ge=1, le=MAX_SITE_NUMBER)]
+    name: Label
+    on: Day
+
+
 class Backup(Model):
     """What of a service is backed up on each of its hosts, and how often (a systemd calendar word or expression)."""
 
@@ -340,6 +364,7 @@ class CityFile(Model):
     shares: Shares = Shares()
     failover: Failover = Failover()
     sites: Annotated[tuple[Site, ...], Field(min_length=1)]
+    retired: tuple[Retired, ...] = ()
 
 
 class ServicesFile(Model):
@@ -367,6 +392,7 @@ class Plan(Model):
     shares: Shares
     failover: Failover
     sites: tuple[Site, ...]
+    retired: tuple[Retired, ...]
     services: tuple[Service, ...]
     administrators: tuple[Administrator, ...] = ()
 

@@ -10,6 +10,7 @@ from egovctl.plan.models import Plan, Site
 from egovctl.plan.names import CONTROL, HOST_WORDS, NOT_HOSTS, downward_name
 from egovctl.plan.rules_network import NETWORK_RULES
 from egovctl.plan.rules_people import people_separated
+from egovctl.plan.rules_retired import retired_stay_retired
 from egovctl.plan.rules_services import services_known
 from egovctl.plan.source import KeyPath
 
@@ -325,5 +326,6 @@ SITE_RULES: tuple[Callable[[Plan], Iterator[Fault]], ...] = (
     _one_core_noc_and_control,
     _multicast_interfaces,
     _interface_names_differ,
+    retired_stay_retired,
     *NETWORK_RULES,
 )

@@ -18,6 +18,7 @@ SINGULAR = {
     "sites": ("站点", "site"),
     "services": ("服务", "service"),
     "administrators": ("管理员", "administrator"),
+    "retired": ("停用站点", "retired site"),
 }
 # pydantic's kinds of fault that a plan can have, in the plan's words.
 EXPECTED = {

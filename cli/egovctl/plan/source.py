@@ -23,6 +23,7 @@ Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MAX_DEPTH = 20
 DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,17})\Z")
 FRACTION = re.compile(r"-?[0-9]{1,18}\.[0-9]{1,18}\Z")
+DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
 TAG = "tag:yaml.org,2002:"
 
 
@@ -163,6 +164,8 @@ def _construct_scalar(source: Source, node: Any) -> Any:
             return value == "true"
         case "null":
             return None
+        case "timestamp" if DAY.match(value):
+            return value
         case "int" | "float" | "bool" as kind:
             sentence = tr(
                 f"{value!r} 有两种读法；请写{'true 或 false' if kind == 'bool' else '普通十进制数'}，若是文字请加引号",
