@@ -14,9 +14,6 @@ import yaml
 from egovctl.paths import Inventory
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(REPOSITORY / "tests" / "lab"))
-
-from conftest import make_project  # noqa: E402
 
 NAME = "bench"
 SMALL = "lab"  # the inventory to cut from, where it is large enough
@@ -75,6 +72,9 @@ def _served(service: Mapping[str, Any], sites: list[Any]) -> dict[str, Any]:
 
 def lay_out(work: Path, hosts: int) -> Inventory:
     """The project folder under `work`, with the cut inventory; any lab of an earlier run is its own affair."""
+    sys.path.insert(0, str(REPOSITORY / "tests" / "lab"))
+    from conftest import make_project
+
     source = SMALL if hosts <= PATIENT_ABOVE else LARGE
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)

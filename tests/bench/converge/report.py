@@ -136,7 +136,8 @@ def markdown(result: Mapping[str, Any]) -> str:
         found = [table.get((name, phase)) for phase in PHASES]
         rounds = max((cell.rounds for cell in found if cell), default=0)
         words = [_plain(cell).partition(" n=")[0] for cell in found]
-        lines.append(f"| {name}: {item['form']} {item['version']} | " + " | ".join(words) + f" | {rounds} |")
+        label = f"{name}: {item['form']} {item['version']}".rstrip()
+        lines.append(f"| {label} | " + " | ".join(words) + f" | {rounds} |")
     lines += ["", *(f"- {text}" for text in _wrongs(table)), *(f"- Goal {goal}" for goal in goals(result))]
     if result["hosts"] != GOAL_HOSTS:
         lines.append(f"- The goals are for {GOAL_HOSTS} hosts.")
