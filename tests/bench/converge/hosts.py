@@ -66,13 +66,11 @@ def main(params):
             files[path] = [digest, "%04o" % (info.st_mode & 0o7777), owner, group, info.st_ino, info.st_mtime_ns]
         except (OSError, KeyError) as error:
             files[path] = [type(error).__name__, "", "", "", 0, 0]
-    def ask(word):
-        said = []
-        for unit in params["units"]:  # one by one: of a unit that is not there, several at once say nothing
-            done = subprocess.run(["systemctl", word, unit], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-            said.append(done.stdout.decode().strip() or "not-found")
-        return said
-    return {"files": files, "active": ask("is-active"), "enabled": ask("is-enabled")}
+    words = ["systemctl", "show", "-p", "ActiveState", "-p", "UnitFileState", "--", *params["units"]]
+    said = subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout.decode()
+    blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in said.strip().split("\\n\\n")]
+    active = [block["ActiveState"] for block in blocks]
+    return {"files": files, "active": active, "enabled": [block["UnitFileState"] or "not-found" for block in blocks]}
 """
 
 
