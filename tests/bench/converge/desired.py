@@ -22,6 +22,7 @@ from egovctl.apply import placeholders
 from egovctl.apply.manifest import FileEntry, Manifest
 from egovctl.paths import Inventory, project_root
 from egovctl.render.bundle import load_bundles
+from egovctl.render.enrolled import CONTROL
 from egovctl.secrets import Secrets
 
 DAEMON_RELOAD = "daemon-reload"
@@ -41,12 +42,12 @@ class Wanted:
 
 
 def wanted_hosts(inventory: Inventory, build: Path) -> dict[str, Wanted]:
-    """Every host of a build."""
+    """Every host of a build but control, which is not reached over the network."""
     secret = Secrets(inventory).get
     patterns = _patterns()
     result = {}
     for folder in sorted(build.iterdir()):
-        if not (folder / "manifest.json").is_file():
+        if folder.name == CONTROL or not (folder / "manifest.json").is_file():
             continue
         manifest = Manifest.load(build, folder.name)
         files = {entry.path: _resolved(manifest, entry, secret) for entry in manifest.files}
