@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -217,6 +218,7 @@ def main() -> int:
         print("the lab needs root", file=sys.stderr)
         return 2
     chosen = [known[name] for name in names]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that files with secrets are deleted, and the lab goes
     os.environ.setdefault("EGOV_LAB_PORT_BASE", PORT_BASE)
     os.environ.update(
         EGOV_PROJECT=str(WORK), ANSIBLE_CONFIG=str(WORK / "ansible.cfg"), LC_ALL="C.UTF-8", EGOV_LANG="en"

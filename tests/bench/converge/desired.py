@@ -163,10 +163,13 @@ def act_script(host: Wanted) -> str:
         paths = [item.path for item in host.manifest.files if action in item.actions]
         cases = "|".join(f'*" {path} "*' for path in paths)
         parts.append(f'case " $changed " in {cases}) {action_command(action)};; esac')
+    # One that is enabled is not enabled again: that costs a reload of systemd.
+    enabled = [item.name for item in host.manifest.units if item.enabled]
+    parts += [f"systemctl -q is-enabled {name} || systemctl -q enable {name}" for name in map(shlex.quote, enabled)]
+    disabled = [item.name for item in host.manifest.units if item.enabled is False]
+    parts += [f"! systemctl -q is-enabled {name} || systemctl -q disable {name}" for name in map(shlex.quote, disabled)]
     for verb, names in (
-        ("enable", [item.name for item in host.manifest.units if item.enabled]),
         ("start", [item.name for item in host.manifest.units if item.active]),
-        ("disable", [item.name for item in host.manifest.units if item.enabled is False]),
         ("stop", [item.name for item in host.manifest.units if item.active is False and not item.enabled]),
     ):
         if names:
