@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/.tools/usr/bin:$(CURDIR)/.tools/usr/sb
 export EGOV_PROJECT := $(CURDIR)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test test-fast test-long lint bench lab-city goldens lock clean
+.PHONY: help setup demo test test-fast test-long lint bench bench-converge lab-city goldens lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -67,6 +67,9 @@ lint: setup ## ruff, mypy --strict, yamllint, ansible-lint
 bench: setup .tools/.ready ## Measurements against the named peers
 	@for script in tests/bench/*.py; do echo "== $$script"; $(BIN)/python $$script; done
 
+bench-converge: setup ## Many hosts brought to many files: ours, Ansible, mitogen, pyinfra (root; HOSTS=12 or 90; hours at 90)
+	@$(BIN)/python tests/bench/converge --hosts $(or $(HOSTS),12)
+
 lab-city: setup ## The whole city of inventories/wuwei on this machine: booted, converged, proven, with its figures (root)
 	@$(BIN)/python tests/city
 
@@ -79,6 +82,8 @@ lock: ## Pin the dependencies by hash (UPGRADE=-U takes newer versions)
 	@$(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/pip install -q uv
 	@$(UV) $(UPGRADE) --extra dev --extra build pyproject.toml -o requirements-dev.lock
 	@$(UV) exporters/requirements.in -c requirements-dev.lock -o requirements-exporter.lock
+	@for peer in mitogen pyinfra; do \
+	  $(UV) $(UPGRADE) tests/bench/converge/requirements-$$peer.in -o tests/bench/converge/requirements-$$peer.lock; done
 
 clean: ## Take the lab down and remove what was built (keeps .egov: keys, secrets, evidence)
 	@[ ! -x $(BIN)/egovctl ] || [ "$$(id -u)" != 0 ] || $(BIN)/egovctl lab down

@@ -22,7 +22,7 @@ Completed = subprocess.CompletedProcess[bytes]
 SSH_FAILED = 255
 CONNECT_SECONDS = 8
 KEEP_SECONDS = 120
-MAX_SOCKET_PATH = 100  # sun_path is 108 bytes, ssh adds a suffix while it makes the socket; ssh(1), ControlPath
+MAX_SOCKET_PATH = 90  # sun_path ends at 107 bytes, and ssh adds 17 while it makes the socket; ssh(1), ControlPath
 THREADS = 16
 
 

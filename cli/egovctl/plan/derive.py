@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv6Interface
 
@@ -48,6 +49,20 @@ class _Wiring:
     links: list[Link] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class _Lists:
+    """What is asked for every host, made once, so that a city's cost does not grow with the square of its sites.
+
+    `services` of each host in plan order; `clients` of the backup node; `reflectors` are the cores as a site's router
+    peers with them, `routers` all routers as a core does.
+    """
+
+    services: Mapping[str, tuple[str, ...]]
+    clients: frozenset[str]
+    reflectors: tuple[BgpPeer, ...]
+    routers: tuple[BgpPeer, ...]
+
+
 def derive(plan: Plan, inventory: str) -> City:
     """The city that the plan means. `inventory` is the name of its folder."""
     numbering = Numbering(plan.addressing)
@@ -63,12 +78,29 @@ def derive(plan: Plan, inventory: str) -> City:
                 wiring.outside[router] = Outside(OUTSIDE, v4, gateway)
     for site in plan.sites:
         _lay_links(numbering, site, wiring)
+    lists = _lists(plan, numbering)
     hosts: dict[str, Host] = {}
     for site in plan.sites:
-        for host in _hosts_of(plan, numbering, site, wiring):
+        for host in _hosts_of(plan, numbering, site, wiring, lists):
             hosts[host.name] = host
     lans = tuple(_lan(numbering, site) for site in plan.sites if site.kind != "core")
     return City(inventory, plan.revision, hosts, tuple(wiring.links), lans, plan.city.plane)
+
+
+def _lists(plan: Plan, numbering: Numbering) -> _Lists:
+    services: dict[str, tuple[str, ...]] = {}
+    for service in plan.services:
+        for name in dict.fromkeys(service.hosts):
+            services[name] = (*services.get(name, ()), service.name)
+    clients = frozenset(name for service in plan.services if service.backup for name in service.hosts)
+    reflectors, routers = [], []
+    for site in plan.sites:
+        for k, router in enumerate(site.router_names, start=1):
+            v4, v6 = str(numbering.loopback_v4(site, k)), str(numbering.loopback_v6(site, k))
+            routers.append(BgpPeer(router, v4, v6, client=site.kind != "core"))
+            if site.kind == "core":
+                reflectors.append(BgpPeer(router, v4, v6, client=False))
+    return _Lists(services, clients, tuple(reflectors), tuple(routers))
 
 
 def _fixed_interfaces(numbering: Numbering, site: Site, k: int) -> list[Interface]:
@@ -159,9 +191,8 @@ def _lay(
     wiring.links.append(link)
 
 
-def _hosts_of(plan: Plan, numbering: Numbering, site: Site, wiring: _Wiring) -> list[Host]:
+def _hosts_of(plan: Plan, numbering: Numbering, site: Site, wiring: _Wiring, lists: _Lists) -> list[Host]:
     result = []
-    clients = {name for service in plan.services if service.backup for name in service.hosts}
     for k, name in enumerate(site.router_names, start=1):
         interfaces = wiring.interfaces[name]
         role = ROLE_OF_KIND[site.kind]
@@ -178,9 +209,9 @@ def _hosts_of(plan: Plan, numbering: Numbering, site: Site, wiring: _Wiring) -> 
                 address_v4=str(interfaces[0].v4.ip),
                 address_v6=str(interfaces[0].v6.ip),
                 interfaces=tuple(interfaces),
-                bgp=_bgp(plan, numbering, name, role),
-                services=tuple(s.name for s in plan.services if name in s.hosts),
-                groups=_groups(plan, site, role, site.platform, backed_up=name in clients and _backs_up(site)),
+                bgp=_bgp(lists, name, role),
+                services=lists.services.get(name, ()),
+                groups=_groups(plan, site, role, site.platform, backed_up=name in lists.clients and _backs_up(site)),
                 outside=wiring.outside.get(name),
                 tunnels=tuple(wiring.tunnels[name]),
                 manage=site.manage,
@@ -220,16 +251,9 @@ def _lan_hosts(plan: Plan, numbering: Numbering, site: Site) -> list[Host]:
     return result
 
 
-def _bgp(plan: Plan, numbering: Numbering, name: str, role: HostRole) -> tuple[BgpPeer, ...]:
+def _bgp(lists: _Lists, name: str, role: HostRole) -> tuple[BgpPeer, ...]:
     """The cores reflect routes: every other router peers with both cores, the cores with everyone."""
-    peers = []
-    for site in plan.sites:
-        for k, router in enumerate(site.router_names, start=1):
-            if router == name or (role != "core" and site.kind != "core"):
-                continue
-            v4, v6 = str(numbering.loopback_v4(site, k)), str(numbering.loopback_v6(site, k))
-            peers.append(BgpPeer(router, v4, v6, client=role == "core" and site.kind != "core"))
-    return tuple(peers)
+    return tuple(peer for peer in (lists.routers if role == "core" else lists.reflectors) if peer.host != name)
 
 
 def _backs_up(site: Site) -> bool:

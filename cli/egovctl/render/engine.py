@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,14 +11,15 @@ import jinja2
 
 from egovctl.errors import UsageError
 from egovctl.i18n import tr
-from egovctl.keys import PLACEHOLDER
 from egovctl.paths import Inventory, project_root
 from egovctl.plan import City, Host, Plan, load
 from egovctl.plan.policy import lan_services, policy_of
 from egovctl.plan.source import read_source
 from egovctl.render.bundle import Bundle, FileSpec, load_bundles
 from egovctl.render.enrolled import read_enrolled, require_control
+from egovctl.render.lookups import backed_up, by_role, known_names
 from egovctl.render.shaping import shaped_links
+from egovctl.render.workshop import Workshop
 
 PROTOCOL = 1
 SNMP_USER = "egov"  # snmpd makes it, the exporter uses it
@@ -78,28 +78,32 @@ def render_city(inventory: Inventory) -> Rendered:
         "snmp_user": SNMP_USER,
         "administrators": plan.administrators,
         "log_senders": log_senders(managed, enrolled),
+        "by_role": by_role(city),
     }
-    templates = {bundle.name: _environment(bundle.folder / "templates", bundle.folder.parent) for bundle in bundles}
+    # Whatever a host needs of the whole city is looked up, never searched for: a city has thousands of hosts.
+    sites = {site.name: site for site in plan.sites}
+    names, backups = known_names(city), backed_up(plan)
+    workshop = Workshop.of(bundles)
     hosts = {}
     for host in configured:
-        services = [service for service in plan.services if host.name in service.hosts and service.backup]
         lan = lans.get(host.name)
         context = {
             **shared,
             "host": host,
+            "site": sites[host.site],
             # A tunnel's interface and its addresses are made by what makes the tunnel.
             "interfaces": [item for item in host.interfaces if item.medium == "line"],
             "outsides": [host.outside] if host.outside else [],
             "tunnels": host.tunnels,
             "shaped": shaped_links(host),
-            "backups": services,
+            "backups": backups.get(host.name, []),
             "lan": lan,
             "lan_services": lan_services(lan) if lan else (),
             "rules": policy.rules_for(host, lan),
-            "names": known_names(city, host),
+            "names": names.all if host.role == "noc" else names.of_county[host.county],
         }
         chosen = [bundle for bundle in bundles if bundle.applies_to(host)]
-        hosts[host.name] = _render_host(host, city, chosen, context, templates)
+        hosts[host.name] = _render_host(host, city, chosen, context, workshop)
     return Rendered(inventory, plan, city, enrolled, hosts)
 
 
@@ -134,28 +138,6 @@ def _is_control(host: Host) -> bool:
     return host.role == "control" and host.platform == "linux"
 
 
-def _environment(*folders: Path) -> jinja2.Environment:
-    """Templates of the bundle's own; another role's by its path below roles/."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folders),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - configuration files, not HTML; the plan's strings are held to narrow patterns
-    )
-    environment.filters["engine_id"] = engine_id
-    return environment
-
-
-def engine_id(host: Host) -> str:
-    """The host's SNMP engine ID in hex: net-snmp's enterprise number and eight octets of its own (RFC 3411, 5).
-
-    Made from the name, so that localised keys can be rendered before the host has ever answered.
-    """
-    return "80001f8805" + hashlib.sha256(f"egov:{host.name}".encode()).hexdigest()[:16]
-
-
 def log_senders(managed: list[Host], enrolled: Mapping[str, Mapping[str, str]]) -> list[LogSender]:
     """Who may send logs to the NOC: managed hosts whose key for it is enrolled."""
     prints = {name: keys["syslog_sha256"] for name, keys in enrolled.items() if "syslog_sha256" in keys}
@@ -163,24 +145,12 @@ def log_senders(managed: list[Host], enrolled: Mapping[str, Mapping[str, str]]) 
     return [LogSender(host.name, host.address_v4, prints[host.name]) for host in senders]
 
 
-def known_names(city: City, host: Host) -> list[Host]:
-    """The hosts whose names the host's resolver knows: the centre's and its own county's; at the NOC, all.
-
-    Not all everywhere: then the files of a city would grow with the square of its sites.
-    """
-    return [
-        other
-        for other in city.hosts.values()
-        if host.role == "noc" or other.role not in ("access", "hub", "switch") or other.county == host.county
-    ]
-
-
 def _render_host(
     host: Host,
     city: City,
     bundles: list[Bundle],
     context: Mapping[str, Any],
-    templates: Mapping[str, jinja2.Environment],
+    workshop: Workshop,
 ) -> HostFiles:
     manifest: dict[str, Any] = {
         "protocol": PROTOCOL,
@@ -198,12 +168,12 @@ def _render_host(
     }
     result = HostFiles(manifest)
     for bundle in bundles:
-        _add_bundle(result, bundle, {**bundle.defaults, **context}, templates[bundle.name])
+        _add_bundle(result, bundle, {**bundle.defaults, **context}, workshop)
     manifest["order"] = _order(manifest["files"])
     return result
 
 
-def _add_bundle(result: HostFiles, bundle: Bundle, context: Mapping[str, Any], environment: jinja2.Environment) -> None:
+def _add_bundle(result: HostFiles, bundle: Bundle, context: Mapping[str, Any], workshop: Workshop) -> None:
     spec, manifest, name = bundle.spec, result.manifest, bundle.name
     manifest["packages"][name] = list(spec.packages)
     if spec.users:
@@ -213,9 +183,9 @@ def _add_bundle(result: HostFiles, bundle: Bundle, context: Mapping[str, Any], e
     manifest["folders"].extend({**folder.model_dump(), "bundle": name} for folder in spec.folders)
     for file_spec in spec.files:
         for item, path in _each(file_spec.each, file_spec.path, context):
-            content = _content(bundle, file_spec, {**context, "item": item, "sysctl": spec.sysctl}, environment)
+            content = _content(bundle, file_spec, {**context, "item": item, "sysctl": spec.sysctl}, workshop)
             result.files[path] = content
-            manifest["files"].append(_file_entry(path, content, file_spec, name, item))
+            manifest["files"].append(_file_entry(path, content, file_spec, name, item, workshop))
     for unit in spec.units:
         for _, unit_name in _each(unit.each, unit.name, context):
             manifest["units"].append(
@@ -236,30 +206,23 @@ def _name_of(item: Any) -> str:
     return item if isinstance(item, str) else str(getattr(item, "name", None) or item.interface)
 
 
-def _content(bundle: Bundle, spec: FileSpec, context: Mapping[str, Any], environment: jinja2.Environment) -> bytes:
+def _content(bundle: Bundle, spec: FileSpec, context: Mapping[str, Any], workshop: Workshop) -> bytes:
     if spec.copy_from is not None:
-        source = (bundle.folder / "files" / spec.copy_from).resolve()
-        try:
-            return source.read_bytes()
-        except OSError as error:
-            raise UsageError(
-                tr(
-                    f"{source}：无法读取（{error.strerror}）；它应随角色 {bundle.name} 提供",
-                    f"{source}: cannot be read ({error.strerror}); role {bundle.name} ships it",
-                )
-            ) from None
-    name = spec.template or f"{Path(spec.path).name}.j2"
-    file = bundle.folder / "templates" / name
+        return workshop.shipped(bundle, spec.copy_from)
+    name = spec.template or f"{spec.path.rpartition('/')[2]}.j2"
+    environment = workshop.templates[bundle.name]
     try:
         return environment.get_template(name).render(context).encode()
     except jinja2.TemplateSyntaxError as error:
-        place, why = f"{file}:{error.lineno}", error.message
+        place, why = f"{_template(bundle, name)}:{error.lineno}", error.message
         raise UsageError(tr(f"{place}: {why}；什么也没有生成", f"{place}: {why}; nothing was rendered")) from None
     except jinja2.TemplateNotFound:
+        file = _template(bundle, name)
         raise UsageError(
             tr(f"{file}：缺少这个模板；什么也没有生成", f"{file}: this template is missing; nothing was rendered")
         ) from None
     except (jinja2.TemplateError, TypeError, KeyError, AttributeError, ValueError) as error:
+        file = _template(bundle, name)
         place, host = f"{file}:{_line_of(error, file)}", context["host"].name
         raise UsageError(
             tr(
@@ -267,6 +230,10 @@ def _content(bundle: Bundle, spec: FileSpec, context: Mapping[str, Any], environ
                 f"{place}: {error} (for {host}); nothing was rendered",
             )
         ) from None
+
+
+def _template(bundle: Bundle, name: str) -> Path:
+    return bundle.folder / "templates" / name
 
 
 def _line_of(error: BaseException, file: Path) -> int:
@@ -279,16 +246,19 @@ def _line_of(error: BaseException, file: Path) -> int:
     return line
 
 
-def _file_entry(path: str, content: bytes, spec: FileSpec, bundle: str, item: Any) -> dict[str, Any]:
+def _file_entry(
+    path: str, content: bytes, spec: FileSpec, bundle: str, item: Any, workshop: Workshop
+) -> dict[str, Any]:
+    digest, secrets = workshop.marks(content)
     filled = [action.replace("{item}", _name_of(item)) if item is not None else action for action in spec.actions]
     entry: dict[str, Any] = {
         "path": path,
         "mode": spec.mode,
         "owner": spec.owner,
         "group": spec.group,
-        "sha256": hashlib.sha256(content).hexdigest(),
+        "sha256": digest,
         "bundle": bundle,
-        "secrets": sorted({match[1].decode() for match in PLACEHOLDER.finditer(content)}),
+        "secrets": list(secrets),
         "actions": filled,
     }
     if spec.validate_with:

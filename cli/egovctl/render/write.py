@@ -32,11 +32,12 @@ def write_build(rendered: Rendered) -> Written:
         count += len(host.files)
         # The host called control has what it needs itself in the same folder.
         own = beside if name == CONTROL else {}
-        texts = {**_texts(host), **own}
+        rendered_texts = _texts(host)
+        texts = {**rendered_texts, **own}
         current = _current(build / name)
         if current != texts:
             _swap_in(build, name, texts)
-            if {path: data for path, data in current.items() if path not in own} != _texts(host):
+            if {path: data for path, data in current.items() if path not in own} != rendered_texts:
                 changed.append(name)
     kept = {*rendered.hosts, CONTROL}
     for folder in build.iterdir():
@@ -60,8 +61,10 @@ def _current(folder: Path) -> dict[str, bytes]:
 
 def _swap_in(build: Path, name: str, texts: Mapping[str, bytes]) -> None:
     staged = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=build))
+    for folder in {path.rpartition("/")[0] for path in texts}:
+        (staged / folder).mkdir(parents=True, exist_ok=True)
     for path, data in texts.items():
-        _write_if_new(staged / path, data)
+        (staged / path).write_bytes(data)
     staged.chmod(0o755)
     old = build / name
     if old.exists():
