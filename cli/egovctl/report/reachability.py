@@ -20,7 +20,7 @@ from egovctl.report.tables import plain_table
 if TYPE_CHECKING:
     from egovctl.checks.collect.reachability import Verdicts
 
-CELL, LABEL, HEAD = 13, 210, 150  # pixels
+CELL, LABEL, HEAD, SLANT = 13, 210, 150, 90  # pixels; the last heading leans out to the right
 # Wong's palette, told apart by the colour-blind; a letter says it as well.
 STYLE = {
     "denied": ("#f2f2f2", ""),
@@ -101,7 +101,7 @@ def heat_map(matrix: Matrix, verdicts: Verdicts) -> str:
     """An SVG: sources down, targets across; LANs first, then hosts' own addresses."""
     across = list(dict.fromkeys(target.place for target in matrix.targets))
     kinds = cells(matrix, verdicts)
-    width, height = LABEL + CELL * len(across) + 10, HEAD + CELL * len(matrix.sources) + 10
+    width, height = LABEL + CELL * len(across) + SLANT, HEAD + CELL * len(matrix.sources) + 10
     title = tr("可达性矩阵：行为来源，列为目标", "Reachability: sources down, targets across")
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
