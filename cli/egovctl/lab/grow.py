@@ -77,6 +77,7 @@ def grow(inventory: Inventory, report: Reporter, anew: Sequence[str] = ()) -> Gr
             if fresh := [fact for fact in todo.made if fact.kind not in PROCESSES]:
                 report.step(tr("连接网络", "network"))
                 network.make(names, fresh)
+                network.forget_neighbours(names, wiring.bare)
         booted = heal(inventory, names, after, report, tr("启动新的部分", "booting what is new"))
         facts.save(names, wanted, wanted)
         finish(inventory, names, after)

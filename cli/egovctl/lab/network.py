@@ -87,6 +87,12 @@ def unmake(names: LabNames, facts: Sequence[Fact]) -> None:
     remove([names.netns(name) for name in _words(facts, "netns")])
 
 
+def forget_neighbours(names: LabNames, shorts: Iterable[str]) -> None:
+    """Who was replaced has another hardware address: these namespaces ask again instead of calling the old one."""
+    for name in shorts:
+        run(["ip", "-n", names.netns(name), "neigh", "flush", "all"], check=False)
+
+
 def _words(facts: Iterable[Fact], kind: Kind) -> list[str]:
     return [fact.words[0] for fact in facts if fact.kind == kind]
 
