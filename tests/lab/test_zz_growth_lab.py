@@ -212,7 +212,7 @@ def test_a_router_is_replaced_under_its_name(city: Grower) -> None:
     new = read_record(city.lab.inventory, NEW)
     assert new["ssh_host_ed25519"] != old["ssh_host_ed25519"]
     done, _ = city.change()
-    assert "/srv/borg/.ssh/authorized_keys" in done["backup"] and set(done) == {NEW, "backup"}
+    assert "/srv/borg/.ssh/authorized_keys" in done["backup"] and set(done) == {NEW, "backup", "noc"}
     keys = city.lab.on("backup", "cat /srv/borg/.ssh/authorized_keys").stdout
     assert new["borg_ed25519"] in keys and old["borg_ed25519"] not in keys
     prove(city.lab.inventory, [NEW], 60)

@@ -14,6 +14,7 @@ from egovctl.checks.context import Context, open_context
 from egovctl.checks.model import Result, Status
 from egovctl.errors import JudgedFailure
 from egovctl.paths import Inventory
+from egovctl.plan.models import Retired
 
 LAB = Inventory(Path(__file__).resolve().parents[2] / "inventories" / "lab")
 TEXT = {"zh": "文", "en": "text"}
@@ -56,6 +57,21 @@ def test_a_hub_that_was_never_enrolled_is_forgiven(
         write_record(inventory, "hub-minqin", {})
     seen = result(Status.FAIL, missing=["ospf4 hub-minqin@d-hub-minqin"], extra=[])
     assert prove._good(replace(context, inventory=inventory), seen) is well
+
+
+@pytest.mark.parametrize(
+    ("extra", "well"),
+    [
+        (["bgp4 10.240.7.97", "bgp6 2001:db8:236:ffff::1"], True),
+        (["bgp4 10.240.7.97", "bgp4 10.240.9.9"], False),
+        (["bgp4 core2"], False),
+    ],
+)
+def test_a_session_with_a_retired_site_is_forgiven_and_no_other(context: Context, extra: list[str], well: bool) -> None:
+    """Else the run that takes it out of the cores' configuration would wait for what only that run can bring."""
+    gone = Retired.model_validate({"number": 236, "name": "minqin-forestry", "on": "2026-03-31"})
+    here = replace(context, plan=context.plan.model_copy(update={"retired": (gone,)}))
+    assert prove._good(here, result(Status.FAIL, missing=[], extra=extra)) is well
 
 
 def test_it_waits_for_routing_and_then_says_who_and_why(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,6 +48,7 @@ CLEAN = (
 LAST = """\
 sleep 2
 cd {folder} || exit 1
+vtysh -c 'configure terminal' -c 'no router bgp' >/dev/null 2>&1 && sleep 1  # neighbours hear of it, not of a silence
 {python} -I -S -c "$(cat bootstrap)" <job >result 2>&1
 if ! grep -q '"changed"' result || grep -q '"failed": true' result; then cp result {words}; fi
 rm -rf /etc/egov /var/lib/egov /usr/local/lib/egov /opt/egov
