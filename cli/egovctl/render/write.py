@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,8 +61,8 @@ def _current(folder: Path) -> dict[str, bytes]:
 
 def _swap_in(build: Path, name: str, texts: Mapping[str, bytes]) -> None:
     staged = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=build))
-    for folder in {path.rpartition("/")[0] for path in texts}:
-        (staged / folder).mkdir(parents=True, exist_ok=True)
+    for folder in _folders(texts):
+        (staged / folder).mkdir()
     for path, data in texts.items():
         (staged / path).write_bytes(data)
     staged.chmod(0o755)
@@ -74,6 +74,17 @@ def _swap_in(build: Path, name: str, texts: Mapping[str, bytes]) -> None:
         shutil.rmtree(retired)
     else:
         staged.rename(old)
+
+
+def _folders(paths: Iterable[str]) -> list[str]:
+    """All folders that these paths are in, each after the one that it is in."""
+    found: set[str] = set()
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in found:
+            found.add(folder)
+            folder = folder.rpartition("/")[0]
+    return sorted(found)
 
 
 def _write_if_new(path: Path, data: bytes) -> None:

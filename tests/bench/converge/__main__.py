@@ -128,12 +128,12 @@ def block(
     contenders.forget(arena, contender)
 
 
-def measure_all(arena: Arena, chosen: list[Contender], rounds: int, slow_rounds: int) -> list[dict[str, Any]]:
-    """All rounds, each beginning with another contender."""
+def measure_all(arena: Arena, chosen: list[Contender], rounds: int, slow_rounds: int) -> dict[str, Any]:
+    """All rounds, each beginning with another contender; what there is so far is kept after each contender's part."""
     wanted = {version: wanted_hosts(arena.inventory, WORK / "build" / version) for version in VERSIONS}
     for version, found in wanted.items():
         write_for_peers(found, arena.private / version)
-    runs = []
+    result = {**about(wanted["a"], chosen), "runs": []}
     for number in range(rounds):
         present = [item for item in chosen if number < (slow_rounds if item.slow else rounds)]
         first = number % len(present) if present else 0
@@ -144,13 +144,13 @@ def measure_all(arena: Arena, chosen: list[Contender], rounds: int, slow_rounds:
                     f"controller {run['controller']:6.1f}  hosts {run['hosts']:6.1f}  {run['wrong']}",
                     flush=True,
                 )
-                runs.append(run)
-    return runs
+                result["runs"].append(run)
+            report.save(result)
+    return result
 
 
-def summary(arena: Arena, chosen: list[Contender], runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """What is kept of it all."""
-    wanted = wanted_hosts(arena.inventory, WORK / "build" / "a")
+def about(wanted: Mapping[str, Wanted], chosen: list[Contender]) -> dict[str, Any]:
+    """What is kept beside the runs."""
     sizes = [len(host.files) for host in wanted.values()]
     revision = subprocess.run(
         ["git", "-C", str(city.REPOSITORY), "describe", "--always", "--dirty"],
@@ -168,7 +168,6 @@ def summary(arena: Arena, chosen: list[Contender], runs: list[dict[str, Any]]) -
             item.name: {"form": item.form, "unproven": item.unproven, "bulk": item.bulk, "version": versions(item)}
             for item in chosen
         },
-        "runs": runs,
     }
 
 
@@ -231,7 +230,7 @@ def main() -> int:
             inventory = build_city(options.hosts)
         with private_folder() as private:
             arena = Arena(inventory, WORK, private, no_wait=not options.wait)
-            result = summary(arena, chosen, measure_all(arena, chosen, options.rounds, options.slow_rounds))
+            result = measure_all(arena, chosen, options.rounds, options.slow_rounds)
         print(f"{report.terminal(result)}\n-> {report.save(result)}")
         return 1 if any(run["wrong"] for run in result["runs"]) else 0
     except NoLab as problem:
