@@ -291,7 +291,7 @@ def test_the_switch_and_the_routers_are_measured(city_lab: Any) -> None:
 
 def test_the_demo_on_a_city_that_is_up(city_lab: Any) -> None:
     """What a new user sees last: every line has its figure, and the exit code says that all is well."""
-    done = city_lab.run([sys.executable, "-m", "egovctl.demo", "-i", str(city_lab.inventory.root)])
+    done = city_lab.run([sys.executable, "-m", "egovctl.demo", "-i", str(city_lab.inventory.root)], timeout=560)
     assert done.stdout.count("✓") == 8
     assert re.search(r"checks +(\d+)/\1 ", done.stdout)
     plan = load_plan(city_lab.inventory)

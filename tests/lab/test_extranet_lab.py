@@ -28,6 +28,7 @@ from egovctl.checks.context import Context
 from egovctl.checks.engine import run_checks
 from egovctl.checks.model import Status
 from egovctl.lab.names import FABRIC, LabNames
+from egovctl.lab.wiring import lan_bridge
 from egovctl.plan.survive import survival
 
 pytestmark = pytest.mark.lab
@@ -64,14 +65,14 @@ def settled(context: Context) -> bool:
 def newcomer(context: Context, site: str) -> Iterator[list[str]]:
     """A computer that was just plugged into a site's LAN: no address, no router; gives the command prefix to enter."""
     names = LabNames.of(context.inventory)
-    number = next(n for n, lan in enumerate(context.city.lans, start=1) if lan.site == site)
+    bridge = lan_bridge(context.city, next(lan for lan in context.city.lans if lan.site == site))
     namespace, fabric = names.netns("newcomer"), names.netns(FABRIC)
     accept = "echo 1 > /proc/sys/net/ipv6/conf/default/accept_ra; echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad"
     for command in (
         ["ip", "netns", "add", namespace],
         ["ip", "netns", "exec", namespace, "sh", "-c", accept],
         ["ip", "link", "add", "new0", "netns", fabric, "type", "veth", "peer", "name", "eth0", "netns", namespace],
-        ["ip", "-n", fabric, "link", "set", "new0", "addrgenmode", "none", "master", f"lan{number}", "up"],
+        ["ip", "-n", fabric, "link", "set", "new0", "addrgenmode", "none", "master", bridge, "up"],
         ["ip", "-n", namespace, "link", "set", "lo", "up"],
         ["ip", "-n", namespace, "link", "set", "eth0", "up"],
     ):

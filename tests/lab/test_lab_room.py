@@ -376,9 +376,9 @@ def test_disks_can_be_kept(up: Room) -> None:
     up.sh("noc", "echo mine > /root/mark; sync")
     up.call("down", "--keep-disks")
     assert not api.is_up(up.inventory)
-    assert "is up: 4 hosts" in up.call("up")
+    assert "is up: 5 hosts" in up.call("up")
     assert up.sh("noc", "cat /root/mark") == "mine"
-    assert "is up: 4 hosts" in up.call("up", "--fresh")
+    assert "is up: 5 hosts" in up.call("up", "--fresh")
     up.sh("noc", "test ! -e /root/mark")
 
 
@@ -556,7 +556,7 @@ def test_another_clone_may_take_the_lab_down_or_over(
         other = Room(_project(tmp_path), Inventory(tmp_path / "inventories" / NAME))
         with monkeypatch.context() as patch:
             patch.setenv("EGOV_PROJECT", str(other.project))
-            assert "is up: 4 hosts" in other.call("up", "--fresh")
+            assert "is up: 5 hosts" in other.call("up", "--fresh")
         assert not room.inventory.first_contact.exists()
         room.call("down")
     finally:
