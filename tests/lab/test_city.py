@@ -23,6 +23,7 @@ from typing import Any
 
 import pytest
 
+from egovctl.apply.contact import wait_in_band
 from egovctl.checks.collect.prometheus import prometheus_url, query
 from egovctl.paths import Inventory
 from egovctl.plan import load_city, load_plan
@@ -202,6 +203,7 @@ def unreachable(city_lab: Any, host: str) -> Iterator[None]:
         yield
     finally:
         city_lab.on(host, "ip link set up0 up")
+        wait_in_band(city_lab.inventory, host, 90)  # the next test wants the whole city
 
 
 def test_a_host_that_does_not_answer_is_told_and_the_others_go_on(city_lab: Any) -> None:
