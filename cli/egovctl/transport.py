@@ -21,7 +21,7 @@ T = TypeVar("T")
 Completed = subprocess.CompletedProcess[bytes]
 SSH_FAILED = 255
 CONNECT_SECONDS = 8
-KEEP_SECONDS = 120
+KEEP_SECONDS = 600
 MAX_SOCKET_PATH = 90  # sun_path ends at 107 bytes, and ssh adds 17 while it makes the socket; ssh(1), ControlPath
 THREADS = 16
 
@@ -55,11 +55,19 @@ def ssh_options(inventory: Inventory) -> list[str]:
     return [*options, "-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=3", "-o", "LogLevel=ERROR"]
 
 
-def _multiplex_options(inventory: Inventory) -> list[str]:
-    folder = inventory.state / "control"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+def socket_path(folder: Path) -> Path | None:
+    """Where ssh keeps its connections below `folder`, with ssh's own %C in it; None where a socket's name ends earlier.
+
+    What begins one connection and what goes on over it must agree on the name, be it ssh alone or Ansible's.
+    """
     socket = folder / "cm-%C"
-    if len(str(socket)) - len("%C") + 40 > MAX_SOCKET_PATH:
+    return socket if len(str(socket)) - len("%C") + 40 <= MAX_SOCKET_PATH else None
+
+
+def _multiplex_options(folder: Path) -> list[str]:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    socket = socket_path(folder)
+    if socket is None:
         return ["-o", "ControlMaster=no"]
     return ["-o", "ControlMaster=auto", "-o", f"ControlPath={socket}", "-o", f"ControlPersist={KEEP_SECONDS}"]
 
@@ -72,18 +80,27 @@ def run(
     input: bytes | None = None,
     sudo: bool = True,
     timeout: float = 30.0,
+    sockets: Path | None = None,
 ) -> Completed:
     """Run an argument list, or a string as a POSIX shell script, on a host.
 
-    Returns the completed process whatever its exit code. Raises HostSilent when ssh cannot connect or `timeout`
-    (seconds, for everything together) has passed, CannotMeasure when the inventory was not rendered.
+    The connection is kept below `sockets`, or below the inventory's own folder for checks and drills. Returns the
+    completed process whatever its exit code. Raises HostSilent when ssh cannot connect or `timeout` (seconds, for
+    everything together) has passed, CannotMeasure when the inventory was not rendered.
     """
     if not inventory.ssh_config.is_file():
         raise not_rendered(inventory, inventory.ssh_config)
     words = ["sh", "-c", command] if isinstance(command, str) else list(command)
     if sudo:
         words = ["sudo", "-n", "--", *words]
-    argv = ["ssh", *ssh_options(inventory), *_multiplex_options(inventory), host, "--", shlex.join(words)]
+    argv = [
+        "ssh",
+        *ssh_options(inventory),
+        *_multiplex_options(sockets or inventory.state / "control"),
+        host,
+        "--",
+        shlex.join(words),
+    ]
     try:
         done = subprocess.run(argv, input=input or b"", capture_output=True, timeout=timeout, check=False)
     except subprocess.TimeoutExpired:

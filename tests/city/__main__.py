@@ -73,9 +73,11 @@ def measured(name: str, command: list[str], project: Path, log: Path) -> dict[st
 
 
 def changed(log: Path) -> str:
-    """How many hosts a playbook changed, from its recap."""
-    lines = [line for line in log.read_text(errors="replace").splitlines() if "unreachable=" in line]
-    return f"{sum('changed=0' not in line for line in lines)} of {len(lines)} hosts changed"
+    """How many hosts a playbook changed, from its recap, and how many the look found to be as planned."""
+    lines = log.read_text(errors="replace").splitlines()
+    changed = sum("unreachable=" in line and "changed=0" not in line for line in lines)
+    looked = next((line for line in lines if "as planned" in line), "")
+    return f"{changed} hosts changed; {looked}"
 
 
 def said(name: str, log: Path) -> str:

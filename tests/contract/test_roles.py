@@ -118,7 +118,7 @@ def test_a_change_meets_one_department_first_and_the_cores_last_and_singly() -> 
         assert set(re.findall(r"wave_\w+", first["egov_wave"]["hosts"])) == waves
         assert first["run_once"] and play["any_errors_fatal"]
     assert rest["hosts"].endswith(":!wave_department:!wave_county")
-    assert cores["serial"] == 1 and cores["hosts"].endswith(":&role_core")
+    assert cores["serial"] == 1 and cores["hosts"].endswith(":&role_core:&to_apply")
     assert "role_core" in cores["tasks"][0]["vars"]["transaction_need"]
 
 

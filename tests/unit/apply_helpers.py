@@ -29,6 +29,7 @@ read_configuration() {{
 }}
 case $verb in
   is-active) for u; do cat $S/"$u".active 2>/dev/null || echo inactive; done;;
+  list-units) for u; do [ ! -e $S/"$u".active ] || echo "$u loaded $(cat $S/"$u".active) any A unit"; done;;
   list-unit-files) for u; do case $u in --*) ;; *) [ ! -e $S/"$u".enabled ] ||
     echo "$u $(cat $S/"$u".enabled) enabled";; esac; done;;
   show) :;;

@@ -95,7 +95,7 @@ def test_control_speaks_chinese(tmp_path: Path) -> None:
     for call in (
         lambda: Manifest.load(tmp_path, "h1"),
         lambda: choose(KNOWN, [], ["x"], []),
-        lambda: refuse_other("h1", "ssh-ed25519 AAAA", "H ssh-ed25519 BBBB\n"),
+        lambda: refuse_other("h1", "ssh-ed25519 AAAA", "/etc/ssh/ssh_host_ed25519_key.pub:ssh-ed25519 BBBB\n"),
     ):
         with pytest.raises((UsageError, CannotMeasure)) as caught:
             call()

@@ -65,7 +65,10 @@ class SysctlEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All that one host shall be; `absent` are (path, bundle) pairs, `confirm` the bundles that can cut it off."""
+    """All that one host shall be; `absent` are (path, bundle) pairs, `confirm` the bundles that can cut it off.
+
+    `settled`: by bundle, the command that tells whether what the role does beside the transaction is done.
+    """
 
     host: str
     inventory: str
@@ -80,6 +83,7 @@ class Manifest:
     sysctls: tuple[SysctlEntry, ...] = ()
     order: tuple[str, ...] = ()
     confirm: tuple[str, ...] = ()
+    settled: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, build: Path, host: str) -> Manifest:
@@ -121,6 +125,7 @@ class Manifest:
             absent=tuple(item for item in self.absent if item[1] in chosen),
             units=tuple(item for item in self.units if item.bundle in chosen),
             sysctls=tuple(item for item in self.sysctls if item.bundle in chosen),
+            settled={name: command for name, command in self.settled.items() if name in chosen},
         )
 
     def content(self, entry: FileEntry) -> bytes:
@@ -163,6 +168,7 @@ def _decode(raw: Mapping[str, Any], rootfs: Path) -> Manifest:
         ),
         order=tuple(raw.get("order", ())),
         confirm=tuple(raw.get("confirm", ())),
+        settled=dict(raw.get("settled", {})),
     )
 
 

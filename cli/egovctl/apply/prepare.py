@@ -33,8 +33,13 @@ class Missing:
 
 
 def wanted(build: Path, host: str, bundles: Sequence[str] | None) -> Wanted:
-    """What the manifest asks for; UsageError for a line that is not sysusers.d's."""
-    manifest = Manifest.load(build, host).only(bundles)
+    """What the host's manifest asks for; UsageError for a line that is not sysusers.d's."""
+    return wanted_of(Manifest.load(build, host).only(bundles))
+
+
+def wanted_of(manifest: Manifest) -> Wanted:
+    """The same of a manifest that is read already."""
+    host = manifest.host
     users: dict[str, str] = {}
     groups: dict[str, str] = {}
     for lines in manifest.users.values():
@@ -54,7 +59,12 @@ def wanted(build: Path, host: str, bundles: Sequence[str] | None) -> Wanted:
 
 def command(what: Wanted) -> str:
     """One plain script for `/bin/sh -s`; it only reads."""
-    parts = [f"LC_ALL=C PATH={SEARCH_PATH}; export LC_ALL PATH", WHO]
+    return f"LC_ALL=C PATH={SEARCH_PATH}; export LC_ALL PATH\n{WHO}\n{questions(what)}"
+
+
+def questions(what: Wanted) -> str:
+    """The part of it that asks for packages and users; `missing` reads the answer."""
+    parts = []
     if what.packages:
         names = shlex.join(what.packages)
         parts.append(f"dpkg-query -W -f '${{db:Status-Status}} ${{Package}}\\n' {names} 2>/dev/null")

@@ -23,7 +23,8 @@ FIRST, LAST = "egov-probe-1", "egov-probe-end"
 HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
 # Two cities may use the same names and addresses, and a connection that is kept open is quickly the wrong one: every
 # probe asks for the host's key, and nothing goes to a host that is not the one that was enrolled.
-WHO = f"sed -n 's/^/H /p' {HOST_KEY} 2>/dev/null"
+WHO = f"grep -s '' /dev/null {HOST_KEY}"
+REGISTRY = f"{BASE}/managed.json"
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def command(manifest: Manifest, nonce: list[str]) -> str:
     plain = [item.path for item in manifest.files if not item.secrets]
     secret = [item.path for item in manifest.files if item.secrets]
     paths = [*plain, *secret, *(item.path for item in manifest.folders), *(path for path, _ in manifest.absent)]
-    parts = [f"LC_ALL=C PATH={SEARCH_PATH}; export LC_ALL PATH", f"echo {FIRST}", WHO]
+    parts = [f"LC_ALL=C PATH={SEARCH_PATH}; export LC_ALL PATH", f"echo {FIRST}"]
     if plain:
         parts.append(f"sha256sum -- {_words(plain)} 2>/dev/null")
     if paths:
@@ -71,11 +72,10 @@ def command(manifest: Manifest, nonce: list[str]) -> str:
         parts.append(_keyed(secret, nonce))
     if manifest.units:
         parts.append(_units([item.name for item in manifest.units]))
-    if manifest.sysctls:
-        places = [sysctl_path(item.name) for item in manifest.sysctls]
-        parts.append(f"grep -s '' /dev/null {_words(places)} | sed 's/^/V /'")
     parts.append(f"if [ -e {BASE}/journal.json ] || [ -e {BASE}/pending.json ]; then echo O; fi")
-    parts.append(f"echo; echo R; cat {BASE}/managed.json 2>/dev/null; echo; echo {LAST}")
+    # One program for all that is read as it is: every program that is started costs a host most of a millisecond.
+    places = [sysctl_path(item.name) for item in manifest.sysctls]
+    parts.append(f"echo R; {WHO} {_words([REGISTRY, *places])}; echo; echo {LAST}")
     return "\n".join(parts) + "\n"
 
 
@@ -86,9 +86,8 @@ def _words(items: Iterable[str]) -> str:
 def _keyed(paths: list[str], nonce: list[str]) -> str:
     """The digest of on_host.keyed_digest in plain sh; printf is a builtin, so the keys show in no process list."""
     return (
-        f'for f in {_words(paths)}; do if [ -f "$f" ]; then '
-        f'h=$({{ printf %s {nonce[0]}; cat -- "$f"; }} | sha256sum); '
-        f'h=$(printf %s "{nonce[1]}${{h%% *}}" | sha256sum); echo "K ${{h%% *}} $f"; fi; done'
+        f'for f in {_words(paths)}; do if [ -f "$f" ]; then echo "K $f"; '
+        f'{{ printf %s {nonce[0]}; cat -- "$f"; printf %s {nonce[1]}; }} | sha256sum; fi; done'
     )
 
 
@@ -113,9 +112,11 @@ def parse(host: str, answer: str, manifest: Manifest) -> Seen:
         raise unanswered(host, next((line for line in reversed(lines) if line.strip()), "")) from None
     body = lines[start + 1 : end]
     cut = body.index("R")
-    seen = Seen(registry=_registry(host, "\n".join(body[cut + 1 :])))
+    texts = _texts(body[cut + 1 :])
+    seen = Seen(registry=_registry(host, texts.pop(REGISTRY, "")), sysctls=texts)
     enabled: dict[str, str] = {}
     active: list[str] = []
+    keyed = ""
     for line in body[:cut]:
         kind, _, rest = line.partition(" ")
         if kind == "S":
@@ -123,10 +124,7 @@ def parse(host: str, answer: str, manifest: Manifest) -> Seen:
             mode, owner, group, what = words.split(" ", 3)
             seen.infos[path] = Info(int(mode, 8), owner, group, what)
         elif kind == "K":
-            seen.digests[rest[65:]] = rest[:64]
-        elif kind == "V":
-            place, _, value = rest.partition(":")
-            seen.sysctls[place] = value
+            keyed = rest
         elif kind == "E":
             name, _, states = rest.partition(" ")
             enabled[name] = (states.split() or ["not-found"])[0]
@@ -135,7 +133,7 @@ def parse(host: str, answer: str, manifest: Manifest) -> Seen:
         elif kind == "O":
             seen.open_work = True
         elif len(kind) == 64:
-            seen.digests[rest[1:]] = kind
+            seen.digests[keyed if rest == " -" else rest[1:]] = kind
     names = [item.name for item in manifest.units]
     if len(active) != len(names):
         said = " ".join(active)[:100]
@@ -162,7 +160,11 @@ def unanswered(host: str, last: str) -> CannotMeasure:
 
 def refuse_other(host: str, enrolled: str, answer: str) -> None:
     """Given the enrolled public key, CannotMeasure when the answer comes from another host; nothing when none is."""
-    shown = [" ".join(line.split()[1:3]) for line in answer.splitlines() if line.startswith("H ")]
+    shown = [
+        " ".join(line[len(HOST_KEY) + 1 :].split()[:2])
+        for line in answer.splitlines()
+        if line.startswith(f"{HOST_KEY}:")
+    ]
     if enrolled and shown and enrolled not in shown:
         raise CannotMeasure(
             tr(
@@ -172,6 +174,16 @@ def refuse_other(host: str, enrolled: str, answer: str) -> None:
                 "done; close kept connections (ansible_control_path_dir) and look at who answers at its address",
             )
         )
+
+
+def _texts(lines: Iterable[str]) -> dict[str, str]:
+    """Path → content, from grep's "path:line" lines."""
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        place, colon, text = line.partition(":")
+        if colon:
+            found.setdefault(place, []).append(text)
+    return {place: "\n".join(texts) for place, texts in found.items()}
 
 
 def _registry(host: str, text: str) -> dict[str, Any]:

@@ -59,6 +59,9 @@ class BundleSpec(Model):
     """A role's bundle.yml. `order` says when its actions run among the host's bundles, lowest first.
 
     `confirm`: a change of it can cut the host off, so the host undoes it unless control gets through anew.
+    `settled`: a command that only reads, and exits with 0 when all that the role does beside files, units and packages
+    is done; {wheelhouse} in it is the digest of control's wheelhouse. Without it, such tasks of a role would be left
+    out on a host where nothing else differs.
     """
 
     order: int
@@ -70,6 +73,7 @@ class BundleSpec(Model):
     files: tuple[FileSpec, ...] = ()
     units: tuple[UnitSpec, ...] = ()
     sysctl: dict[str, str] = {}
+    settled: str = ""
 
 
 @dataclass(frozen=True)

@@ -164,6 +164,7 @@ def _render_host(
         "units": [],
         "sysctl": {},
         "confirm": [bundle.name for bundle in bundles if bundle.spec.confirm],
+        "settled": {bundle.name: bundle.spec.settled for bundle in bundles if bundle.spec.settled},
         "order": [],
     }
     result = HostFiles(manifest)

@@ -22,6 +22,7 @@ from egovctl.errors import EgovError
 from egovctl.paths import Inventory
 
 ACTIONS = ("egov_prepare", "egov_apply")
+LOOK = "egov_look"
 
 
 class CallbackModule(CallbackBase):
@@ -36,6 +37,7 @@ class CallbackModule(CallbackBase):
         self._inventory: Inventory | None = None
         self._revision = ""
         self._applied = False
+        self._as_planned: set[str] = set()  # by the look; no task runs on them
         journal.new_run()
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
@@ -50,6 +52,9 @@ class CallbackModule(CallbackBase):
         self._applied |= task.action == "egov_apply" and not context.CLIARGS.get("check")
 
     def v2_runner_on_ok(self, result: Any) -> None:
+        if result._task.action == LOOK and not context.CLIARGS.get("check"):
+            self._as_planned |= set(result._result["same"])
+            self._applied = True
         if result._result.get("changed"):
             self._host(result, failed=False)
 
@@ -63,7 +68,9 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """The end: what became of the hosts."""
         if self._applied and self._inventory:
-            self._write(journal.finished, {name: stats.summarize(name) for name in stats.processed})
+            self._write(
+                journal.finished, {name: stats.summarize(name) for name in {*stats.processed, *self._as_planned}}
+            )
 
     def _write(self, record: Any, *arguments: Any) -> None:
         try:

@@ -24,12 +24,16 @@ from typing import Any
 from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin
 
+from egovctl.apply.look import connections_of
 from egovctl.apply.waves import WAVES, waves_of
 from egovctl.errors import EgovError
 from egovctl.lab.names import LabNames
 from egovctl.paths import Inventory
 from egovctl.plan import City, Host, load
 from egovctl.plan.models import Administrator
+from egovctl.transport import socket_path
+
+TO_APPLY = "to_apply"  # filled by a run, with the hosts that differ from the plan
 
 
 class InventoryModule(BaseInventoryPlugin):
@@ -54,7 +58,7 @@ class InventoryModule(BaseInventoryPlugin):
         for name, value in _city_vars(source, city).items():
             inventory.set_variable("all", name, value)
         waves = waves_of(city)
-        for group in WAVES:
+        for group in (*WAVES, TO_APPLY):
             inventory.add_group(group)
         for host in city.hosts.values():
             inventory.add_host(host.name)
@@ -89,9 +93,16 @@ def _city_vars(source: Inventory, city: City) -> dict[str, Any]:
         "ansible_user": "egov-deploy",
         "ansible_become": True,
         "ansible_ssh_common_args": f"-F {source.ssh_config}",
-        # Two cities may use the same host names: a kept connection of one must never serve the other.
-        "ansible_control_path_dir": str(source.state / "cp"),
+        **_kept_connections(source),
     }
+
+
+def _kept_connections(source: Inventory) -> dict[str, Any]:
+    """Two cities may use the same host names: a kept connection of one must never serve the other."""
+    folder = connections_of(source)
+    socket = socket_path(folder)
+    path = {} if socket is None else {"ansible_control_path": str(socket).replace("%", "%%")}
+    return {"ansible_control_path_dir": str(folder), **path}
 
 
 def _host_vars(host: Host) -> dict[str, Any]:

@@ -40,7 +40,9 @@ from egovctl.render.enrolled import CONTROL
 WORK = city.REPOSITORY / "build" / "bench"
 PORT_BASE = "48000"
 VERSIONS = {"a": 1, "b": 2}  # which line stands in chrony.conf
-QUIET_SHARE, QUIET_SECONDS = 0.3, 60  # of one core, for a second; and how long that is waited for
+# A lab at rest uses some processor time too, the more the larger it is: quiet is not much more than that.
+QUIET_MARGIN, QUIET_SECONDS = 0.3, 60  # of one core, for a second; and how long that is waited for
+REST_SECONDS = 20
 
 
 class NoLab(Exception):
@@ -76,23 +78,27 @@ def build_city(count: int) -> Inventory:
     return inventory
 
 
-def wait_for_quiet(inventory: Inventory) -> None:
-    """Until the lab's hosts have done what the last run left them to do; not for ever."""
+def cores_in_use(inventory: Inventory, seconds: float) -> float:
+    """What the lab's hosts use, or all of the machine where they are not counted apart."""
 
     def used() -> float:
         lab = measure.lab_cpu(inventory.name)
         return measure.machine_cpu() if lab is None else lab
 
+    before, begun = used(), time.monotonic()
+    time.sleep(seconds)
+    return (used() - before) / (time.monotonic() - begun)
+
+
+def wait_for_quiet(inventory: Inventory, at_rest: float) -> None:
+    """Until the lab's hosts have done what the last run left them to do; not for ever."""
     limit = time.monotonic() + QUIET_SECONDS
-    while time.monotonic() < limit:
-        before = used()
-        time.sleep(1)
-        if used() - before < QUIET_SHARE:
-            return
+    while time.monotonic() < limit and cores_in_use(inventory, 1) > at_rest + QUIET_MARGIN:
+        pass
 
 
 def block(
-    arena: Arena, contender: Contender, number: int, wanted: Mapping[str, Mapping[str, Wanted]]
+    arena: Arena, contender: Contender, number: int, wanted: Mapping[str, Mapping[str, Wanted]], at_rest: float
 ) -> Iterator[dict[str, Any]]:
     """One contender's part of a round: reset, then each phase with a look at its result."""
     log = WORK / f"{contender.name}.log"
@@ -106,11 +112,11 @@ def block(
         if phase == "cold" and contender.slow:
             continue  # the connections are a small part of it
         command = commands[version]
-        if phase in ("first", "cold"):
-            contenders.hang_up(command)
         city.change_a_line(WORK, VERSIONS[version])
         before = hosts.look(arena.inventory, wanted[version])
-        wait_for_quiet(arena.inventory)
+        wait_for_quiet(arena.inventory, at_rest)
+        if phase in ("first", "cold"):
+            contenders.hang_up(command)
         run = measure.measured(command.argv, command.cwd, command.environment, log, arena.inventory.name)
         after = hosts.look(arena.inventory, wanted[version])
         faults = [f"exit code {run.code}, see {log}"] if run.code else []
@@ -133,12 +139,14 @@ def measure_all(arena: Arena, chosen: list[Contender], rounds: int, slow_rounds:
     wanted = {version: wanted_hosts(arena.inventory, WORK / "build" / version) for version in VERSIONS}
     for version, found in wanted.items():
         write_for_peers(found, arena.private / version)
-    result = {**about(wanted["a"], chosen), "runs": []}
+    at_rest = cores_in_use(arena.inventory, REST_SECONDS)
+    print(f"the lab at rest uses {at_rest:.2f} cores", flush=True)
+    result = {**about(wanted["a"], chosen), "cores_at_rest": round(at_rest, 2), "runs": []}
     for number in range(rounds):
         present = [item for item in chosen if number < (slow_rounds if item.slow else rounds)]
         first = number % len(present) if present else 0
         for contender in present[first:] + present[:first]:
-            for run in block(arena, contender, number, wanted):
+            for run in block(arena, contender, number, wanted, at_rest):
                 print(
                     f"round {number + 1} {contender.name:15} {run['phase']:10} {run['wall']:7.1f} s  "
                     f"controller {run['controller']:6.1f}  hosts {run['hosts']:6.1f}  {run['wrong']}",

@@ -21,15 +21,20 @@ BIN = REPOSITORY / ".venv" / "bin"
 
 # What ours is run by: the role that site.yml is made of, on all hosts at once, with its defaults.
 OUR_PLAYBOOK = """\
-- name: Apply
+- name: Choose the hosts
   hosts: managed
   gather_facts: false
   tasks:
-    - name: Choose the bundles
+    - name: Choose the bundles and the hosts
       ansible.builtin.import_role:
         name: transaction
         tasks_from: choose
+        rolespec_validate: false # it would cost a task on every host; the actions check what they are given
 
+- name: Apply
+  hosts: to_apply
+  gather_facts: false
+  tasks:
     - name: Apply and prove
       ansible.builtin.import_role:
         name: transaction

@@ -1,4 +1,5 @@
-"""The drift collector: what on a host is not as it was rendered. The apply's own look, which changes nothing."""
+"""The drift collector: what on a host is not as it was rendered. The apply's own look, and where that tells of a
+difference the apply itself, which names it and changes nothing."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from typing import Any
 from egovctl import transport
 from egovctl.apply import prepare
 from egovctl.apply.enrolment import read_record
+from egovctl.apply.look import same_as_built
 from egovctl.apply.manifest import Manifest
 from egovctl.apply.transaction import Answer, Request, Shell, apply_host
 from egovctl.checks.collect.base import Facts, Observed
@@ -39,8 +41,11 @@ def _look(context: Context, host: str) -> dict[str, Any]:
         )
     if not (manifest.files or manifest.units):
         raise NotApplicable("规划的 manage 未为其选择任何内容", "the plan's manage leaves nothing on it to compare")
+    planned = {"files": len(manifest.files), "items": len(manifest.files) + len(manifest.units)}
+    if same_as_built(inventory, manifest):
+        return {"planned": planned, "seen": {"items": []}}
     shell = _shell(context, host)
-    wanted = prepare.wanted(inventory.build, host, None)
+    wanted = prepare.wanted_of(manifest)
     lacking = prepare.missing(host, wanted, shell("/bin/sh -s", prepare.command(wanted).encode()).stdout)
     key = read_record(inventory, host).get("ssh_host_ed25519", "")
     found = apply_host(Request(inventory.build, host, Secrets(inventory).get, check=True, host_key=key), shell)
@@ -50,8 +55,7 @@ def _look(context: Context, host: str) -> dict[str, Any]:
     items += [f"{name}: not planned" for name in found["removed"] if name not in found["why"]]
     if found["changed"] and not items:
         items = ["an interrupted apply"]
-    files = len(manifest.files)
-    return {"planned": {"files": files, "items": files + len(manifest.units)}, "seen": {"items": items}}
+    return {"planned": planned, "seen": {"items": items}}
 
 
 def _shell(context: Context, host: str) -> Shell:
