@@ -6,11 +6,15 @@ If these fail, a hole in the segmentation could be reported as proven shut.
 from __future__ import annotations
 
 import io
+import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -19,12 +23,13 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from egovctl.checks import content
-from egovctl.checks.collect import reachability, sweep
+from egovctl.checks.collect import listener, places, reachability, sweep
 from egovctl.checks.collect.reachability import Outcome, judge_all
 from egovctl.checks.context import open_context
 from egovctl.checks.judge import judge
 from egovctl.checks.matrix import Matrix, matrix_of
 from egovctl.checks.model import Status
+from egovctl.errors import CannotMeasure
 from egovctl.i18n import set_language
 from egovctl.paths import Inventory
 from egovctl.plan import load_city
@@ -193,14 +198,14 @@ def test_the_heat_map_is_a_picture_that_marks_what_is_wrong() -> None:
 
 
 @pytest.fixture
-def silent() -> Iterator[list[object]]:
+def silent() -> Iterator[list[Any]]:
     """An address that does not answer: its queue of connections is full, and Linux drops what comes then."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.create_connection(full.getsockname()):
         yield list(full.getsockname())
 
 
 @pytest.mark.parametrize("at_once", [5, 16, 1024])
-def test_the_sweep_tells_open_refused_and_silent_apart(silent: list[object], at_once: int) -> None:
+def test_the_sweep_tells_open_refused_and_silent_apart(silent: list[Any], at_once: int) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listening, socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         wanted = [list(listening.getsockname()), list(bound.getsockname())] * 40
@@ -214,7 +219,7 @@ def test_an_answer_s_time_is_not_that_of_beginning_all_the_others(monkeypatch: p
     """If this fails, a busy machine takes near answers for slow ones and tries everything again, with patience."""
     begin = sweep.begin
 
-    def slow(address: str, port: int) -> tuple[object, int]:
+    def slow(address: str, port: int) -> tuple[Any, int]:
         time.sleep(0.002)
         return begin(address, port)
 
@@ -224,6 +229,86 @@ def test_an_answer_s_time_is_not_that_of_beginning_all_the_others(monkeypatch: p
         letters, slowest = sweep.sweep([list(listening.getsockname())] * 300, 5.0, 1024)
         whole = time.monotonic() - begun
     assert letters == "o" * 300 and slowest < whole / 2
+
+
+HERE = places.Place("here", "127.0.0.1", "::1", ())
+
+
+@pytest.fixture
+def ports() -> list[int]:
+    """Two ports that nobody listens on."""
+    with socket.create_server(("", 0)) as one, socket.create_server(("", 0)) as two:
+        return [one.getsockname()[1], two.getsockname()[1]]
+
+
+def own(ports: list[int]) -> list[list[Any]]:
+    return [[address, port] for port in ports for address in (HERE.v4, HERE.v6)]
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """The processes that places start."""
+    found: list[subprocess.Popen[bytes]] = []
+
+    class Kept(subprocess.Popen):  # type: ignore[type-arg]
+        def __init__(self, *args: Any, **named: Any) -> None:
+            super().__init__(*args, **named)
+            found.append(self)
+
+    monkeypatch.setattr(places.subprocess, "Popen", Kept)
+    return found
+
+
+def test_a_listener_proves_what_it_listens_on_and_nothing_else(ports: list[int], silent: list[Any]) -> None:
+    with places.listening(HERE, ports[:1]) as running:
+        assert running.prove(own(ports), 5.0) == "ooee"
+        with socket.create_connection((HERE.v4, ports[0])):  # and it goes on to accept
+            assert running.prove([silent[:2], *own(ports[:1])], 0.5) == "eoo"
+
+
+def test_a_connection_that_only_the_kernel_took_proves_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody_accepts:
+        begun = time.monotonic()
+        assert listener.prove([("127.0.0.1", nobody_accepts.getsockname()[1])], 0.3) == "e"
+    assert 0.3 <= time.monotonic() - begun < 2
+
+
+def test_a_listener_that_hangs_or_has_ended_proves_nothing_and_holds_nobody_up(
+    ports: list[int], processes: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its kernel still connects, so whoever only tries the port would call it alive."""
+    monkeypatch.setattr(places, "GRACE_SECONDS", 0.2)
+    with places.listening(HERE, ports) as running:
+        processes[-1].send_signal(signal.SIGSTOP)
+        socket.create_connection((HERE.v4, ports[0]), 2).close()
+        begun = time.monotonic()
+        with pytest.raises(CannotMeasure):
+            running.prove(own(ports), 0.2)
+        assert time.monotonic() - begun < 2
+        processes[-1].send_signal(signal.SIGCONT)
+        time.sleep(0.3)  # its answer comes now, too late for the first question and not meant for the second
+        with pytest.raises(CannotMeasure):
+            running.prove(own(ports), 5.0)
+    with places.listening(HERE, ports) as running:
+        processes[-1].kill()
+        for _ in range(2):
+            with pytest.raises(CannotMeasure):
+                running.prove(own(ports), 60.0)
+
+
+@pytest.mark.parametrize("instead", ["exec sleep 60", "echo not; exec sleep 60", "exit 0"])
+def test_a_listener_that_does_not_get_ready_is_an_error_soon(instead: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "READY_SECONDS", 0.3)
+    begun = time.monotonic()
+    with pytest.raises(CannotMeasure), places.listening(replace(HERE, enter=("sh", "-c", instead)), []):
+        pass
+    assert time.monotonic() - begun < 5
+
+
+def test_a_listener_ends_when_nobody_holds_its_standard_input(ports: list[int]) -> None:
+    argv = [sys.executable, "-I", str(listener.__file__), *map(str, ports)]
+    done = subprocess.run(argv, input=b"", capture_output=True, timeout=20, check=True)
+    assert done.stdout == b"ready\n"
 
 
 def test_without_places_on_the_lans_the_check_does_not_apply(monkeypatch: pytest.MonkeyPatch) -> None:
