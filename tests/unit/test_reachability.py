@@ -269,6 +269,12 @@ def test_a_listener_proves_what_it_listens_on_and_nothing_else(ports: list[int],
             assert running.prove([silent[:2], *own(ports[:1])], 1.0) == "eoo"
 
 
+def test_the_sweep_runs_at_a_place(ports: list[int]) -> None:
+    with places.listening(HERE, ports[:1]):
+        answer = HERE.run(places.source_of("sweep"), {"connects": own(ports), "seconds": 5.0, "at_once": 8})
+    assert (answer["protocol"], answer["letters"]) == (reachability.PROTOCOL, "oorr")
+
+
 def test_a_connection_that_only_the_kernel_took_proves_nothing() -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody_accepts:
         begun = time.monotonic()

@@ -29,6 +29,8 @@ PROTOCOL = 1
 READY_SECONDS = 10.0
 GRACE_SECONDS = 2.0  # for a listener's answer to come, beyond the time that it was given
 PROBE_SECONDS = 30.0
+# What runs at a place needs the standard library only: no start looks for installed packages.
+PYTHON = (sys.executable, "-I", "-S")
 Runner = Callable[[str, Mapping[str, Any]], Any]
 
 
@@ -99,7 +101,7 @@ def source_of(name: str) -> str:
 
 
 def _run_here(name: str, prefix: list[str], program: str, params: Mapping[str, Any]) -> Any:
-    argv = [*prefix, sys.executable, "-I", "-"]
+    argv = [*prefix, *PYTHON, "-"]
     text = transport.with_params(program, params)
     try:
         done = subprocess.run(argv, input=text, capture_output=True, timeout=PROBE_SECONDS, check=False)
@@ -114,7 +116,7 @@ def _run_here(name: str, prefix: list[str], program: str, params: Mapping[str, A
 def listening(place: Place, ports: list[int]) -> Iterator[Listener]:
     """While inside, the place accepts connections on these ports. It always ends."""
     program = Path(str(resources.files("egovctl.checks.collect").joinpath("listener.py")))
-    argv = [*place.enter, sys.executable, "-I", str(program), *map(str, ports)]
+    argv = [*place.enter, *PYTHON, str(program), *map(str, ports)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             stdin, stdout = process.stdin, process.stdout
