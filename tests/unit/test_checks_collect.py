@@ -300,7 +300,7 @@ def test_the_probe_tells_open_refused_and_timeout_apart() -> None:
 
 def test_on_host_programs_need_only_the_standard_library_and_compile_for_python_3_9() -> None:
     folder = Path(onhost.__file__).parent
-    for name in ("onhost", "probe", "listener"):
+    for name in ("onhost", "probe", "listener", "sweep"):
         text = (folder / f"{name}.py").read_text()
         compile(text, name, "exec", dont_inherit=True)
         imported = {

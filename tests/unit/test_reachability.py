@@ -6,8 +6,18 @@ If these fail, a hole in the segmentation could be reported as proven shut.
 from __future__ import annotations
 
 import io
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -16,12 +26,13 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from egovctl.checks import content
-from egovctl.checks.collect import reachability, sweep
+from egovctl.checks.collect import listener, places, reachability, sweep
 from egovctl.checks.collect.reachability import Outcome, judge_all
-from egovctl.checks.context import open_context
+from egovctl.checks.context import Context, open_context
 from egovctl.checks.judge import judge
-from egovctl.checks.matrix import Matrix, matrix_of
+from egovctl.checks.matrix import Matrix, matrix_of, provers
 from egovctl.checks.model import Status
+from egovctl.errors import CannotMeasure
 from egovctl.i18n import set_language
 from egovctl.paths import Inventory
 from egovctl.plan import load_city
@@ -189,14 +200,306 @@ def test_the_heat_map_is_a_picture_that_marks_what_is_wrong() -> None:
     assert str(source) in marks
 
 
-def test_the_sweep_tells_open_refused_and_silent_apart() -> None:
-    import socket
+@pytest.fixture
+def silent() -> Iterator[list[Any]]:
+    """An address that does not answer: its queue of connections is full, and Linux drops what comes then."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.create_connection(full.getsockname()):
+        yield list(full.getsockname())
 
-    with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as bound:
+
+@pytest.mark.parametrize("at_once", [5, 16, 1024])
+def test_the_sweep_tells_open_refused_and_silent_apart(silent: list[Any], at_once: int) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listening, socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
-        wanted = [["127.0.0.1", listening.getsockname()[1]], ["127.0.0.1", bound.getsockname()[1]]] * 40
-        letters, slowest = sweep.sweep(wanted, 2.0, 16)
-    assert letters == "or" * 40 and 0 <= slowest < 2
+        wanted = [list(listening.getsockname()), list(bound.getsockname())] * 40
+        begun = time.monotonic()
+        letters, slowest = sweep.sweep([silent, *wanted, silent], 0.5, at_once)
+    assert letters == "t" + "or" * 40 + "t" and 0 <= slowest < 0.5
+    assert 0.5 <= time.monotonic() - begun < 3
+
+
+def test_an_answer_s_time_is_not_that_of_beginning_all_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If this fails, a busy machine takes near answers for slow ones and tries everything again, with patience."""
+    begin = sweep.begin
+
+    def slow(address: str, port: int) -> tuple[Any, int]:
+        time.sleep(0.002)
+        return begin(address, port)
+
+    monkeypatch.setattr(sweep, "begin", slow)
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as listening:
+        begun = time.monotonic()
+        letters, slowest = sweep.sweep([list(listening.getsockname())] * 300, 5.0, 1024)
+        whole = time.monotonic() - begun
+    assert letters == "o" * 300 and slowest < whole / 2
+
+
+HERE = places.Place("here", "127.0.0.1", "::1", ())
+
+
+@pytest.fixture
+def ports() -> list[int]:
+    """Two ports that nobody listens on."""
+    with socket.create_server(("", 0)) as one, socket.create_server(("", 0)) as two:
+        return [one.getsockname()[1], two.getsockname()[1]]
+
+
+def own(ports: list[int]) -> list[list[Any]]:
+    return [[address, port] for port in ports for address in (HERE.v4, HERE.v6)]
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """The processes that places start."""
+    found: list[subprocess.Popen[bytes]] = []
+
+    class Kept(subprocess.Popen[bytes]):
+        def __init__(self, *args: Any, **named: Any) -> None:
+            super().__init__(*args, **named)
+            found.append(self)
+
+    monkeypatch.setattr(places.subprocess, "Popen", Kept)
+    return found
+
+
+def test_a_listener_proves_what_it_listens_on_and_nothing_else(ports: list[int], silent: list[Any]) -> None:
+    with places.listening(HERE, ports[:1]) as running:
+        assert running.prove(own(ports), 5.0) == "ooee"
+        with socket.create_connection((HERE.v4, ports[0])):  # and it goes on to accept
+            assert running.prove([silent[:2], *own(ports[:1])], 1.0) == "eoo"
+
+
+def test_the_sweep_runs_at_a_place(ports: list[int]) -> None:
+    with places.listening(HERE, ports[:1]):
+        answer = HERE.run(places.source_of("sweep"), {"connects": own(ports), "seconds": 5.0, "at_once": 8})
+    assert (answer["protocol"], answer["letters"]) == (reachability.PROTOCOL, "oorr")
+
+
+def test_a_connection_that_only_the_kernel_took_proves_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody_accepts:
+        begun = time.monotonic()
+        assert listener.prove([("127.0.0.1", nobody_accepts.getsockname()[1])], 0.3) == "e"
+    assert 0.3 <= time.monotonic() - begun < 2
+
+
+def test_a_listener_that_hangs_or_has_ended_proves_nothing_and_holds_nobody_up(
+    ports: list[int], processes: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its kernel still connects, so whoever only tries the port would call it alive."""
+    monkeypatch.setattr(places, "GRACE_SECONDS", 0.2)
+    with places.listening(HERE, ports) as running:
+        processes[-1].send_signal(signal.SIGSTOP)
+        socket.create_connection((HERE.v4, ports[0]), 2).close()
+        begun = time.monotonic()
+        with pytest.raises(CannotMeasure):
+            running.prove(own(ports), 0.2)
+        assert time.monotonic() - begun < 2
+        processes[-1].send_signal(signal.SIGCONT)
+        time.sleep(0.3)  # its answer comes now, too late for the first question and not meant for the second
+        with pytest.raises(CannotMeasure):
+            running.prove(own(ports), 5.0)
+    with places.listening(HERE, ports) as running:
+        processes[-1].kill()
+        for _ in range(2):
+            with pytest.raises(CannotMeasure):
+                running.prove(own(ports), 60.0)
+
+
+@pytest.mark.parametrize("instead", ["exec sleep 60", "echo not; exec sleep 60", "exit 0"])
+def test_a_listener_that_does_not_get_ready_is_an_error_soon(instead: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "READY_SECONDS", 0.3)
+    begun = time.monotonic()
+    with pytest.raises(CannotMeasure), places.listening(replace(HERE, enter=("sh", "-c", instead)), []):
+        pass
+    assert time.monotonic() - begun < 5
+
+
+def test_a_listener_ends_when_nobody_holds_its_standard_input(ports: list[int]) -> None:
+    argv = [sys.executable, "-I", str(listener.__file__), *map(str, ports)]
+    done = subprocess.run(argv, input=b"", capture_output=True, timeout=20, check=True)
+    assert done.stdout == b"ready\n"
+
+
+CONTROL, NOC = Place("host", "control"), Place("host", "noc")
+
+
+class FakeCity:
+    """A city whose firewalls do as planned. It keeps what was asked: (phase, source, how many connections, seconds).
+
+    `dead` are targets by phase (before, sweep, after) whose listener does not run then, `mute` the sources where no
+    program can be run, `shut` the flows that a firewall drops though they are allowed.
+    """
+
+    def __init__(self, context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.context, self.matrix = context, matrix_of(context.city)
+        self.phase, self.asked = "", list[tuple[str, Place, int, float]]()
+        self.listening: set[str] = set()
+        self.dead: dict[str, set[int]] = {}
+        self.mute: set[Place] = set()
+        self.hung: set[str] = set()  # sites whose listener does not say anything any more
+        self.unopened: set[str] = set()  # sites where no listener can be opened
+        self.shut: set[tuple[Place, int]] = set()
+        self.allowed = {
+            source: {number for number, permitted in tries if permitted} for source, tries in self.matrix.wanted.items()
+        }
+        users = {}
+        for index, lan in enumerate(context.city.lans):
+            users[lan.site] = places.Place(lan.site, f"192.0.2.{index}", f"2001:db8::{index:x}", ())
+        numbers = enumerate(reachability._addresses(context, self.matrix, users))
+        self.numbers = {(address, port): number for number, (address, port) in numbers}
+        proof = reachability._dead
+
+        def in_phases(*args: Any) -> set[int]:
+            self.phase = "after" if self.phase else "before"
+            found = proof(*args)
+            if self.phase == "before":
+                self.phase = "sweep"
+            return found
+
+        monkeypatch.setattr(reachability, "_dead", in_phases)
+        monkeypatch.setattr(places, "user_place", lambda context, site: users[site])
+        monkeypatch.setattr(places, "listening", self._listening)
+        monkeypatch.setattr(places.Place, "run", lambda place, _, params: self._run(Place("lan", place.site), params))
+        monkeypatch.setattr(places, "run_at_control", lambda context, _, params: self._run(CONTROL, params))
+        monkeypatch.setattr(
+            places, "run_at_host", lambda context, host: lambda _, params: self._run(Place("host", host), params)
+        )
+
+    def run(self) -> Outcome:
+        outcome = reachability.run_matrix(self.context, self.matrix)
+        assert not self.listening  # all that were opened have ended
+        return outcome
+
+    def asked_in(self, phase: str) -> Counter[Place]:
+        return Counter(source for when, source, _, _ in self.asked if when == phase)
+
+    def numbers_of(self, place: Place) -> set[int]:
+        return {number for number, target in enumerate(self.matrix.targets) if target.place == place}
+
+    def _letter(self, source: Place, number: int) -> str:
+        target = self.matrix.targets[number]
+        if source != target.place and (number not in self.allowed[source] or (source, number) in self.shut):
+            return "t"
+        unopened = target.place.kind == "lan" and target.place.name not in self.listening
+        return "r" if unopened or number in self.dead.get(self.phase, ()) else "o"
+
+    def _run(self, source: Place, params: Mapping[str, Any]) -> dict[str, Any]:
+        self.asked.append((self.phase, source, len(params["connects"]), params["seconds"]))
+        if source in self.mute:
+            raise CannotMeasure("does not answer")
+        letters = (self._letter(source, self.numbers[address, port]) for address, port in params["connects"])
+        return {"protocol": 1, "letters": "".join(letters), "slowest": 0.001}
+
+    @contextmanager
+    def _listening(self, place: places.Place, ports: list[int]) -> Iterator[SimpleNamespace]:
+        if place.site in self.unopened:
+            raise CannotMeasure("port in use")
+
+        def prove(connects: list[list[Any]], seconds: float) -> str:
+            if place.site in self.hung:
+                raise CannotMeasure("no answer in time")
+            return "".join(self._letter(Place("lan", place.site), self.numbers[at, port]) for at, port in connects)
+
+        self.listening.add(place.site)
+        try:
+            yield SimpleNamespace(prove=prove)
+        finally:
+            self.listening.remove(place.site)
+
+
+@pytest.fixture
+def city(monkeypatch: pytest.MonkeyPatch) -> FakeCity:
+    return FakeCity(open_context(LAB), monkeypatch)
+
+
+@pytest.mark.parametrize("name", ["lab", "wuwei", "lab-private"])
+def test_two_processes_prove_all_the_listeners_of_a_city_that_is_as_planned(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    city = FakeCity(open_context(Inventory(INVENTORIES / name)), monkeypatch)
+    outcome = city.run()
+    assert outcome.letters == perfect(city.matrix).letters
+    assert (outcome.dead, outcome.silent) == (set(), {})
+    noc = next(Place("host", host.name) for host in city.context.city.hosts.values() if host.role == "noc")
+    assert city.asked_in("before") == city.asked_in("after") == Counter([CONTROL, noc])
+    assert city.asked_in("sweep") == Counter(city.matrix.sources)
+
+
+@pytest.mark.parametrize("name", ["lab", "wuwei", "lab-private"])
+def test_every_target_of_a_host_has_one_prover_who_is_let_in(name: str) -> None:
+    plan = load_city(Inventory(INVENTORIES / name))
+    matrix = matrix_of(plan)
+    chosen = provers(plan, matrix)
+    numbers = sorted(number for some in chosen.values() for number in some)
+    assert numbers == [number for number, target in enumerate(matrix.targets) if target.place.kind == "host"]
+    assert next(iter(chosen)) == CONTROL
+    for source, some in chosen.items():
+        assert all(matrix.targets[n].place == source or (n, True) in matrix.wanted[source] for n in some)
+
+
+@pytest.mark.parametrize("phase", ["before", "after"])
+@pytest.mark.parametrize("wanted", ["lan 80", "lan 4444", "host 22", "host 9100", "noc 9100", "noc 9090"])
+def test_a_listener_that_is_dead_before_or_after_proves_nothing(city: FakeCity, wanted: str, phase: str) -> None:
+    """Also when it ran during the sweep: nobody could tell for how long."""
+    kind, port = wanted.split()
+    number = next(
+        number
+        for number, target in enumerate(city.matrix.targets)
+        if target.port == int(port) and (target.place == NOC if kind == "noc" else target.place.kind == kind)
+    )
+    city.dead = {phase: {number}}
+    outcome = city.run()
+    assert outcome.dead == {number}
+    verdicts = judge_all(city.matrix, outcome)
+    assert {target for _, target in verdicts.unproven} == {city.matrix.targets[number]}
+    other = {"before": "after", "after": "before"}[phase]
+    assert city.asked_in(other) == Counter([CONTROL, NOC])
+    asked_itself = city.matrix.targets[number].place.kind == "host"
+    assert city.asked_in(phase).total() == (3 if asked_itself else 2)
+
+
+@pytest.mark.parametrize("mute", [CONTROL, NOC])
+def test_without_one_prover_the_hosts_are_asked_from_their_own_side(city: FakeCity, mute: Place) -> None:
+    mine = provers(city.context.city, city.matrix)[mute]
+    city.mute = {mute}
+    outcome = city.run()
+    assert outcome.dead == {number for number in mine if city.matrix.targets[number].place == mute}
+    places_of_mine = {city.matrix.targets[number].place for number in mine}
+    for phase in ("before", "after"):
+        assert city.asked_in(phase) == Counter([CONTROL, NOC, *places_of_mine])
+    assert set(outcome.silent) == {mute}
+
+
+def test_a_prover_that_is_shut_out_says_nothing_of_the_listener(city: FakeCity) -> None:
+    number = next(n for n, t in enumerate(city.matrix.targets) if t.place.name == "core2" and t.port == 22)
+    city.shut = {(CONTROL, number)}
+    outcome = city.run()
+    assert outcome.dead == set()
+    verdicts = judge_all(city.matrix, outcome)
+    assert verdicts.closed == ((CONTROL, city.matrix.targets[number]),) and not verdicts.unproven
+    assert city.asked_in("before") == Counter([CONTROL, NOC, Place("host", "core2")])
+    assert ("before", Place("host", "core2"), 1, reachability.PATIENT_SECONDS) in city.asked
+
+
+def test_a_host_that_nobody_can_run_anything_on_is_proven_by_who_gets_in(city: FakeCity) -> None:
+    city.mute = {Place("host", "core2")}
+    assert city.run().dead == set()
+    assert city.asked_in("before") == Counter([CONTROL, NOC])
+
+
+def test_a_listener_that_does_not_answer_leaves_its_own_targets_unproven_and_no_others(city: FakeCity) -> None:
+    city.hung = {"minqin-health"}
+    outcome = city.run()
+    assert outcome.dead == city.numbers_of(Place("lan", "minqin-health"))
+    assert city.asked_in("before") == city.asked_in("after") == Counter([CONTROL, NOC])
+
+
+def test_where_no_listener_can_be_opened_the_place_is_asked_from_its_own_side(city: FakeCity) -> None:
+    """Two runs at once: the other's listener stands there and is as good. Without it nothing is proven."""
+    place = Place("lan", "minqin-health")
+    city.unopened = {place.name}
+    assert city.run().dead == city.numbers_of(place)
+    assert city.asked_in("before") == city.asked_in("after") == Counter([CONTROL, NOC, place])
 
 
 def test_without_places_on_the_lans_the_check_does_not_apply(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,6 +59,33 @@ def matrix_of(city: City) -> Matrix:
     return Matrix(sources, targets, verdicts)
 
 
+def provers(city: City, matrix: Matrix) -> dict[Place, list[int]]:
+    """Who is to prove that hosts' targets listen: a few hosts that the plan lets in to many, and the targets of each.
+
+    Control takes all that it may reach, then each time the host that may reach most of what is left. A host reaches
+    itself, so every target of a host has its prover.
+    """
+    left = {number for number, target in enumerate(matrix.targets) if target.place.kind == "host"}
+    reach = {
+        source: left & {number for number, permitted in matrix.wanted[source] if permitted}
+        for source in matrix.sources
+        if source.kind == "host"
+    }
+    for number in left:
+        reach[matrix.targets[number].place].add(number)
+
+    def worth(source: Place) -> tuple[bool, int]:
+        useful = len(reach[source] & left)
+        return (useful > 0 and city.hosts[source.name].role == "control", useful)
+
+    found = {}
+    while left:
+        chosen = max(reach, key=worth)
+        found[chosen] = sorted(reach[chosen] & left)
+        left -= reach.pop(chosen)
+    return found
+
+
 def zone_of(city: City, place: Place) -> str:
     """The zone that a place belongs to: of a LAN users, services or management; of a host control or routers."""
     if place.kind == "lan":

@@ -1,8 +1,9 @@
 """The reachability collector: the whole matrix is tried, both what is allowed and what is denied.
 
-A denied flow that fails proves nothing if nobody listens: each listener is asked from its own side before and after
-the sweep, and a flow counts only when both answered. A source that answers too slowly to tell silence from distance is
-asked once more with more patience, and is unproven if that does not help.
+A denied flow that fails proves nothing if nobody listens: each listener is proven alive before and after the sweep, and
+a flow counts only when both succeeded. A LAN's listener proves itself. Hosts' are proven by a few hosts that are let in
+to many; what lets none of them in is asked from its own side. A source that answers too slowly to tell silence from
+distance is asked once more with more patience, and is unproven if that does not help.
 """
 
 from __future__ import annotations
@@ -10,16 +11,17 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from egovctl.checks.collect import places
 from egovctl.checks.collect.base import Facts, Observed, Request
 from egovctl.checks.context import Context
-from egovctl.checks.matrix import LAN_PORTS, Matrix, Target, matrix_of, zone_of
+from egovctl.checks.matrix import LAN_PORTS, Matrix, Target, matrix_of, provers, zone_of
 from egovctl.checks.model import NotApplicable
 from egovctl.errors import CannotMeasure, EgovError
 from egovctl.evidence.record import now
@@ -117,12 +119,9 @@ def run_matrix(context: Context, matrix: Matrix) -> Outcome:
     addresses = _addresses(context, matrix, users)
     outcome = Outcome()
     with ExitStack() as stack:
-        for place in users.values():
-            try:
-                stack.enter_context(places.listening(place, list(LAN_PORTS)))
-            except CannotMeasure:
-                continue  # its targets are not proven below
-        outcome.dead |= _dead(context, matrix, users, addresses)
+        listeners = _listen(stack, users)
+        dead = partial(_dead, context, matrix, users, addresses, listeners)
+        outcome.dead |= dead()
         with ThreadPoolExecutor(SOURCES_AT_ONCE) as pool:
             tried = {source: pool.submit(_from, context, matrix, users, addresses, source) for source in matrix.sources}
             for source, result in tried.items():
@@ -130,8 +129,19 @@ def run_matrix(context: Context, matrix: Matrix) -> Outcome:
                     outcome.letters[source] = result.result()
                 except EgovError as error:
                     outcome.silent[source] = str(error)
-        outcome.dead |= _dead(context, matrix, users, addresses)
+        outcome.dead |= dead()
     return outcome
+
+
+def _listen(stack: ExitStack, users: dict[str, places.Place]) -> dict[str, places.Listener]:
+    """Open the listeners at all places; one that cannot be opened is not among them."""
+    opened = {}
+    for name, place in users.items():
+        try:
+            opened[name] = stack.enter_context(places.listening(place, list(LAN_PORTS)))
+        except CannotMeasure:
+            continue  # another run's may stand there: its targets are asked from their own side
+    return opened
 
 
 def _users(context: Context, matrix: Matrix) -> dict[str, places.Place]:
@@ -205,22 +215,40 @@ def _from(
     return letters
 
 
-def _dead(context: Context, matrix: Matrix, users: dict[str, places.Place], addresses: list[list[Any]]) -> set[int]:
-    """Targets whose listener does not answer on its own side: a LAN's place itself, the host itself."""
-    by_place: dict[Place, list[int]] = {}
-    for number, target in enumerate(matrix.targets):
-        by_place.setdefault(target.place, []).append(number)
+def _dead(
+    context: Context,
+    matrix: Matrix,
+    users: dict[str, places.Place],
+    addresses: list[list[Any]],
+    listeners: dict[str, places.Listener],
+) -> set[int]:
+    """Targets whose listener is not proven alive.
 
-    def ask(place: Place) -> Iterable[int]:
-        numbers = by_place[place]
+    Whoever gets through proves a listener, so few processes prove most of the hosts' targets. Only what was not open to
+    them is asked from its own side: that a firewall shuts a prover out says nothing of the listener behind it.
+    """
+
+    def unproven(place: Place, numbers: list[int]) -> list[int]:
+        connects = [addresses[number] for number in numbers]
+        listener = listeners.get(place.name) if place.kind == "lan" else None
         try:
-            letters, _ = _sweep_of(context, users, place)([addresses[number] for number in numbers], PATIENT_SECONDS)
+            if listener is not None:
+                letters = listener.prove(connects, PATIENT_SECONDS)
+            else:
+                letters, _ = _sweep_of(context, users, place)(connects, PATIENT_SECONDS)
         except EgovError:
             return numbers
         return [number for number, letter in zip(numbers, letters, strict=True) if letter != "o"]
 
     with ThreadPoolExecutor(SOURCES_AT_ONCE) as pool:
-        return {number for numbers in pool.map(ask, by_place) for number in numbers}
+        asked = provers(context.city, matrix)
+        proven = {number for numbers in asked.values() for number in numbers}
+        proven -= {number for numbers in pool.map(unproven, asked, asked.values()) for number in numbers}
+        own_side: dict[Place, list[int]] = {}
+        for number, target in enumerate(matrix.targets):
+            if number not in proven:
+                own_side.setdefault(target.place, []).append(number)
+        return {number for numbers in pool.map(unproven, own_side, own_side.values()) for number in numbers}
 
 
 def judge_all(matrix: Matrix, outcome: Outcome) -> Verdicts:

@@ -14,6 +14,7 @@ import time
 from typing import Any
 
 PROTOCOL = 1
+BEGUN_AT_ONCE = 32  # connections that are begun before answers are looked for again
 LETTERS = {
     0: "o",
     errno.ECONNREFUSED: "r",
@@ -37,23 +38,32 @@ def begin(address: str, port: int) -> tuple[Any, int]:
     return None, code
 
 
+def pause(waiting: dict[int, tuple[Any, float]], seconds: float) -> float:
+    """How long nothing but an answer can happen: until the oldest has waited long enough."""
+    oldest = next((begun for _, begun in waiting.values()), 0.0)
+    return max(0.0, oldest + seconds - time.monotonic())
+
+
 def sweep(connects: list[list[Any]], seconds: float, at_once: int) -> tuple[str, float]:
     """(a letter for each connection, seconds that the slowest answer took)."""
     found = ["e"] * len(connects)
     slowest = 0.0
-    waiting: dict[int, tuple[Any, float]] = {}
+    waiting: dict[int, tuple[Any, float]] = {}  # in the order in which they were begun
     following = 0
     with selectors.DefaultSelector() as selector:
         while following < len(connects) or waiting:
-            while following < len(connects) and len(waiting) < at_once:
-                tried, code = begin(*connects[following])
+            # An answer's time is taken when it is seen: were all begun first, the first answers would seem slow.
+            room = min(BEGUN_AT_ONCE, at_once - len(waiting), len(connects) - following)
+            for number in range(following, following + room):
+                tried, code = begin(*connects[number])
                 if tried is None:
-                    found[following] = LETTERS.get(code, "e")
+                    found[number] = LETTERS.get(code, "e")
                 else:
-                    waiting[following] = (tried, time.monotonic())
-                    selector.register(tried, selectors.EVENT_WRITE, following)
-                following += 1
-            for key, _ in selector.select(0.05):
+                    waiting[number] = (tried, time.monotonic())
+                    selector.register(tried, selectors.EVENT_WRITE, number)
+            following += room
+            more = following < len(connects) and len(waiting) < at_once
+            for key, _ in selector.select(0 if more else pause(waiting, seconds)):
                 number = key.data
                 tried, begun = waiting.pop(number)
                 selector.unregister(tried)
@@ -62,8 +72,12 @@ def sweep(connects: list[list[Any]], seconds: float, at_once: int) -> tuple[str,
                 slowest = max(slowest, time.monotonic() - begun)
                 tried.close()
             late = time.monotonic() - seconds
-            for number in [n for n, (_, begun) in waiting.items() if begun < late]:
-                tried, _ = waiting.pop(number)
+            while waiting:
+                number = next(iter(waiting))  # the oldest: if it is not late, none is
+                tried, begun = waiting[number]
+                if begun > late:
+                    break
+                del waiting[number]
                 selector.unregister(tried)
                 tried.close()
                 found[number] = "t"
