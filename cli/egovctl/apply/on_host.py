@@ -377,17 +377,22 @@ class Machine:
 
     def unit_states(self, names: list[str]) -> dict[str, tuple[str, str]]:
         """name -> (is-enabled, is-active); Fault when systemd does not answer."""
+        active = self.active_states(names)
         if not names:
             return {}
-        active = self._ask("is-active", *names).split()
-        if len(active) != len(names):
-            raise Fault("survey", "systemd", "it does not answer: " + " ".join(active)[:200])
         listed = self._ask("list-unit-files", "--no-legend", "--no-pager", "--full", *names).splitlines()
         enabled = {words[0]: words[1] for words in map(str.split, listed) if len(words) > 1}
         for name in names:  # what is no unit file (instances, init scripts) is not in that list
             if name not in enabled:
                 enabled[name] = (self._ask("is-enabled", name).split() or ["not-found"])[-1]
-        return {name: (enabled[name], active[i]) for i, name in enumerate(names)}
+        return {name: (enabled[name], active[name]) for name in names}
+
+    def active_states(self, names: list[str]) -> dict[str, str]:
+        """name -> is-active; Fault when systemd does not answer."""
+        said = self._ask("is-active", *names).split() if names else []
+        if len(said) != len(names):
+            raise Fault("survey", "systemd", "it does not answer: " + " ".join(said)[:200])
+        return {name: said[i] for i, name in enumerate(names)}
 
     def _ask(self, *words: str) -> str:
         done = subprocess.run(
@@ -1077,9 +1082,7 @@ class Transaction:
 
     def swap(self, journal: Journal) -> None:
         """Rename everything into place, then mark it: from here on a crash is finished, not undone."""
-        for unit in journal.units:
-            if unit.dropped:
-                self._set_unit(unit)
+        self._set_units([unit for unit in journal.units if unit.dropped])
         touched = set()
         for folder in journal.folders:
             if not folder.drop:
@@ -1173,9 +1176,7 @@ class Transaction:
             self.machine.step()
             self.done.append(action)
             self._act(journal, action)
-        for unit in journal.units:
-            self.machine.step()
-            self._set_unit(unit)
+        self._set_units(journal.units)
         for item in journal.sysctls:
             self._set_sysctl(item)
         for folder in journal.folders:
@@ -1205,8 +1206,7 @@ class Transaction:
 
     def _act_on_unit(self, journal: Journal, verb: str, name: str) -> None:
         """At boot, and for a unit that is down, starting it is what makes it read its new configuration."""
-        _, active = self.machine.unit_states([name])[name]
-        running = active in RUNNING
+        running = self.machine.active_states([name])[name] in RUNNING
         if self.boot:
             if running:
                 self._systemctl(
@@ -1223,22 +1223,48 @@ class Transaction:
             self.machine.systemctl("reset-failed", name)  # our own restarts must not count as a crash loop
         self._systemctl(name, verb, name)
 
-    def _set_unit(self, unit: UnitChange) -> None:
-        """Enable, disable, start or stop as wanted; a state that is right already costs one question only."""
-        name = unit.name
-        enabled, active = self.machine.unit_states([name])[name]
-        if unit.enabled is not None and not enabled_as_wanted(unit.enabled, enabled):
-            if enabled in ("", "not-found") and unit.enabled:
-                raise Fault("unit", name, "it does not exist; is its package installed?")
-            self._systemctl(name, "enable" if unit.enabled else "disable", name)
-        if unit.active is not None and not active_as_wanted(unit.active, active):
-            if self.boot:
-                self._systemctl(name, "--no-block", "start" if unit.active else "stop", name)
-                return
-            self.touched.add(name)
-            if unit.active:
-                self.machine.systemctl("reset-failed", name)
-            self._systemctl(name, "start" if unit.active else "stop", name)
+    def _set_units(self, units: list[UnitChange]) -> None:
+        """Enable, disable, start or stop as wanted; states that are right already cost one question for all."""
+        if not units:
+            return
+        self.machine.step()
+        states = self.machine.unit_states([unit.name for unit in units])
+        for wanted, verb in ((True, "enable"), (False, "disable")):
+            names = [
+                unit.name
+                for unit in units
+                if unit.enabled is wanted and not enabled_as_wanted(wanted, states[unit.name][0])
+            ]
+            for name in names:
+                if wanted and states[name][0] in ("", "not-found"):
+                    raise Fault("unit", name, "it does not exist; is its package installed?")
+            # All at once: after each call systemd reads all unit files anew. One by one tells whose fault it is.
+            if names and self.machine.systemctl(verb, *names)[0] != 0:
+                for name in names:
+                    self._systemctl(name, verb, name)
+        for unit in units:
+            self.machine.step()
+            self._start_or_stop(unit, states[unit.name][1])
+        if self.boot:
+            return
+        # Starting or stopping one unit may have taken another one along. What fails, or comes up again and again, is
+        # left: starting it anew would wipe out systemd's count of that.
+        after = self.machine.active_states([unit.name for unit in units])
+        for unit in units:
+            if after[unit.name] in ("inactive", "active", "reloading"):
+                self._start_or_stop(unit, after[unit.name])
+
+    def _start_or_stop(self, unit: UnitChange, active: str) -> None:
+        if unit.active is None or active_as_wanted(unit.active, active):
+            return
+        verb = "start" if unit.active else "stop"
+        if self.boot:
+            self._systemctl(unit.name, "--no-block", verb, unit.name)
+            return
+        self.touched.add(unit.name)
+        if unit.active:
+            self.machine.systemctl("reset-failed", unit.name)
+        self._systemctl(unit.name, verb, unit.name)
 
     def _set_sysctl(self, item: SysctlChange) -> None:
         if item.value is None or same_value(self.machine.sysctl(item.name), item.value):
@@ -1285,15 +1311,18 @@ class Transaction:
                     f"it does not stay up ({state}): {_last(self._log(name)) or 'no word of it'}",
                 )
             time.sleep(0.3)
-        for name in sorted(self.touched.intersection(names)):
-            if self._restarts(name):
+        for name, restarts in self._restarts(sorted(self.touched.intersection(names))).items():
+            if restarts:
                 raise Fault("verify", name, f"it keeps crashing: {_last(self._log(name)) or 'no word of it'}")
         self._verify_rest(journal)
 
-    def _restarts(self, name: str) -> int:
-        """How often systemd had to restart it since we started it: a unit that dies at once looks active in between."""
-        code, output = self.machine.systemctl("show", "-p", "NRestarts", "--value", name)
-        return int(output) if code == 0 and output.isdigit() else 0
+    def _restarts(self, names: list[str]) -> dict[str, int]:
+        """How often systemd had to restart each since we started it: what dies at once looks active in between."""
+        if not names:
+            return {}
+        _, output = self.machine.systemctl("show", "-p", "Id", "-p", "NRestarts", *names)
+        said = [dict(line.split("=", 1) for line in block.splitlines()) for block in output.split("\n\n")]
+        return {unit["Id"]: int(unit["NRestarts"]) for unit in said if unit.get("NRestarts", "").isdigit()}
 
     def _verify_rest(self, journal: Journal) -> None:
         states = self.machine.unit_states([unit.name for unit in journal.units if not unit.dropped])
