@@ -10,10 +10,13 @@ import json
 import re
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from test_city import AS_PLANNED, SITE
 
 from egovctl.apply.contact import wait_in_band
 from egovctl.apply.transaction import Answer, Request, apply_host
@@ -139,6 +142,86 @@ def test_a_core_that_fails_leaves_the_other_one_alone(city_lab: Any) -> None:
         city_lab.on("core1", f"mv /root/kept.json {registry}")
         city_lab.playbook("playbooks/site.yml", "--tags", "base")
     assert city_lab.on("core2", "systemctl is-active chrony.service").stdout.strip() == "active"
+
+
+@contextmanager
+def templates(city_lab: Any, **texts: tuple[str, str]) -> Iterator[None]:
+    """Edit a template of each role: role → (a piece that only one of its templates has, what shall stand there)."""
+    folder = city_lab.project / "playbooks/roles"
+    before = {}
+    for role, (old, new) in texts.items():
+        (place,) = [path for path in (folder / role / "templates").iterdir() if old in path.read_text()]
+        before[place] = place.read_text()
+        place.write_text(before[place].replace(old, new, 1))
+    try:
+        yield
+    finally:
+        for place, text in before.items():
+            place.write_text(text)
+
+
+def ours(text: str) -> str:
+    """A piece of a template for HOST alone."""
+    return f"{{% if host.name == '{HOST}' %}}\n{text}\n{{% endif %}}\n"
+
+
+def test_a_change_that_cuts_a_department_off_is_undone_by_itself(city_lab: Any) -> None:
+    """The firewall is valid and in force, and control does not get through any more: nobody could mend it from here."""
+    before = city_lab.on(HOST, "cat /etc/nftables.conf").stdout
+    head = "\t\ttype filter hook input priority filter; policy drop;\n"
+    wait = ("--limit", HOST, "-e", "transaction_confirm_seconds=10")
+    with templates(city_lab, nftables=(head, head + ours("\t\ttcp dport 22 counter name spoofed drop"))):
+        done = city_lab.playbook(SITE, *wait, check=False)
+    assert done.returncode == 2 and "tcp dport 22" not in city_lab.on(HOST, "nft list ruleset").stdout
+    assert "nobody could reach it by a new connection" in " ".join(done.stdout.split()), done.stdout
+    assert city_lab.on(HOST, "cat /etc/nftables.conf").stdout == before and phase(city_lab) == ""
+    wait_in_band(city_lab.inventory, HOST, 30)
+    assert changed_hosts(city_lab.playbook(SITE).stdout) == []
+
+
+def test_a_change_that_one_department_does_not_take_goes_no_further(city_lab: Any) -> None:
+    options = "cat /etc/default/prometheus-node-exporter"
+    before = {host: city_lab.on(host, options).stdout for host in ("hub-minqin", "education", "core1")}
+    with templates(city_lab, node_exporter=('ARGS="', 'ARGS="--no-such-option ')):
+        done = city_lab.playbook(SITE, check=False)
+    assert done.returncode == 2 and f"{HOST} is not well, so the run stops here" in " ".join(done.stdout.split())
+    assert changed_hosts(done.stdout) == []
+    assert {host: city_lab.on(host, options).stdout for host in before} == before
+    assert AS_PLANNED not in city_lab.playbook(SITE, "--check").stdout, "a host that was never proven is forgotten"
+    assert changed_hosts(city_lab.playbook(SITE).stdout) == []
+    assert AS_PLANNED in city_lab.playbook(SITE, "--check").stdout
+
+
+def test_a_failure_elsewhere_keeps_the_cores_from_their_turn(city_lab: Any) -> None:
+    registry = "/var/lib/egov/managed.json"
+    city_lab.on("education", f"cp -a {registry} /root/kept.json; echo '}}' >> {registry}")
+    city_lab.on("core1", "systemctl disable -q --now chrony.service")
+    try:
+        done = city_lab.playbook(SITE, "--tags", "base", check=False)
+        assert done.returncode == 2 and "education is not well, so the run stops here" in " ".join(done.stdout.split())
+        assert city_lab.on("core1", "systemctl is-active chrony.service", check=False).stdout.strip() == "inactive"
+    finally:
+        city_lab.on("education", f"mv /root/kept.json {registry}")
+        city_lab.playbook(SITE, "--tags", "base")
+    assert city_lab.on("core1", "systemctl is-active chrony.service").stdout.strip() == "active"
+
+
+def test_a_department_that_is_not_well_after_a_change_is_asked_again_in_the_next_run(city_lab: Any) -> None:
+    """One of two routing protocols is down: reachable and confirmed, as planned to the letter, and not well."""
+    known, head = "frr version 8.4.4\n", " ipv6 ospf6 network point-to-point\n"
+    briefly = ("--tags", "frr", "-e", "transaction_prove_seconds=6")
+    with (
+        templates(city_lab, frr=(known, known + "! for everybody\n")),
+        templates(city_lab, frr=(head, head + ours(" ipv6 ospf6 passive"))),
+    ):
+        first = city_lab.playbook(SITE, *briefly, check=False)
+        again = city_lab.playbook(SITE, *briefly, check=False)
+    for done in (first, again):
+        assert done.returncode == 2 and f"{HOST} is not well, so the run stops here" in " ".join(done.stdout.split())
+    assert changed_hosts(first.stdout) == [HOST] and changed_hosts(again.stdout) == []
+    assert "for everybody" not in city_lab.on("hub-minqin", "cat /etc/frr/frr.conf").stdout
+    assert changed_hosts(city_lab.playbook(SITE, "--tags", "frr").stdout) == [HOST]
+    assert AS_PLANNED in city_lab.playbook(SITE).stdout
 
 
 def test_check_mode_before_the_exporter_is_there_and_the_upgrade_after_it(city_lab: Any) -> None:

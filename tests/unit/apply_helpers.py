@@ -32,12 +32,15 @@ case $verb in
   list-units) for u; do [ ! -e $S/"$u".active ] || echo "$u loaded $(cat $S/"$u".active) any A unit"; done;;
   list-unit-files) for u; do case $u in --*) ;; *) [ ! -e $S/"$u".enabled ] ||
     echo "$u $(cat $S/"$u".enabled) enabled";; esac; done;;
-  show) :;;
+  show) for u; do case $u in -p|Id|NRestarts) ;; *)
+    echo "Id=$u"; echo "NRestarts=$(cat $S/"$u".restarts 2>/dev/null)"; echo;; esac; done;;
   is-enabled) for u; do cat $S/"$u".enabled 2>/dev/null || exit 1; done;;
   start|restart) for u; do [ -e $S/"$u".enabled ] || exit 5; read_configuration "$u"; done;;
   reload) for u; do [ "$(cat $S/"$u".active)" = active ] || exit 1; read_configuration "$u"; done;;
   stop) for u; do [ -e $S/"$u".enabled ] || continue; echo inactive >$S/"$u".active; rm -f $S/"$u".loaded; done;;
-  enable|unmask) for u; do echo enabled >$S/"$u".enabled; done;;
+  enable|unmask) for u; do
+    if [ -e $S/"$u".stuck ]; then echo "Failed to $verb unit: $u is stuck" >&2; exit 1; fi
+    echo enabled >$S/"$u".enabled; done;;
   disable) for u; do echo disabled >$S/"$u".enabled; done;;
   reset-failed) for u; do [ "$(cat $S/"$u".active)" != failed ] || echo inactive >$S/"$u".active; done;;
   mask) for u; do echo masked >$S/"$u".enabled; done;;

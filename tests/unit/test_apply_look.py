@@ -16,7 +16,7 @@ from apply_helpers import FakeHost
 from test_apply_library import KEY, Wire, write_build
 
 from egovctl import transport
-from egovctl.apply import look
+from egovctl.apply import look, unproven
 from egovctl.apply.manifest import Manifest
 from egovctl.apply.on_host import BASE
 from egovctl.apply.transaction import Request, apply_host
@@ -151,6 +151,42 @@ def test_half_an_answer_is_never_the_same(host: FakeHost, tmp_path: Path, keep: 
 
 def test_systemd_that_says_nothing_is_not_the_same() -> None:
     assert look.units_of(["a.service"], "") == {"a.service": ("unknown", "inactive")}
+
+
+def test_a_unit_that_shall_be_off_is_not_taken_for_so_when_systemd_does_not_answer(
+    host: FakeHost, tmp_path: Path
+) -> None:
+    off = [{"name": "a.service", "enabled": False, "active": False, "bundle": "base"}]
+    build = built(tmp_path, units=off)
+    applied(host, build)
+    (host.root / "etc/systemd/system/multi-user.target.wants/a.service").unlink()
+    assert same(host, build)
+    (host.top / "bin/systemctl").write_text("#!/bin/sh\nexit 1\n")
+    assert not same(host, build)
+
+
+def test_a_host_that_was_never_proven_is_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EGOV_PROJECT", str(tmp_path))
+    inventory = Inventory(tmp_path / "inventories/town")
+    asked: list[str] = []
+    monkeypatch.setattr(look, "same_as_built", lambda inventory, manifest, *rest: asked.append(manifest.host) or True)
+    build = built(tmp_path)
+    assert look.look(inventory, build, ["h1"], []) == look.Looked(("h1",), ()) and asked == ["h1"]
+    unproven.mark(inventory, "h1")
+    assert look.look(inventory, build, ["h1"], []) == look.Looked((), ("h1",)) and asked == ["h1"]
+    unproven.clear(inventory, "h1")
+    assert look.look(inventory, build, ["h1"], []).same == ("h1",)
+
+
+def test_a_fault_of_the_program_is_not_taken_for_a_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EGOV_PROJECT", str(tmp_path))
+
+    def broken(*given: Any) -> bool:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(look, "same_as_built", broken)
+    with pytest.raises(ZeroDivisionError):
+        look.look(Inventory(tmp_path / "inventories/town"), built(tmp_path), ["h1"], [])
 
 
 def test_links_of_the_running_system_only_do_not_outlast_a_boot() -> None:

@@ -346,3 +346,37 @@ def test_a_folder_where_a_file_is_wanted_is_refused(host: FakeHost) -> None:
     assert "there is a folder" in host.apply({"files": {"/etc/a": "x"}})["msg"]
     host.put("/etc/f", "x")
     assert "a folder is wanted above it" in host.apply({"files": {"/etc/f/a": "x"}})["msg"]
+
+
+def test_a_unit_that_keeps_crashing_is_put_back(host: FakeHost) -> None:
+    """systemd starts it again and again, so that it looks active whenever it is asked."""
+    host.unit("a.service")
+    host.unit("b.timer")
+    (host.state / "a.service.restarts").write_text("3\n")
+    done = host.apply({"files": {"/etc/new": ("1", "0644", [], "")}, "units": {"a.service": (True, True)}})
+    assert done["failed"] and done["rolled_back"] and "a.service: it keeps crashing" in done["msg"]
+    assert host.unit_state("a.service") == ("disabled", "inactive") and host.text("/etc/new") is None
+
+
+@pytest.mark.parametrize("said", ["", "0\n", "not set\n"])
+def test_a_unit_of_which_systemd_counts_no_restarts_is_well(host: FakeHost, said: str) -> None:
+    host.unit("a.timer")
+    (host.state / "a.timer.restarts").write_text(said)
+    assert host.apply({"units": {"a.timer": (True, True)}})["changed"]
+
+
+def test_of_units_that_are_enabled_at_once_the_one_at_fault_is_named(host: FakeHost) -> None:
+    for name in ("a.service", "b.service", "c.service"):
+        host.unit(name)
+    (host.state / "b.service.stuck").write_text("")
+    done = host.apply({"units": dict.fromkeys(("a.service", "b.service", "c.service"), (True, True))})
+    assert done["failed"] and done["rolled_back"] and "b.service: systemctl enable b.service failed" in done["msg"]
+    assert host.unit_state("a.service") == ("disabled", "inactive")
+
+
+def test_units_are_enabled_by_one_call(host: FakeHost) -> None:
+    for name in ("a.service", "b.service"):
+        host.unit(name)
+    host.commands()
+    host.apply({"units": dict.fromkeys(("a.service", "b.service"), (True, True))})
+    assert [line for line in host.commands() if line.startswith("enable")] == ["enable a.service b.service"]

@@ -1,8 +1,8 @@
 """One look at many hosts at once: which of them are as planned already, so that nothing more need be done there.
 
 Ansible spends more on the start of a task for a host than the host on telling what it is like; so the hosts are asked
-from here, all in one task. Whatever is not plainly as planned (something differs, is missing, cannot be asked or said
-something odd) is left to the apply, which looks again by itself and tells it in its own words.
+from here, all in one task. Whatever is not plainly as planned (something differs or is missing, it cannot be asked,
+said something odd, or was changed and never proven) is left to the apply, which looks again and tells it in its words.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from pathlib import Path
 from shlex import quote
 
 from egovctl import transport
-from egovctl.apply import differences, placeholders, prepare, probe
+from egovctl.apply import differences, placeholders, prepare, probe, unproven
 from egovctl.apply.enrolment import read_record
 from egovctl.apply.manifest import Manifest
 from egovctl.apply.on_host import SEARCH_PATH
+from egovctl.errors import EgovError
 from egovctl.i18n import tr
 from egovctl.paths import Inventory
 from egovctl.secrets import Secrets
@@ -24,7 +25,7 @@ from egovctl.secrets import Secrets
 SECONDS = 30.0
 NAMED = 8  # hosts that the line names
 PLACES = ("/etc/systemd/system", "/run/systemd/system")
-UNITS = "egov-units-end"
+ANSWERED, UNITS = "egov-systemd-answered", "egov-units-end"
 UNSETTLED = "egov-unsettled"
 # Given a host and a script for `/bin/sh -s`, run it there as root; what it printed.
 Ask = Callable[[str, str], str]
@@ -49,9 +50,14 @@ def look(
     """Ask every host of `hosts`, but those in `near` that no ssh leads to; `bundles` empty: about all of them."""
 
     def one(host: str) -> bool:
-        return same_as_built(inventory, Manifest.load(build, host), list(bundles) or None, connections_of(inventory))
+        return not unproven.marked(inventory, host) and same_as_built(
+            inventory, Manifest.load(build, host), list(bundles) or None, connections_of(inventory)
+        )
 
     found = transport.each([host for host in hosts if host not in near], one)
+    for answer in found.values():
+        if isinstance(answer, Exception) and not isinstance(answer, EgovError):
+            raise answer
     same = tuple(host for host in hosts if found.get(host) is True)
     return Looked(same, tuple(host for host in hosts if host not in same))
 
@@ -111,6 +117,8 @@ def is_same(
     said, _, rest = answer.partition(f"{UNITS}\n")
     prepared, _, probed = rest.partition(f"{prepare.LAST}\n")
     seen = probe.parse(whole.host, probed, replace(part, units=()))
+    if part.units and ANSWERED not in said.splitlines():
+        return False
     seen.units = units_of([unit.name for unit in part.units], said)
     differs = differences.compare(whole, part, digests, seen, bundles)
     missing = prepare.missing(whole.host, wanted, f"{prepared}{prepare.LAST}\n")
@@ -137,7 +145,7 @@ def script(part: Manifest, wanted: prepare.Wanted, nonce: list[str], words: Mapp
 def _units(names: list[str]) -> str:
     words = " ".join(map(quote, names))
     return (
-        f"systemctl list-units --all --plain --full --no-legend --no-pager -- {words} 2>/dev/null\n"
+        f"systemctl list-units --all --plain --full --no-legend --no-pager -- {words} 2>/dev/null && echo {ANSWERED}\n"
         f"find {' '.join(PLACES)} \\( -type l -o -type f -empty \\) -printf 'L %p\\n' 2>/dev/null\n"
     )
 

@@ -1320,9 +1320,14 @@ class Transaction:
         """How often systemd had to restart each since we started it: what dies at once looks active in between."""
         if not names:
             return {}
-        _, output = self.machine.systemctl("show", "-p", "Id", "-p", "NRestarts", *names)
-        said = [dict(line.split("=", 1) for line in block.splitlines()) for block in output.split("\n\n")]
-        return {unit["Id"]: int(unit["NRestarts"]) for unit in said if unit.get("NRestarts", "").isdigit()}
+        code, output = self.machine.systemctl("show", "-p", "Id", "-p", "NRestarts", *names)
+        if code != 0:
+            return {}
+        blocks = [block.splitlines() for block in output.split("\n\n")]
+        said = [dict(line.split("=", 1) for line in block if "=" in line) for block in blocks]
+        return {
+            unit["Id"]: int(unit["NRestarts"]) for unit in said if "Id" in unit and unit.get("NRestarts", "").isdigit()
+        }
 
     def _verify_rest(self, journal: Journal) -> None:
         states = self.machine.unit_states([unit.name for unit in journal.units if not unit.dropped])

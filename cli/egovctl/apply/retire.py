@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from egovctl.apply import unproven
 from egovctl.apply.enrolment import read_record
 from egovctl.errors import UsageError
 from egovctl.evidence import open_chain
@@ -204,6 +205,8 @@ def record(inventory: Inventory, gone: Retirement, on: date) -> list[Row]:
     plan, _ = load(inventory)
     visited = {host: what for host in gone.hosts if (what := wiped(inventory, host)) is not None}
     forgotten = {host: forget(inventory, host) for host in gone.hosts}
+    for host in gone.hosts:
+        unproven.clear(inventory, host)
     secrets = {host: own_secrets(inventory.build, host) for host in gone.hosts}
     for names in secrets.values():
         for name in names:

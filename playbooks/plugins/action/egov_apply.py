@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from egovctl.apply import unproven
 from egovctl.apply.connection import fresh_shell_of, inventory_of, request_of, shell_of
 from egovctl.apply.summary import summary
 from egovctl.apply.transaction import ConnectionLost, apply_host
@@ -19,6 +19,7 @@ ARGUMENTS = {
     "adopt": {"type": "bool", "default": False},
     "confirm_seconds": {"type": "float", "default": 45.0},
     "need": {"type": "list", "elements": "str"},
+    "prove": {"type": "bool", "default": False},
 }
 
 # What a host in `need` is asked: whether it carries the city; the rest of it may be what this very run brings.
@@ -36,8 +37,14 @@ class ActionModule(ActionBase):
         """Return the result; a host that cannot be reached is unreachable, any other fault is one sentence."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        inventory, host = inventory_of(task_vars), str(task_vars["inventory_hostname"])
+
+        def ready() -> None:
+            prove(inventory, arguments["need"] or (), NEED_SECONDS, NEED_CHECKS)
+            if arguments["prove"]:
+                unproven.mark(inventory, host)
+
         try:
-            ready = partial(prove, inventory_of(task_vars), arguments["need"] or (), NEED_SECONDS, NEED_CHECKS)
             request = request_of(self, task_vars, arguments, ready)
             done = apply_host(request, shell_of(self), fresh_shell_of(self))
         except ConnectionLost as lost:
@@ -46,4 +53,4 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(str(error)) from None
         if not done.get("failed") and (told := summary(request.host, done, request.check)):
             self._display.display(told)
-        return {**result, **done}
+        return {**result, **done, "unproven": unproven.marked(inventory, host)}

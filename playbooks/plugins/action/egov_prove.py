@@ -7,6 +7,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from egovctl.apply import unproven
 from egovctl.apply.connection import inventory_of
 from egovctl.checks.prove import CHECKS, prove
 from egovctl.errors import EgovError
@@ -32,6 +33,8 @@ class ActionModule(ActionBase):
         _, arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)
         try:
             prove(inventory_of(task_vars), arguments["hosts"], arguments["seconds"], arguments["checks"] or CHECKS)
+            for host in arguments["hosts"]:
+                unproven.clear(inventory_of(task_vars), host)
         except EgovError as error:
             raise AnsibleActionFail(str(error)) from None
         return {**result, "changed": False}

@@ -35,6 +35,12 @@ options:
       - They are asked only when there is something to change.
     type: list
     elements: str
+  prove:
+    description: >-
+      Whether M(egov_prove) is to follow: from before the first change until a good proof the host counts as unproven,
+      in this run and in later ones.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Reports exactly what would change, and writes nothing on the host. Validators are not asked.
@@ -56,6 +62,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+unproven:
+  description: Whether the host was changed, now or in an earlier run, and has not been proven well since.
+  returned: success
+  type: bool
 files:
   description: Paths of the files that were written.
   returned: success
