@@ -25,6 +25,7 @@ from conftest import make_project  # noqa: E402
 
 BIN = Path(sys.executable).parent
 PORT_BASE = "39000"
+UNCHANGED = ("second apply", "third apply")  # with nothing new in the plan, an apply that changes anything is a failure
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -51,8 +52,8 @@ def steps(inventory: Path) -> list[tuple[str, list[str], tuple[int, ...]]]:
         ("settle", [sys.executable, "-m", "egovctl.demo", "settle", str(inventory)], (0, 3)),
         ("second apply", [*playbook, "playbooks/site.yml"], (0,)),
         ("third apply", [*playbook, "playbooks/site.yml"], (0,)),
-        ("assess", [*egovctl, "assess", "run", "as-planned", *at, "--format", "json"], (0, 1, 3)),
-        ("reachability", [*egovctl, "assess", "run", "as-planned", "--only", "reachability", *at], (0, 1, 3)),
+        ("assess", [*egovctl, "assess", "run", "as-planned", *at, "--format", "json"], (0,)),
+        ("reachability", [*egovctl, "assess", "run", "as-planned", "--only", "reachability", *at], (0,)),
     ]
 
 
@@ -128,7 +129,8 @@ def main() -> int:
                 f"{figure['memory_mib'] - begun_with:6d} MiB  {figures[-1]['said']}",
                 flush=True,
             )
-            if figure["exit"] not in good:
+            disturbed = name in UNCHANGED and not figures[-1]["said"].startswith("0 hosts changed")
+            if figure["exit"] not in good or disturbed:
                 print("\n".join(log.read_text(errors="replace").splitlines()[-30:]))
                 return 1
         return 0

@@ -122,7 +122,7 @@ def recovered(city_lab: Any, way: str, boot: str) -> None:
         time.sleep(0.5)
 
 
-def test_old_or_new_whatever_dies_and_when(city_lab: Any, tmp_path: Path) -> None:
+def test_old_or_new_whatever_dies_and_when(city_lab: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     seed = int(os.environ.get("EGOV_SEED", random.SystemRandom().randrange(10**6)))
     dice, secret = random.Random(seed), Secrets(city_lab.inventory).get
     builds = {word: variant(city_lab, tmp_path, word) for word in ("one", "two")}
@@ -156,8 +156,9 @@ def test_old_or_new_whatever_dies_and_when(city_lab: Any, tmp_path: Path) -> Non
         ended["new" if found[0] == new else "old"] += 1
         if way.endswith("power"):
             wait_in_band(city_lab.inventory, HOST, 90)
-    print(f"\n{ROUNDS} blows, seed {seed}; ended {dict(ended)}; an undisturbed change takes {took[1]:.2f} s")
-    for place, count in sorted(histogram.items()):
-        print(f"  {place:<56} {'#' * count} {count}")
+    with capsys.disabled():
+        print(f"\n{ROUNDS} blows, seed {seed}; ended {dict(ended)}; an undisturbed change takes {took[1]:.2f} s")
+        for place, count in sorted(histogram.items()):
+            print(f"  {place:<56} {'#' * count} {count}")
     city_lab.playbook("playbooks/site.yml", "--limit", HOST)
     assert words(city_lab) == ["none"] * len(FILES)
