@@ -145,3 +145,27 @@ def test_killed_at_every_step_the_timer_brings_the_old_state(before: FakeHost, t
         shutil.rmtree(host.top)
     print(dict(phases))
     assert set(phases) == {"none", "swapping", "swapped", "confirming"}
+
+
+def test_what_was_right_before_a_change_that_waits_is_entered_with_it(host: FakeHost) -> None:
+    """Left out, it would not be repaired when it drifts, and the next run would still have something to do."""
+    host.unit("right.service", "enabled", "active")
+    host.sysctl("net.right", "1")
+    host.put("/etc/right", "right\n")
+    wanted = {
+        **NEW,
+        "files": {**NEW["files"], "/etc/right": ("right\n", "0644", [], "")},
+        "units": {**NEW["units"], "right.service": (True, True)},
+        "sysctls": {**NEW["sysctls"], "net.right": "1"},
+    }
+
+    def entered() -> dict[str, set[str]]:
+        known = json.loads((host.base / "managed.json").read_text())
+        return {kind: set(known[kind]) for kind in ("files", "units", "sysctls")}
+
+    job = host.apply(wanted, **WAITING)["confirm"]
+    assert {("files", "/etc/right"), ("units", "right.service"), ("sysctls", "net.right")} <= {
+        (kind, name) for kind, names in entered().items() for name in names
+    }
+    assert host.confirm(job) == {"confirmed": True}
+    assert entered() == {kind: set(wanted[kind]) for kind in ("files", "units", "sysctls")}

@@ -48,7 +48,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 PROTOCOL = 1
@@ -1709,9 +1709,22 @@ def _apply_locked(machine: Machine, job: Job) -> dict[str, Any]:
         result.update(recovered=recovered, changed=True)
     if found.differs:
         result.update(_transact(machine, job, registry, found))
-    if not result.get("failed") and "confirm" not in result:
+    if "confirm" in result:  # what differed is entered when it is confirmed; nothing becomes of the rest by that
+        _register(machine, _as_wanted(job, found), registry, waiting=True)
+    elif not result.get("failed"):
         _register(machine, job, registry)
     return result
+
+
+def _as_wanted(job: Job, found: Survey) -> Job:
+    """The part of the job that was found as wanted."""
+    return replace(
+        job,
+        files=[item for item in job.files if item not in found.write],
+        folders=[item for item in job.folders if item not in found.folders],
+        units=[item for item in job.units if item not in found.units],
+        sysctls=[item for item in job.sysctls if item not in found.sysctls],
+    )
 
 
 def _transact(machine: Machine, job: Job, registry: Registry, found: Survey) -> dict[str, Any]:
@@ -1760,8 +1773,11 @@ def _undone(machine: Machine, job: Job, transaction: Transaction, journal: Journ
     }
 
 
-def _register(machine: Machine, job: Job, registry: Registry) -> None:
-    """Enter what was as wanted already: from now on it is ours, and repaired when it drifts."""
+def _register(machine: Machine, job: Job, registry: Registry, waiting: bool = False) -> None:
+    """Enter what was as wanted already: from now on it is ours, and repaired when it drifts.
+
+    `waiting`: a change is not confirmed yet; what it drops stays on record until it is.
+    """
     before = json.dumps(registry.raw, sort_keys=True)
     for item in job.files:
         known = registry["files"].get(item.path)
@@ -1773,7 +1789,7 @@ def _register(machine: Machine, job: Job, registry: Registry) -> None:
             registry["files"][item.path] = record
         else:
             known.update(bundle=item.bundle, actions=item.actions, secret=item.secret)
-    for path in registry.dropped("folders", job):
+    for path in () if waiting else registry.dropped("folders", job):
         del registry["folders"][path]
     for folder in job.folders:
         registry["folders"].setdefault(folder.path, {"created": False})["bundle"] = folder.bundle
@@ -1786,7 +1802,8 @@ def _register(machine: Machine, job: Job, registry: Registry) -> None:
     for item_ in job.sysctls:
         entry = registry["sysctls"].setdefault(item_.name, {"was": machine.sysctl(item_.name)})
         entry["bundle"] = item_.bundle
-    registry.raw["revision"] = job.revision
+    if not waiting:
+        registry.raw["revision"] = job.revision
     if json.dumps(registry.raw, sort_keys=True) != before:
         registry.save()
 
