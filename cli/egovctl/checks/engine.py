@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 from uuid import uuid4
@@ -103,14 +103,18 @@ def run_checks(
     checks: Iterable[Check],
     *,
     narrow: Mapping[str, str] | None = None,
+    among: Collection[str] | None = None,
     progress: Progress = lambda text: None,
 ) -> list[Result]:
-    """Judge checks without recording them. `narrow` may hold a further CEL over `subject` for a check's id."""
+    """Judge checks without recording them.
+
+    `among` names the only subjects that are looked at; `narrow` may hold a further CEL over `subject` for a check's id.
+    """
     results: list[Result] = []
     groups: dict[str, list[tuple[Check, Chosen]]] = {}
     for check in checks:
         try:
-            subjects = _choose(context, check, (narrow or {}).get(check.id, "true"))
+            subjects = _choose(context, check, (narrow or {}).get(check.id, "true"), among)
         except BadExpression as error:
             results.append(_error(check, NO_SUBJECT, str(error)))
             continue
@@ -124,9 +128,11 @@ def run_checks(
     return results
 
 
-def _choose(context: Context, check: Check, narrow: str) -> Chosen:
+def _choose(context: Context, check: Check, narrow: str, among: Collection[str] | None = None) -> Chosen:
     chosen = {}
     for name, subject in context.subjects(check.subject).items():
+        if among is not None and name not in among:
+            continue
         if truth(check.where, {"subject": subject}) and truth(narrow, {"subject": subject}):
             chosen[name] = subject
     return chosen

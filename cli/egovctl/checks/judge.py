@@ -29,7 +29,8 @@ def _minus(first: Any, second: Any) -> Any:
 
 
 @lru_cache(maxsize=512)
-def _program(expression: str) -> Any:
+def compiled(expression: str) -> Any:
+    """The expression's program, kept; BadExpression when it is not CEL."""
     environment = celpy.Environment()
     try:
         return environment.program(environment.compile(expression), functions={"minus": _minus})
@@ -45,7 +46,7 @@ def evaluate(expression: str, facts: Mapping[str, Any]) -> Any:
 
 def _evaluate(expression: str, activation: Mapping[str, Any]) -> Any:
     try:
-        value = _program(expression).evaluate(activation)
+        value = compiled(expression).evaluate(activation)
     except CELEvalError as error:
         raise BadExpression(f"{expression!r}: {error.args[0] if error.args else error}") from None
     return _plain(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 
@@ -10,6 +9,7 @@ from egovctl.apply.enrolment import read_record
 from egovctl.checks import content
 from egovctl.checks.context import Context, open_context
 from egovctl.checks.engine import run_checks
+from egovctl.checks.judge import compiled
 from egovctl.checks.model import Result, Status
 from egovctl.errors import JudgedFailure
 from egovctl.i18n import pick, tr
@@ -41,11 +41,18 @@ def prove(inventory: Inventory, hosts: Sequence[str], seconds: float, checks: Se
         time.sleep(PAUSE)
 
 
+def warm() -> None:
+    """Compile what the proof judges by: once, in the process that workers are forked from, instead of in each."""
+    shelf = content.checks().entries
+    for check in (shelf[name] for name in CHECKS):
+        for expression in (check.where, check.measured, check.expression, *check.show.values()):
+            compiled(expression)
+
+
 def unwell(context: Context, hosts: Sequence[str], checks: Sequence[str]) -> list[Result]:
     """What is wrong on the hosts now."""
     shelf = content.checks(context.inventory).entries
-    only = f"subject.name in {json.dumps(list(hosts))}"
-    results = run_checks(context, [shelf[name] for name in checks], narrow=dict.fromkeys(checks, only))
+    results = run_checks(context, [shelf[name] for name in checks], among=frozenset(hosts))
     return [result for result in results if not _good(context, result)]
 
 

@@ -10,7 +10,7 @@ from ansible.plugins.action import ActionBase
 from egovctl.apply import unproven
 from egovctl.apply.connection import fresh_shell_of, inventory_of, request_of, shell_of
 from egovctl.apply.summary import summary
-from egovctl.apply.transaction import ConnectionLost, apply_host
+from egovctl.apply.transaction import ConnectionLost, apply_host, program
 from egovctl.checks.prove import prove
 from egovctl.errors import EgovError
 
@@ -24,6 +24,9 @@ ARGUMENTS = {
 
 # What a host in `need` is asked: whether it carries the city; the rest of it may be what this very run brings.
 NEED_CHECKS, NEED_SECONDS = ("neighbours-up",), 40.0
+
+
+program()  # compressed once: Ansible loads this file in the process that all hosts' workers are forked from
 
 
 class ActionModule(ActionBase):

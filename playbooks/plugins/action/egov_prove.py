@@ -9,7 +9,7 @@ from ansible.plugins.action import ActionBase
 
 from egovctl.apply import unproven
 from egovctl.apply.connection import inventory_of
-from egovctl.checks.prove import CHECKS, prove
+from egovctl.checks.prove import CHECKS, prove, warm
 from egovctl.errors import EgovError
 
 ARGUMENTS = {
@@ -17,6 +17,9 @@ ARGUMENTS = {
     "checks": {"type": "list", "elements": "str"},
     "seconds": {"type": "float", "default": 40.0},
 }
+
+
+warm()  # Ansible loads this file in the process that all hosts' workers are forked from
 
 
 class ActionModule(ActionBase):
