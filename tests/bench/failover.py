@@ -12,23 +12,21 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
-import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "tests" / "lab"))
 
-from streams import HEAL, SILENT, Stream  # noqa: E402
+from streams import LOSSES, one_loss, told  # noqa: E402
 
 from egovctl.checks import content, open_context  # noqa: E402
 from egovctl.checks.collect import places  # noqa: E402
 from egovctl.checks.context import Context  # noqa: E402
 from egovctl.checks.engine import run_checks  # noqa: E402
 from egovctl.checks.model import Status  # noqa: E402
-from egovctl.lab.inside import command_in  # noqa: E402
 from egovctl.paths import Inventory  # noqa: E402
 
 SETTLE_SECONDS = 120
@@ -45,42 +43,24 @@ def settle(context: Context) -> None:
         time.sleep(1)
 
 
-def one_loss(context: Context, host: str, link: str) -> tuple[float, int, int]:
-    """Seconds without a datagram, datagrams lost, and sent, while `host` (or its `link` alone) is silent for 4 s."""
-    ends = [places.user_place(context, site) for site in ("education", "minqin-education")]
-    source, target = ends
-    assert source is not None and target is not None
-    rule = (f"iifname {link}", f"oifname {link}") if link else ("", "")
-    with Stream(source.enter, target.enter, target.v4) as stream:
-        time.sleep(1)
-        subprocess.run(command_in(context.inventory, host, ["sh", "-c", SILENT % rule]), check=True)
-        try:
-            time.sleep(4)
-        finally:
-            subprocess.run(command_in(context.inventory, host, ["sh", "-c", HEAL]), check=True)
-        time.sleep(2)
-        seen = stream.stop()
-    return seen.outage, seen.lost, seen.sent
-
-
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--inventory", default=os.environ.get("EGOV_INVENTORY", "lab"))
     parser.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()
     context = open_context(Inventory.find(options.inventory))
+    ends = [places.user_place(context, site) for site in ("education", "minqin-education")]
+    source, target = ends
+    assert source is not None and target is not None
     result = {}
-    cases = {"core": [("core1", ""), ("core2", "")], "uplink": [("hub-minqin", "up0"), ("hub-minqin", "up1")]}
-    for name, places_of_loss in cases.items():
-        outages, lost, sent = [], 0, 0
+    for kind, lost in LOSSES.items():
+        seen = []
         for number in range(options.rounds):
             settle(context)
-            outage, gone, all_of_them = one_loss(context, *places_of_loss[number % 2])
-            outages.append(round(outage, 3))
-            lost, sent = lost + gone, sent + all_of_them
-            print(f"loss of {name} {number + 1}/{options.rounds}: {outage:.3f} s, {gone} of {all_of_them}", flush=True)
-        result[name] = {"seconds": outages, "median": statistics.median(outages), "worst": max(outages), "lost": lost}
-        print(f"loss of {name}: median {result[name]['median']:.3f} s, worst {max(outages):.3f} s", flush=True)
+            seen.append(one_loss(context.inventory, source, target, *lost[number % 2]))
+            print(f"loss of {kind} {number + 1}/{options.rounds}: {seen[-1].outage:.3f} s", flush=True)
+        result[kind] = [asdict(item) for item in seen]
+        print(f"loss of {kind}: {told(seen)}", flush=True)
     out = REPOSITORY / "build" / "failover.json"
     out.parent.mkdir(exist_ok=True)
     out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -7,6 +7,7 @@ the longest time without one, less the period: what a person would have noticed.
 from __future__ import annotations
 
 import json
+import statistics
 import subprocess
 import sys
 import time
@@ -14,6 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from types import TracebackType
+
+from egovctl.checks.collect.places import Place
+from egovctl.lab.inside import command_in
+from egovctl.paths import Inventory
 
 PERIOD = 0.005
 PORT = 4999
@@ -57,6 +62,11 @@ SILENT = (
     " add rule inet fault in iifname != { lo, mgmt } %s drop; add rule inet fault out oifname != { lo, mgmt } %s drop'"
 )
 HEAL = "nft delete table inet fault"
+
+
+# What is lost, by kind, in turn: (host, its link; all of it when empty).
+LOSSES = {"core": (("core1", ""), ("core2", "")), "uplink": (("hub-minqin", "up0"), ("hub-minqin", "up1"))}
+SILENT_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -112,3 +122,26 @@ def counted(came: list[tuple[int, float]]) -> Counted:
     gaps = [later - earlier for earlier, later in pairwise(times)]
     sent = max(numbers) - min(numbers) + 1
     return Counted(sent, sent - len(numbers), max(0.0, max(gaps, default=0.0) - PERIOD))
+
+
+def one_loss(inventory: Inventory, source: Place, target: Place, host: str, link: str) -> Counted:
+    """A stream from `source` to `target` while `host`, or its `link` alone, is silent for SILENT_SECONDS."""
+    rule = (f"iifname {link}", f"oifname {link}") if link else ("", "")
+    with Stream(source.enter, target.enter, target.v4) as stream:
+        time.sleep(1)
+        subprocess.run(command_in(inventory, host, ["sh", "-c", SILENT % rule]), check=True)
+        try:
+            time.sleep(SILENT_SECONDS)
+        finally:
+            subprocess.run(command_in(inventory, host, ["sh", "-c", HEAL]), check=True)
+        time.sleep(1.5)
+        return stream.stop()
+
+
+def told(seen: Sequence[Counted]) -> str:
+    """Median and worst of the outages, and what was lost."""
+    outages = [item.outage for item in seen]
+    return (
+        f"median {statistics.median(outages):.3f} s, worst {max(outages):.3f} s of {len(outages)}; "
+        f"{sum(item.lost for item in seen)} of {sum(item.sent for item in seen)} datagrams lost"
+    )

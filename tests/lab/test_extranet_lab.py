@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from streams import HEAL, SILENT, Stream
+from streams import HEAL, LOSSES, SILENT, Stream, one_loss, told
 
 from egovctl.checks import content, open_context
 from egovctl.checks.collect import places
@@ -296,23 +296,22 @@ def test_what_survives_the_loss_of_each_link_is_what_the_plan_says(context: Cont
         print(f"\n{link.child}-{link.parent}: lost {lost}, as computed, seen after {took:.0f} s")
 
 
-@pytest.mark.parametrize("loss", ["core", "uplink"])
-def test_a_stream_goes_on_when_a_core_or_an_uplink_falls_silent(context: Context, city_lab: Any, loss: str) -> None:
-    """The line stays up and says nothing any more, which is worse than a cut: only a missing hello tells."""
-    host, rule = {"core": ("core1", ("", "")), "uplink": ("hub-minqin", ("iifname up0", "oifname up0"))}[loss]
-    eventually("all sessions", lambda: settled(context))
-    source, target = user(context, SCHOOL), user(context, PUPILS)
-    with Stream(source.enter, target.enter, target.v4) as stream:
-        time.sleep(1)
-        city_lab.on(host, SILENT % rule)
-        try:
-            time.sleep(5)
-        finally:
-            city_lab.on(host, HEAL)
-        time.sleep(3)
-        seen = stream.stop()
-    print(f"\nloss of {loss} ({host}): outage {seen.outage:.3f} s, {seen.lost} of {seen.sent} datagrams lost")
-    assert seen.sent > 1000 and seen.outage < 4.5, "the stream waited for the fault to end"
+@pytest.mark.parametrize("kind", LOSSES)
+def test_a_stream_goes_on_when_a_core_or_an_uplink_falls_silent(
+    context: Context, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    """The line stays up and says nothing any more, which is worse than a cut: only a missing hello tells.
+
+    Ten times, each time another one of the two: the median is what a person may expect.
+    """
+    ends = user(context, SCHOOL), user(context, PUPILS)
+    seen = []
+    for number in range(10):
+        eventually("all sessions", lambda: settled(context))
+        seen.append(one_loss(context.inventory, *ends, *LOSSES[kind][number % 2]))
+        assert seen[-1].sent > 500 and seen[-1].outage < 2.5, f"the stream waited for the fault to end: {seen[-1]}"
+    with capsys.disabled():
+        print(f"\nloss of {kind}: {told(seen)}")
     eventually("all sessions", lambda: settled(context))
 
 
