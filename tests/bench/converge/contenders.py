@@ -89,6 +89,7 @@ class Arena:
     project: Path
     private: Path
     no_wait: bool = True  # pyinfra --no-wait
+    converged: bool = False  # the hosts have the files already: no reset and no first run
 
     def folder(self, contender: Contender) -> Path:
         return self.private / contender.name
