@@ -125,7 +125,9 @@ def test_what_is_spoiled_is_reported_and_repaired_exactly(city_lab: Any) -> None
     first = city_lab.playbook(SITE, "-v").stdout
     for output in (planned, first):
         done = applied(output)
-        assert {(host, path) for host in done for path in done[host]["files"]} == set(files)
+        touched = {(host, path) for host in done for path in done[host]["files"]}
+        # A package that is installed again may set mode and owner of its own configuration, as snmpd does.
+        assert set(files) <= touched and {host for host, _ in touched - set(files)} <= {host_of["package"]}
         assert {h: done[h]["sysctls"] for h in done if done[h]["sysctls"]} == {host_of["sysctl"]: [sysctl]}
         assert {host: set(done[host]["units"]) for host in done if done[host]["units"]} == units
         missing = applied(output, "Packages and users")
@@ -275,6 +277,8 @@ def test_a_configuration_that_the_daemon_refuses_is_rolled_back(city_lab: Any) -
         assert state == "active"
     finally:
         template.write_text(text)
+    # It was begun and never proven: the next run asks it, and finds nothing to change.
+    assert recap(city_lab.playbook(SITE).stdout)["core1"]["changed"] == 0
     assert AS_PLANNED in city_lab.playbook(SITE).stdout
 
 
