@@ -35,7 +35,7 @@ def write_build(rendered: Rendered) -> Written:
         # The host called control has what it needs itself in the same folder.
         return _write_host(build, name, _texts(rendered.hosts[name]), beside if name == CONTROL else {})
 
-    # The disk, not the processor, is what a large city waits for.
+    # Making files is the kernel's work, and threads do it side by side.
     with ThreadPoolExecutor(WRITERS) as pool:
         changed = [name for name, new in zip(rendered.hosts, pool.map(write, rendered.hosts), strict=True) if new]
     kept = {*rendered.hosts, CONTROL}
