@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOMS = {
-    "lab and plan": r"test_(lab|plan|bad_plans)",
+    "lab and plan": r"test_(lab|plan|bad_plans|zz_growth)",
     "extranet": r"test_(apply|city|render|roles)",
     "exporter": r"test_(snmp|exporter)",
     "backup": r"test_(drill|backup)",

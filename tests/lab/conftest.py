@@ -20,8 +20,6 @@ from egovctl.paths import Inventory
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-# Some nine minutes by itself: more than its room's budget, so it is of `make test-long`.
-collect_ignore = [] if os.environ.get("EGOV_LONG") else ["test_zz_growth_lab.py"]
 PORT_BASE, PRIVATE_PORT_BASE = "29000", "29500"
 
 
