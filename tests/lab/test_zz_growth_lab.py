@@ -162,7 +162,7 @@ def test_a_department_is_three_lines(city: Grower) -> None:
     assert "/etc/frr/frr.conf" in way["core1"] & way["core2"]
     assert f"/etc/systemd/network/50-egov-{city_interface(city)}.network" in way["hub-minqin"]
     assert "education" not in way, "an office elsewhere is not touched"
-    assert way["minqin-health"] <= {"/etc/unbound/egov-names.conf"}, "of an office nearby only the names it answers change"
+    assert way["minqin-health"] <= {"/etc/unbound/egov-names.conf"}, "an office nearby learns a name"
     assert "/etc/frr/frr.conf" not in {path for host in ("minqin-education", "noc") for path in way.get(host, ())}
     keys = city.lab.on("backup", "cat /srv/borg/.ssh/authorized_keys").stdout
     assert read_record(city.lab.inventory, NEW)["borg_ed25519"] in keys
