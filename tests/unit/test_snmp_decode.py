@@ -113,7 +113,7 @@ def interfaces(rows: int, complete: bool = True) -> tuple[Profile, Harvest]:
 def aliases(profile: Profile, harvest: Harvest) -> list[str]:
     """ifAlias of each served row of ifHCInOctets."""
     family = next(one for one in decode(profile, harvest).families if one.name == "ifHCInOctets")
-    return [dict(labels.pairs)["ifAlias"] for labels, _ in family.samples]
+    return [dict(labels.pairs)["ifAlias"] for labels, _, _ in family.samples]
 
 
 def test_a_label_the_device_does_not_have_is_empty() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from egov_exporters.snmp.expose import Family, Labels, render
+from egov_exporters.snmp.expose import Family, Labels, Sample, render
 
 settings.register_profile("busy-machine", deadline=None)
 settings.load_profile("busy-machine")
@@ -17,7 +17,9 @@ texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=60)
 @given(st.lists(texts, min_size=1, max_size=6, unique=True), st.integers(0, 2**53))
 def test_label_values_survive(values: list[str], number: int) -> None:
     """Quotes, backslashes, newlines, anything: one series per value, each unchanged."""
-    family = Family("ifHCInOctets", "gauge", "help", [(Labels((("ifAlias", value),)), number) for value in values])
+    family = Family(
+        "ifHCInOctets", "gauge", "help", [Sample(Labels((("ifAlias", value),)), number) for value in values]
+    )
     (parsed,) = text_string_to_metric_families(render([family]).decode())
     assert [(sample.labels["ifAlias"], sample.value) for sample in parsed.samples] == [(v, number) for v in values]
 
@@ -25,7 +27,7 @@ def test_label_values_survive(values: list[str], number: int) -> None:
 @given(texts)
 def test_a_name_cannot_forge_a_series(value: str) -> None:
     """A hostile alias stays inside its quotes: every line is a comment or starts with the metric's name."""
-    page = render([Family("m", "gauge", "h", [(Labels((("a", value),)), 1)])]).decode()
+    page = render([Family("m", "gauge", "h", [Sample(Labels((("a", value),)), 1)])]).decode()
     assert page.count("\n") == 3
     assert page.split("\n")[2].startswith('m{a="') and page.endswith("} 1\n")
 
@@ -34,9 +36,9 @@ def test_layout() -> None:
     """Sorted by name, help escaped, no braces without labels, the second family of one name is dropped."""
     page = render(
         [
-            Family("b", "counter", "two\nlines \\", [(Labels(()), 1)]),
-            Family("a", "gauge", "", [(Labels((("x", "1"),)), 0.5)]),
-            Family("b", "counter", "again", [(Labels(()), 2)]),
+            Family("b", "counter", "two\nlines \\", [Sample(Labels(()), 1)]),
+            Family("a", "gauge", "", [Sample(Labels((("x", "1"),)), 0.5)]),
+            Family("b", "counter", "again", [Sample(Labels(()), 2)]),
         ]
     )
     assert page == b'# HELP a \n# TYPE a gauge\na{x="1"} 0.5\n# HELP b two\\nlines \\\\\n# TYPE b counter\nb 1\n'

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from egov_exporters.snmp import ber
 from egov_exporters.snmp.ber import BadMessage, Cell
-from egov_exporters.snmp.expose import Family, Labels
+from egov_exporters.snmp.expose import Family, Labels, Sample, Source
 from egov_exporters.snmp.oid import Oid, dotted
 from egov_exporters.snmp.profiles import NUMBERS, Column, Profile, Table
 from egov_exporters.snmp.walk import ColumnData, Harvest
@@ -39,12 +39,12 @@ def decode(profile: Profile, harvest: Harvest) -> Decoded:
     for column in profile.scalars:
         cell = harvest.scalars.get(column.oid)
         if cell is not None:
-            _add(decoded, column, [(Labels(()), cell)])
+            _add(decoded, column, [((0,), Labels(()), cell)])
     for table in profile.tables:
         rows = row_labels(table, harvest, decoded.problems)
         for column in table.columns:
             cells = harvest.columns[column.oid].cells
-            _add(decoded, column, [(rows[index], cell) for index, cell in cells.items() if index in rows])
+            _add(decoded, column, [(index, rows[index], cell) for index, cell in cells.items() if index in rows])
     return decoded
 
 
@@ -84,19 +84,19 @@ def _label_text(source: ColumnData, index: Oid, kind: str, problems: Counter[str
         return ""
 
 
-def _add(decoded: Decoded, column: Column, cells: list[tuple[Labels, Cell]]) -> None:
+def _add(decoded: Decoded, column: Column, cells: list[tuple[Oid, Labels, Cell]]) -> None:
     """One family from one column; bad cells are counted and left out, an empty family is not shown."""
     kind = column.type if column.type in NUMBERS else "gauge"
     info = column.type == "EnumAsInfo"
     help_text = f"{column.help} - {dotted(column.oid)}" + (" (EnumAsInfo)" if info else "")
     family = Family(column.name + ("_info" if info else ""), kind, help_text, [])
-    for labels, cell in cells:
+    for index, labels, cell in cells:
         try:
             if column.type in NUMBERS:
-                family.samples.append((labels, number(cell)))
+                family.samples.append(Sample(labels, number(cell), Source(column.oid, index)))
             else:
                 shown = enum_text(column, cell) if info else text(cell, column.type)
-                family.samples.append((labels.plus(column.name, shown), 1))
+                family.samples.append(Sample(labels.plus(column.name, shown), 1))
         except BadValue as why:
             decoded.problems[str(why)] += 1
     if family.samples:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
+
+from egov_exporters.snmp.oid import Oid
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
@@ -26,6 +29,22 @@ class Labels:
         return Labels(tuple(sorted((*self.pairs, (name, value)))))
 
 
+class Source(NamedTuple):
+    """The cell that a number came from, and what it was multiplied by."""
+
+    column: Oid
+    row: Oid
+    scale: float = 1
+
+
+class Sample(NamedTuple):
+    """One series. `source` is set where the value is a cell's number, and None where it says something about a text."""
+
+    labels: Labels
+    value: int | float
+    source: Source | None = None
+
+
 @dataclass(slots=True)
 class Family:
     """All series of one metric name; `type` is gauge or counter."""
@@ -33,7 +52,7 @@ class Family:
     name: str
     type: str
     help: str
-    samples: list[tuple[Labels, int | float]]
+    samples: list[Sample]
 
 
 def escape(value: str) -> str:
@@ -51,7 +70,7 @@ def render(families: Iterable[Family]) -> bytes:
         seen.add(family.name)
         lines.append(f"# HELP {family.name} {family.help.translate(_HELP_ESCAPES)}")
         lines.append(f"# TYPE {family.name} {family.type}")
-        for labels, value in family.samples:
+        for labels, value, _ in family.samples:
             shown = f"{family.name}{{{labels.text}}}" if labels.text else family.name
             lines.append(f"{shown} {value!r}")
     lines.append("")

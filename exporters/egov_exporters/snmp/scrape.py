@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from egov_exporters.snmp.config import Auth
 from egov_exporters.snmp.decode import Decoded, decode
-from egov_exporters.snmp.expose import Family, Labels
+from egov_exporters.snmp.expose import Family, Labels, Sample
 from egov_exporters.snmp.profiles import Profile
 from egov_exporters.snmp.session import Session, SessionError
 from egov_exporters.snmp.targets import Target, resolve
@@ -74,8 +74,8 @@ class ScrapeResult:
         """Everything to show: the modules' families, then the gauges about the scrape itself."""
         shown = [family for module in self.modules for family in module.decoded.families]
         for position, (name, text) in enumerate(MODULE_GAUGES):
-            samples = [(Labels((("module", one.name),)), one.gauges()[position]) for one in self.modules]
-            shown.append(Family(name, "gauge", text, list(samples)))
+            samples = [Sample(Labels((("module", one.name),)), one.gauges()[position]) for one in self.modules]
+            shown.append(Family(name, "gauge", text, samples))
         return shown
 
 
