@@ -148,8 +148,8 @@ def test_same_series_and_values_for_the_switch(tmp_path: Path, uptime: str) -> N
         assert status == 200, text
         mine, theirs = parse(text), parse(reference_page(base, target))
     assert mine.series.pop(("snmp_module_success", frozenset({("module", "if_mib")}))) == 1
-    assert mine.series == theirs.series
-    assert len(mine.series) == 2 + 48 * (len(IF_COLUMNS) + len(IFX_COLUMNS))
+    assert {key: value for key, value in mine.series.items() if not key[0].startswith("snmp_table_")} == theirs.series
+    assert len(theirs.series) == 2 + 48 * (len(IF_COLUMNS) + len(IFX_COLUMNS))
     for name in theirs.types:
         assert (mine.types[name], mine.helps[name]) == (theirs.types[name], theirs.helps[name])
 

@@ -3,41 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from snmp_agent import Agent, AgentWire, Table, device
+from test_snmp_fast import switch
 
-from egov_exporters.snmp.ber import COUNTER32, NO_SUCH_OBJECT, Cell, Varbind
-from egov_exporters.snmp.expose import render
-from egov_exporters.snmp.oid import Oid
+from egov_exporters.snmp.ber import COUNTER32, Cell
+from egov_exporters.snmp.oid import parse_oid
 from egov_exporters.snmp.profiles import Profile, ProfileError, load_profiles, parse_profile
 from egov_exporters.snmp.scrape import ScrapeResult, scrape
-from egov_exporters.snmp.session import AgentError, NoAnswer, Session, Traffic
-
-
-class Slow:
-    """Answers Get with 1, and waits before each answer."""
-
-    def __init__(self, waits: Sequence[float], known: bool = True) -> None:
-        self.waits, self.known = list(waits), known
-        self.traffic = Traffic()
-        self.closed = False
-
-    async def get(self, oids: list[Oid]) -> list[Varbind]:
-        self.traffic.sent += 1
-        if not self.waits:
-            raise NoAnswer("does not answer")
-        await asyncio.sleep(self.waits.pop(0))
-        cell = Cell(COUNTER32, b"\x01") if self.known else Cell(NO_SUCH_OBJECT, b"")
-        return [Varbind(oid, cell) for oid in oids]
-
-    async def get_bulk(self, oids: list[Oid], repetitions: int) -> list[Varbind]:
-        raise AgentError(5, 0)
-
-    def close(self) -> None:
-        self.closed = True
+from egov_exporters.snmp.session import NoAnswer
 
 
 def scalars(name: str, *metrics: str) -> Profile:
@@ -46,13 +25,26 @@ def scalars(name: str, *metrics: str) -> Profile:
     return parse_profile({"module": name, "scalars": columns}, name)
 
 
-def run(session: Slow, *profiles: Profile, seconds: float = 5.0) -> ScrapeResult:
-    """A scrape of this session."""
+def run(
+    waits: Sequence[float], *profiles: Profile, table: Table | None = None, seconds: float = 5.0, status: int = 0
+) -> ScrapeResult:
+    """A scrape of a device that waits before each reply, and is silent once it has no more waits."""
+    left = list(waits)
 
-    async def opener() -> Session:
-        return session
+    def before(_: int) -> float:
+        if not left:
+            raise NoAnswer("does not answer")
+        return left.pop(0)
 
-    return asyncio.run(scrape(opener, profiles, seconds))
+    def spoil(reply: bytes) -> bytes:
+        return reply.replace(b"\x02\x01\x00\x02\x01\x00", bytes((2, 1, status, 2, 1, 0)), 1)
+
+    async def go() -> ScrapeResult:
+        known = {parse_oid(f"1.3.6.1.9.{at}.0"): Cell(COUNTER32, b"\x01") for at in range(2)}
+        wire: Any = AgentWire(Agent(known if table is None else table), before, spoil)
+        return await scrape(wire, device(), profiles, seconds)
+
+    return asyncio.run(go())
 
 
 ONE, TWO = scalars("one", "a", "shared"), scalars("two", "b", "shared")
@@ -60,45 +52,88 @@ ONE, TWO = scalars("one", "a", "shared"), scalars("two", "b", "shared")
 
 def test_both_modules_in_one_page() -> None:
     """Each with its own success; a metric that both have appears once."""
-    session = Slow([0, 0])
-    result = run(session, ONE, TWO)
-    page = render(result.families()).decode()
-    assert result.complete and session.closed
+    result = run([0, 0], ONE, TWO)
+    page = result.page.decode()
+    assert result.complete
     assert 'snmp_module_success{module="one"} 1\nsnmp_module_success{module="two"} 1\n' in page
     assert [line for line in page.splitlines() if line.startswith("shared")] == ["shared 1"]
 
 
 def test_the_deadline_keeps_the_first_module() -> None:
     """The second module takes too long: the first is served, the second says 0, within the time."""
-    result = run(Slow([0, 9]), ONE, TWO, seconds=0.2)
-    page = render(result.families()).decode()
+    result = run([0, 9], ONE, TWO, seconds=0.2)
+    page = result.page.decode()
     assert result.answered and not result.complete and result.failure == "did not finish within 0.2 s"
     assert 'snmp_module_success{module="one"} 1\nsnmp_module_success{module="two"} 0\n' in page
-    assert "\na 1\n" in page and "\nb " not in page
+    assert page.startswith("# HELP a ") and "\na 1\n" in page and "\nb " not in page
+
+
+def test_the_deadline_of_a_planned_scrape_keeps_what_came() -> None:
+    """A device that slows down: what its replies held is served, rows by the names that came, and the table says so."""
+
+    async def go() -> ScrapeResult:
+        slow: list[int] = []
+        agent = Agent(switch(*range(1, 40)))
+        wire: Any = AgentWire(agent, lambda number: 9.0 if slow and number >= slow[0] else 0.0)
+        known = device()
+        await scrape(wire, known, [load_profiles()["if_mib"]], 5)
+        slow.append(agent.requests + 6)
+        return await scrape(wire, known, [load_profiles()["if_mib"]], 0.3)
+
+    result = asyncio.run(go())
+    page = result.page.decode()
+    assert result.answered and not result.complete and not result.modules[0].plan
+    assert 'snmp_table_complete{module="if_mib",table="interfaces"} 0\n' in page
+    age = re.search(r'snmp_table_age_seconds\{module="if_mib",table="interfaces"\} ([0-9.]+)', page)
+    assert age and float(age[1]) >= 0.3
+    assert 'ifOperStatus{ifAlias="to 1\\nsecond line",' in page and 'ifIndex="39"' not in page
 
 
 def test_a_target_that_dies_between_modules() -> None:
     """As above, by silence."""
-    result = run(Slow([0]), ONE, TWO)
+    result = run([0], ONE, TWO)
     assert result.answered and not result.complete and result.failure == "does not answer"
 
 
 def test_a_target_that_is_dead_from_the_start() -> None:
     """Nothing came: not answered, with the reason."""
-    result = run(Slow([]), ONE)
+    result = run([], ONE)
     assert not result.answered and result.failure == "does not answer"
+
+
+def test_a_dead_target_costs_one_datagram_until_it_lives() -> None:
+    """After three silent scrapes there is no sending again; the first answer brings back all patience."""
+
+    async def go() -> list[int]:
+        silent = [True] * 4
+        patience = []
+
+        def before(_: int) -> float:
+            if silent:
+                silent.pop()
+                raise NoAnswer("does not answer")
+            return 0.0
+
+        wire: Any = AgentWire(Agent({parse_oid("1.3.6.1.9.0.0"): Cell(COUNTER32, b"\x01")}), before)
+        known = device()
+        for _ in range(6):
+            await scrape(wire, known, [ONE], 5)
+            patience.append(len((await known.peer()).waits))
+        return patience
+
+    assert asyncio.run(go()) == [3, 3, 1, 1, 3, 3]
 
 
 def test_a_target_without_the_module() -> None:
     """It answers, but has nothing of the module: up, and success 0, for nothing was measured."""
-    result = run(Slow([0], known=False), ONE)
+    result = run([0], ONE, table={})
     assert result.answered and not result.complete
 
 
 def test_a_target_that_only_complains() -> None:
     """Every request is answered with an error: that is not an answer."""
     profile = replace(load_profiles()["if_mib"], scalars=())
-    result = run(Slow([]), profile)
+    result = run([0] * 99, profile, status=5)
     assert (result.answered, result.failure) == (False, "answers every request with an error")
     assert result.problems() == {"agent_error": 3 + 38}
 

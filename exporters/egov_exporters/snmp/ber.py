@@ -6,6 +6,7 @@ therefore spoil the rest of its reply; the decode layer judges each value on its
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ NO_SUCH_OBJECT, NO_SUCH_INSTANCE, END_OF_MIB_VIEW = 0x80, 0x81, 0x82
 EXCEPTIONS = frozenset((NO_SUCH_OBJECT, NO_SUCH_INSTANCE, END_OF_MIB_VIEW))
 GET, RESPONSE, GET_BULK = 0xA0, 0xA2, 0xA5
 VERSION_2C = 1
+FIRST_ID, LAST_ID = 1 << 23, (1 << 31) - 1  # request ids that take four octets
 
 
 class BadMessage(ValueError):
@@ -82,27 +84,25 @@ def oid_octets(oid: Oid) -> bytes:
     return bytes(body)
 
 
-def encode_request(
-    community: bytes,
-    kind: int,
-    request_id: int,
-    oids: list[Oid],
-    non_repeaters: int = 0,
-    repetitions: int = 0,
-) -> bytes:
-    """A GetRequest or GetBulkRequest; the last two arguments are GetBulk's and stay 0 for Get."""
-    names = b"".join(encode_tlv(SEQUENCE, encode_tlv(OBJECT_IDENTIFIER, oid_octets(oid)) + b"\x05\x00") for oid in oids)
-    pdu = (
-        encode_integer(request_id)
-        + encode_integer(non_repeaters)
-        + encode_integer(repetitions)
-        + encode_tlv(SEQUENCE, names)
-    )
-    head = encode_integer(VERSION_2C) + encode_tlv(OCTET_STRING, community)
-    return encode_tlv(SEQUENCE, head + encode_tlv(kind, pdu))
+class Pdu(NamedTuple):
+    """A request PDU around its request id, which takes four octets: `FIRST_ID` to `LAST_ID`."""
+
+    before: bytes
+    after: bytes
+
+    def with_id(self, request_id: int) -> bytes:
+        """The PDU's octets."""
+        return self.before + request_id.to_bytes(4, "big") + self.after
 
 
-def _read(data: bytes, at: int, end: int) -> tuple[int, int, int]:
+def encode_pdu(kind: int, names: Sequence[bytes], non_repeaters: int = 0, repetitions: int = 0) -> Pdu:
+    """A Get or GetBulk for these names (value octets of OBJECT IDENTIFIERs)."""
+    variables = b"".join(encode_tlv(SEQUENCE, encode_tlv(OBJECT_IDENTIFIER, name) + b"\x05\x00") for name in names)
+    after = encode_integer(non_repeaters) + encode_integer(repetitions) + encode_tlv(SEQUENCE, variables)
+    return Pdu(bytes((kind,)) + encode_length(6 + len(after)) + b"\x02\x04", after)
+
+
+def read_tlv(data: bytes, at: int, end: int) -> tuple[int, int, int]:
     """The tag at offset `at`, and where its value starts and ends. Raises BadMessage past `end`."""
     if at + 2 > end:
         raise BadMessage("cut short")
@@ -120,7 +120,7 @@ def _read(data: bytes, at: int, end: int) -> tuple[int, int, int]:
 
 
 def _expect(data: bytes, at: int, end: int, tag: int) -> tuple[int, int]:
-    found, start, stop = _read(data, at, end)
+    found, start, stop = read_tlv(data, at, end)
     if found != tag:
         raise BadMessage(f"type {found:#x} where {tag:#x} belongs")
     return start, stop
@@ -152,14 +152,9 @@ def decode_oid(body: bytes) -> Oid:
     return (first, parts[0] - 40 * first, *parts[1:])
 
 
-def decode_response(data: bytes) -> Response:
-    """Given a datagram: the response in it. Raises BadMessage for anything else; never another exception."""
-    at, end = _expect(data, 0, len(data), SEQUENCE)
-    version, at = _integer(data, at, end)
-    if version != VERSION_2C:
-        raise BadMessage("not SNMP v2c")
-    _, at = _expect(data, at, end, OCTET_STRING)
-    at, end = _expect(data, at, end, RESPONSE)
+def decode_pdu(data: bytes) -> Response:
+    """Given a response PDU: the response. Raises BadMessage for anything else; never another exception."""
+    at, end = _expect(data, 0, len(data), RESPONSE)
     request_id, at = _integer(data, at, end)
     status, at = _integer(data, at, end)
     index, at = _integer(data, at, end)
@@ -168,7 +163,7 @@ def decode_response(data: bytes) -> Response:
     while at < end:
         inner, stop = _expect(data, at, end, SEQUENCE)
         name, name_end = _expect(data, inner, stop, OBJECT_IDENTIFIER)
-        tag, start, value_end = _read(data, name_end, stop)
+        tag, start, value_end = read_tlv(data, name_end, stop)
         varbinds.append(Varbind(decode_oid(data[name:name_end]), Cell(tag, data[start:value_end])))
         at = stop
     return Response(request_id, status, index, varbinds)

@@ -60,18 +60,29 @@ def escape(value: str) -> str:
     return value.translate(_ESCAPES)
 
 
+def first_of_each_name(families: Iterable[Family]) -> list[Family]:
+    """Sorted by name; of two families of one name the first."""
+    found: dict[str, Family] = {}
+    for family in families:
+        found.setdefault(family.name, family)
+    return [found[name] for name in sorted(found)]
+
+
+def header(family: Family) -> bytes:
+    """The lines above a family's series."""
+    described = family.help.translate(_HELP_ESCAPES)
+    return f"# HELP {family.name} {described}\n# TYPE {family.name} {family.type}\n".encode()
+
+
+def lines(family: Family) -> bytes:
+    """A family's series, one line each."""
+    name = family.name
+    return "".join(
+        f"{name}{{{labels.text}}} {value!r}\n" if labels.text else f"{name} {value!r}\n"
+        for labels, value, _ in family.samples
+    ).encode()
+
+
 def render(families: Iterable[Family]) -> bytes:
     """The families as text, sorted by name; of two families of one name the first is shown."""
-    lines: list[str] = []
-    seen: set[str] = set()
-    for family in sorted(families, key=lambda one: one.name):
-        if family.name in seen:
-            continue
-        seen.add(family.name)
-        lines.append(f"# HELP {family.name} {family.help.translate(_HELP_ESCAPES)}")
-        lines.append(f"# TYPE {family.name} {family.type}")
-        for labels, value, _ in family.samples:
-            shown = f"{family.name}{{{labels.text}}}" if labels.text else family.name
-            lines.append(f"{shown} {value!r}")
-    lines.append("")
-    return "\n".join(lines).encode()
+    return b"".join(header(family) + lines(family) for family in first_of_each_name(families))

@@ -47,8 +47,7 @@ def reload(exporter: Exporter, path: Path) -> None:
 
 def take(exporter: Exporter, auths: Mapping[str, Auth]) -> None:
     """Use these auths from now on."""
-    exporter.auths = auths
-    exporter.engines.retain(tuple(auths.values()))
+    exporter.take(auths)
     exporter.metrics.reload_ok.set(1)
     exporter.metrics.reload_time.set(time.time())
 
@@ -79,7 +78,7 @@ async def serve(exporter: Exporter, path: Path, host: str, port: int) -> None:
         log.warning("stopping")
     finally:
         await runner.cleanup()
-        exporter.engines.close()
+        exporter.wire.close()
 
 
 def _end(sentence: str, code: int) -> NoReturn:

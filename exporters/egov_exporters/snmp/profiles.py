@@ -34,6 +34,11 @@ class Column:
     help: str
     enum: Mapping[int, str] = field(default_factory=dict)
 
+    @property
+    def conditional(self) -> bool:
+        """Whether the value decides if it is shown at all."""
+        return False
+
 
 @dataclass(frozen=True)
 class LabelColumn:

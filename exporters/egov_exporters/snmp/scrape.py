@@ -1,24 +1,27 @@
-"""One scrape: resolve, open a session, read each module until the deadline, decode what arrived."""
+"""One scrape of one device: each module by its plan or by the general path, within a deadline, and the page of it.
+
+Whatever a device does, the page holds what arrived, and says of each module whether that is all.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
-from egov_exporters.snmp.config import Auth
 from egov_exporters.snmp.decode import Decoded, decode
-from egov_exporters.snmp.expose import Family, Labels, Sample
+from egov_exporters.snmp.devices import Device, Learned
+from egov_exporters.snmp.dialogue import Dialogue
+from egov_exporters.snmp.expose import Family, first_of_each_name, header, lines
+from egov_exporters.snmp.fast import Plan, Stale, make_plan, table_oids
 from egov_exporters.snmp.profiles import Profile
-from egov_exporters.snmp.session import Session, SessionError
-from egov_exporters.snmp.targets import Target, resolve
-from egov_exporters.snmp.v2c import open_v2c
-from egov_exporters.snmp.v3 import V3Engine, open_v3
+from egov_exporters.snmp.session import SessionError, Traffic
 from egov_exporters.snmp.walk import Harvest, read_profile
+from egov_exporters.snmp.wire import Peer, Wire
 
-GRACE_SECONDS = 150.0  # longer than any scrape may take
 MODULE_GAUGES = (
     ("snmp_module_success", "Whether the module was read completely (1) or only in part (0)."),
     ("snmp_scrape_duration_seconds", "Total SNMP time scrape took (walk and processing)."),
@@ -27,24 +30,47 @@ MODULE_GAUGES = (
     ("snmp_scrape_pdus_returned", "PDUs returned from get, bulkget, and walk."),
     ("snmp_scrape_walk_duration_seconds", "Time SNMP walk/bulkwalk took."),
 )
+TABLE_GAUGES = (
+    ("snmp_table_complete", "Whether all of the table was read (1) or only a part (0)."),
+    ("snmp_table_age_seconds", "Seconds since all of the table was read last."),
+)
+HEADS = {name: header(Family(name, "gauge", text, [])).decode() for name, text in (*MODULE_GAUGES, *TABLE_GAUGES)}
 
 
 @dataclass
 class ModuleResult:
-    """What one module gave, and what it took (seconds, datagrams)."""
+    """What one module gave, and what it took (seconds, datagrams). `read` holds the numbers of a plan that held."""
 
-    name: str
+    profile: Profile
     harvest: Harvest = field(default_factory=Harvest)
     decoded: Decoded = field(default_factory=Decoded)
+    plan: Plan | None = None
+    read: list[tuple[int, ...]] = field(default_factory=list)
+    stale: str = ""
     seconds: float = 0.0
     walk_seconds: float = 0.0
-    sent: int = 0
-    retried: int = 0
+    traffic: Traffic = field(default_factory=Traffic)
+
+    @property
+    def name(self) -> str:
+        """The module's name."""
+        return self.profile.name
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of it was read, and something was there."""
+        return self.plan is not None or self.harvest.complete
 
     def gauges(self) -> tuple[float, ...]:
         """Values in the order of MODULE_GAUGES."""
-        success = int(self.harvest.complete)
-        return success, self.seconds, self.retried, self.sent, self.harvest.varbinds, self.walk_seconds
+        returned = self.plan.varbinds if self.plan else self.harvest.varbinds
+        return (
+            int(self.complete), self.seconds, self.traffic.retried, self.traffic.sent, returned, self.walk_seconds,
+        )  # fmt: skip
+
+    def families(self) -> list[Family]:
+        """The families of a general reading."""
+        return first_of_each_name(self.decoded.families)
 
 
 @dataclass
@@ -53,105 +79,170 @@ class ScrapeResult:
 
     modules: list[ModuleResult]
     failure: str = ""
+    page: bytes = b""
+    seconds: float = 0.0
 
     @property
     def answered(self) -> bool:
         """Whether the target gave anything to serve, or told us to the end that it has nothing."""
         return any(
-            one.harvest.has_data or (one.harvest.finished and not one.harvest.problems()) for one in self.modules
+            one.plan or one.harvest.has_data or (one.harvest.finished and not one.harvest.problems())
+            for one in self.modules
         )
 
     @property
     def complete(self) -> bool:
         """Whether every module was read to its end."""
-        return all(module.harvest.complete for module in self.modules)
+        return all(module.complete for module in self.modules)
 
     def problems(self) -> Counter[str]:
         """What was left out or ended early, by reason, over all modules."""
-        return sum((module.decoded.problems for module in self.modules), Counter[str]())
-
-    def families(self) -> list[Family]:
-        """Everything to show: the modules' families, then the gauges about the scrape itself."""
-        shown = [family for module in self.modules for family in module.decoded.families]
-        for position, (name, text) in enumerate(MODULE_GAUGES):
-            samples = [Sample(Labels((("module", one.name),)), one.gauges()[position]) for one in self.modules]
-            shown.append(Family(name, "gauge", text, samples))
-        return shown
+        return sum((module.decoded.problems for module in self.modules if not module.plan), Counter[str]())
 
 
-class Engines:
-    """The pysnmp engines of the v3 auths, made at first use."""
-
-    def __init__(self) -> None:
-        self._engines: dict[Auth, V3Engine] = {}
-
-    def get(self, auth: Auth) -> V3Engine:
-        """The engine of this auth; a stale one is replaced."""
-        engine = self._engines.get(auth)
-        if engine is not None and engine.stale:
-            self._retire(auth)
-            engine = None
-        if engine is None:
-            engine = self._engines[auth] = V3Engine(auth)
-        return engine
-
-    def _retire(self, auth: Auth) -> None:
-        """Give up an engine once the scrapes that still use it must have ended."""
-        asyncio.get_running_loop().call_later(GRACE_SECONDS, self._engines.pop(auth).close)
-
-    def retain(self, auths: Sequence[Auth]) -> None:
-        """Give up the engines of auths that are gone."""
-        for auth in [auth for auth in self._engines if auth not in auths]:
-            self._retire(auth)
-
-    def close(self) -> None:
-        """Give up all engines."""
-        for engine in self._engines.values():
-            engine.close()
-        self._engines.clear()
-
-
-async def open_session(target: Target, auth: Auth, engines: Engines) -> Session:
-    """A session with the target. Raises SessionError when it has no address or no route."""
-    family, address = await resolve(target)
-    if auth.version == 3:
-        return await open_v3(address, family, engines.get(auth))
-    return await open_v2c(address, family, auth.community.encode())
-
-
-async def scrape(opener: Callable[[], Awaitable[Session]], profiles: Sequence[Profile], seconds: float) -> ScrapeResult:
-    """Read `profiles` from the session that `opener` gives, within `seconds`. Never raises for what a device does."""
-    result = ScrapeResult([ModuleResult(profile.name) for profile in profiles])
-    session: Session | None = None
+async def scrape(wire: Wire, device: Device, profiles: Sequence[Profile], seconds: float) -> ScrapeResult:
+    """Read `profiles` from `device` within `seconds`. Never raises for what a device does."""
+    begun = time.monotonic()
+    result = ScrapeResult([ModuleResult(profile) for profile in profiles])
     try:
-        async with asyncio.timeout(seconds):
-            session = await opener()
-            for module, profile in zip(result.modules, profiles, strict=True):
-                await _read_module(session, profile, module)
+        async with asyncio.timeout(seconds), device.busy:
+            peer = await device.peer()
+            for module in result.modules:
+                await _read_module(wire, device, peer, module)
     except TimeoutError:
         result.failure = f"did not finish within {seconds:.1f} s"
     except SessionError as why:
         result.failure = str(why)
     else:
         result.failure = "" if result.answered else "answers every request with an error"
-    finally:
-        if session is not None:
-            session.close()
-    for module, profile in zip(result.modules, profiles, strict=True):
-        started = time.perf_counter()
-        if module.harvest.columns or module.harvest.scalars:
-            module.decoded = decode(profile, module.harvest)
-        module.seconds = module.walk_seconds + time.perf_counter() - started
+    for module in result.modules:
+        _decode(device, module)
+    device.silent = 0 if result.answered else device.silent + 1
+    now = time.monotonic()
+    device.seconds = result.seconds = now - begun
+    result.page = page(result, device, now)
     return result
 
 
-async def _read_module(session: Session, profile: Profile, module: ModuleResult) -> None:
-    """Read one module; durations and traffic are noted also when it breaks off."""
-    started = time.perf_counter()
-    sent, retried = session.traffic.sent, session.traffic.retried
+async def _read_module(wire: Wire, device: Device, peer: Peer, module: ModuleResult) -> None:
+    """By the plan if there is one that holds, else by the general path; time and traffic are noted also at a break."""
+    learned, begun = device.of(module.profile), time.monotonic()
+    plan = learned.usable(begun)
     try:
-        await read_profile(session, profile, module.harvest)
+        if plan is not None and await _by_plan(wire, peer, plan, module):
+            learned.whole_at = time.monotonic()
+            learned.unsteady = 0
+            return
+        if module.stale:
+            learned.stale(module.stale, begun)
+        dialogue = Dialogue(wire, peer)
+        try:
+            await read_profile(dialogue, module.profile, module.harvest)
+        finally:
+            module.traffic.add(dialogue.traffic)
     finally:
-        module.walk_seconds = time.perf_counter() - started
-        module.sent = session.traffic.sent - sent
-        module.retried = session.traffic.retried - retried
+        module.walk_seconds = module.seconds = time.monotonic() - begun
+        device.counts.update(sent=module.traffic.sent, retried=module.traffic.retried)
+
+
+async def _by_plan(wire: Wire, peer: Peer, plan: Plan, module: ModuleResult) -> bool:
+    """Whether the plan held. When the device falls silent, what came before is kept for the general path to decode."""
+    volley = wire.start(peer, plan.requests)
+    try:
+        await volley.done
+    except BaseException:
+        module.harvest = plan.harvest(module.profile, volley.replies)
+        raise
+    finally:
+        wire.forget(volley)
+        module.traffic.add(volley.traffic)
+    try:
+        module.read = plan.read(volley.replies)
+    except Stale as why:
+        module.stale = str(why)
+        return False
+    module.plan = plan
+    return True
+
+
+def _decode(device: Device, module: ModuleResult) -> None:
+    """Decode what the general path read, and learn from it how to read it again."""
+    learned = device.of(module.profile)
+    device.counts.update(plans_held=int(module.plan is not None), plans_stale=int(bool(module.stale)))
+    if module.plan is not None:
+        return
+    begun = now = time.monotonic()
+    harvest, profile = module.harvest, module.profile
+    if harvest.columns or harvest.scalars:
+        module.decoded = decode(profile, harvest)
+    if harvest.complete:
+        learned.whole_at = now
+        learned.keep(
+            make_plan(profile, harvest, module.decoded, learned.octets) if learned.may_plan(now) else None, now
+        )
+    else:
+        learned.table_at.update((name, now) for name, whole in tables(module) if whole)
+    module.seconds += time.monotonic() - begun
+
+
+def tables(module: ModuleResult) -> list[tuple[str, bool]]:
+    """Each table of the module and whether all of it was read."""
+    read = {column.column for column in module.harvest.columns.values() if column.complete and not column.problem}
+    return [(table.name, read.issuperset(table_oids(table))) for table in module.profile.tables]
+
+
+def page(result: ScrapeResult, device: Device, now: float) -> bytes:
+    """The text of a scrape: the modules' families, each name once, then what is said of the scrape itself."""
+    seen: set[str] = set()
+    parts: list[bytes] = []
+    for module in result.modules:
+        if module.plan is not None:
+            parts += module.plan.page(module.read, seen)
+            continue
+        for family in module.families():
+            if family.name not in seen:
+                seen.add(family.name)
+                parts += (header(family), lines(family))
+    parts.append(_about(result.modules, device, now).encode())
+    return b"".join(parts)
+
+
+def _about(modules: list[ModuleResult], device: Device, now: float) -> str:
+    """The gauges of modules and tables."""
+    shown = []
+    values = [(module.name, module.gauges()) for module in modules]
+    for place, (name, _) in enumerate(MODULE_GAUGES):
+        shown.append(HEADS[name])
+        shown += [f'{name}{{module="{module}"}} {gauges[place]!r}\n' for module, gauges in values]
+    complete, age = (name for name, _ in TABLE_GAUGES)
+    states = [
+        _whole(module.name, tuple(table.name for table in module.profile.tables))
+        if module.plan
+        else _tables(module, device.of(module.profile), now)
+        for module in modules
+    ]
+    if any(lines_complete for lines_complete, _ in states):
+        shown += (HEADS[complete], *(one for one, _ in states), HEADS[age], *(one for _, one in states))
+    return "".join(shown)
+
+
+@lru_cache(maxsize=1_000)
+def _whole(module: str, names: tuple[str, ...]) -> tuple[str, str]:
+    """The lines of a module that was read wholly."""
+    return _lines([(module, name, 1, 0.0) for name in names])
+
+
+def _tables(module: ModuleResult, learned: Learned, now: float) -> tuple[str, str]:
+    return _lines(
+        [(module.name, name, int(whole), 0.0 if whole else learned.age(name, now)) for name, whole in tables(module)]
+    )
+
+
+def _lines(rows: list[tuple[str, str, int, float | None]]) -> tuple[str, str]:
+    complete, age = (name for name, _ in TABLE_GAUGES)
+    return (
+        "".join(f'{complete}{{module="{module}",table="{table}"}} {whole}\n' for module, table, whole, _ in rows),
+        "".join(
+            f'{age}{{module="{module}",table="{table}"}} {old!r}\n' for module, table, _, old in rows if old is not None
+        ),
+    )

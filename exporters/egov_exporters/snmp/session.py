@@ -53,6 +53,11 @@ class Traffic:
     sent: int = 0
     retried: int = 0
 
+    def add(self, other: Traffic) -> None:
+        """Count these as well."""
+        self.sent += other.sent
+        self.retried += other.retried
+
 
 class Session(Protocol):
     """One conversation with one target. Every call raises SessionError or AgentError."""
@@ -65,8 +70,4 @@ class Session(Protocol):
 
     async def get_bulk(self, oids: list[Oid], repetitions: int) -> list[Varbind]:
         """Up to `repetitions` successors of each OID, row by row; the agent may send fewer."""
-        ...
-
-    def close(self) -> None:
-        """Give up the socket; a call still waiting must have been cancelled before."""
         ...

@@ -7,6 +7,7 @@ import ipaddress
 import re
 import socket
 from dataclasses import dataclass
+from typing import cast
 
 from egov_exporters.snmp.session import NoAnswer
 
@@ -26,6 +27,15 @@ class Target:
 
     host: str
     port: int = DEFAULT_PORT
+
+    @property
+    def literal(self) -> bool:
+        """Whether it is an address, not a name."""
+        try:
+            ipaddress.ip_address(self.host.partition("%")[0])
+        except ValueError:
+            return False
+        return True
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -68,12 +78,15 @@ def _port(text: str, target: str) -> int:
     return int(text)
 
 
-async def resolve(target: Target) -> tuple[socket.AddressFamily, tuple[str, int]]:
-    """The first address of the target. Raises NoAnswer when the name is unknown."""
+SocketAddress = tuple[str, int] | tuple[str, int, int, int]
+
+
+async def resolve(target: Target) -> tuple[socket.AddressFamily, SocketAddress]:
+    """The first address of the target; an IPv6 address with its zone. Raises NoAnswer when the name is unknown."""
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_DGRAM)
     except (OSError, UnicodeError) as why:
         raise NoAnswer(f"has no address ({getattr(why, 'strerror', None) or 'bad name'})") from None
     family, _, _, _, address = found[0]
-    return family, (str(address[0]), int(address[1]))
+    return family, cast(SocketAddress, address)

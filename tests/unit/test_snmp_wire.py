@@ -1,28 +1,30 @@
-"""The v2c session against devices that lie: in-process UDP on loopback."""
+"""The wire against devices that lie: in-process UDP on loopback."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pyasn1.codec.ber import decoder
 from pysnmp.proto.api import v2c as oracle
 
-from egov_exporters.snmp import v2c
-from egov_exporters.snmp.ber import Varbind, encode_integer, encode_tlv, oid_octets
+from egov_exporters.snmp.ber import GET, Varbind, decode_pdu, encode_integer, encode_pdu, encode_tlv, oid_octets
+from egov_exporters.snmp.community import Community
+from egov_exporters.snmp.dialogue import Dialogue
 from egov_exporters.snmp.session import AgentError, BadReply, NoAnswer, SessionError
-from egov_exporters.snmp.v2c import V2cSession, open_v2c
+from egov_exporters.snmp.wire import Peer, Wire, message_id
 
 NAME = (1, 3, 6, 1, 2, 1, 1, 3, 0)
 Answer = Callable[[bytes, int], list[bytes]]
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(v2c, "WAITS", (0.15, 0.15, 0.15))
-    yield
+def peer(address: tuple[str, int], in_flight: int = 1) -> Peer:
+    """Somebody to ask, with little patience."""
+    return Peer(socket.AF_INET, address, Community(b"c"), in_flight, (0.15, 0.15, 0.15))
 
 
 def reply(request_id: int, value: bytes = b"\x43\x01\x05", status: int = 0, version: int = 1) -> bytes:
@@ -53,19 +55,20 @@ class Liar(asyncio.DatagramProtocol):
             self.transport.sendto(out, addr)  # type: ignore[attr-defined]
 
 
-def ask(answer: Answer) -> tuple[list[Varbind] | SessionError | AgentError, V2cSession]:
+def ask(answer: Answer) -> tuple[list[Varbind] | SessionError | AgentError, Dialogue]:
     """One Get to a liar: the result or the error."""
 
-    async def run() -> tuple[list[Varbind] | SessionError | AgentError, V2cSession]:
+    async def run() -> tuple[list[Varbind] | SessionError | AgentError, Dialogue]:
         loop = asyncio.get_running_loop()
         transport, _ = await loop.create_datagram_endpoint(lambda: Liar(answer), local_addr=("127.0.0.1", 0))
-        session = await open_v2c(transport.get_extra_info("sockname"), socket.AF_INET, b"c")
+        wire = Wire()
+        session = Dialogue(wire, peer(transport.get_extra_info("sockname")))
         try:
             return await session.get([NAME]), session
         except (SessionError, AgentError) as why:
             return why, session
         finally:
-            session.close()
+            wire.close()
             transport.close()
 
     return asyncio.run(run())
@@ -126,16 +129,16 @@ def test_a_closed_port_is_told_at_once() -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.bind(("127.0.0.1", 0))
             address = probe.getsockname()
-        session = await open_v2c(address, socket.AF_INET, b"c")
+        wire = Wire()
         with pytest.raises(NoAnswer, match="no agent on that port"):
-            await session.get([NAME])
-        session.close()
+            await Dialogue(wire, peer(address)).get([NAME])
+        wire.close()
 
     asyncio.run(run())
 
 
 def test_an_answer_from_another_address_does_not_count() -> None:
-    """A neighbour who sees our request cannot answer it: the socket only hears the target."""
+    """A neighbour who sees our request cannot answer it; the attempt is counted."""
 
     async def run() -> None:
         loop = asyncio.get_running_loop()
@@ -143,15 +146,64 @@ def test_an_answer_from_another_address_does_not_count() -> None:
         forger.bind(("127.0.0.1", 0))
 
         def answer(data: bytes, seen: int) -> list[bytes]:
-            forger.sendto(reply(request_id_of(data)), session._transport.get_extra_info("sockname"))
+            forger.sendto(reply(request_id_of(data)), ("127.0.0.1", wire._sockets[socket.AF_INET].getsockname()[1]))
             return []
 
         transport, _ = await loop.create_datagram_endpoint(lambda: Liar(answer), local_addr=("127.0.0.1", 0))
-        session = await open_v2c(transport.get_extra_info("sockname"), socket.AF_INET, b"c")
+        wire = Wire()
         with pytest.raises(NoAnswer):
-            await session.get([NAME])
-        session.close()
+            await Dialogue(wire, peer(transport.get_extra_info("sockname"))).get([NAME])
+        assert wire.dropped == {"wrong_sender": 3}
+        wire.close()
         transport.close()
         forger.close()
 
     asyncio.run(run())
+
+
+def test_four_in_flight_come_back_in_any_order() -> None:
+    """Never more than four wait; replies are kept in the order of the requests; a lost one is sent again, alone."""
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        held: list[bytes] = []
+        most = 0
+
+        def answer(data: bytes, seen: int) -> list[bytes]:
+            nonlocal most
+            if seen == 2:
+                return []
+            held.append(data)
+            most = max(most, len(held))
+            if len(held) < 3:
+                return []
+            out = [reply(request_id_of(one)) for one in reversed(held)]
+            held.clear()
+            return out
+
+        transport, _ = await loop.create_datagram_endpoint(lambda: Liar(answer), local_addr=("127.0.0.1", 0))
+        wire = Wire()
+        requests = [encode_pdu(GET, [oid_octets(NAME)])] * 9
+        volley = wire.start(peer(transport.get_extra_info("sockname"), 4), requests)
+        await volley.done
+        assert most == 3 and volley.traffic.sent == 9 + volley.traffic.retried > 9
+        assert [decode_pdu(one).request_id - volley.first_id for one in volley.replies] == list(range(9))
+        assert not wire._pending and not wire._active
+        wire.close()
+        transport.close()
+
+    asyncio.run(run())
+
+
+@given(st.binary(max_size=60))
+def test_any_datagram_has_an_id_or_none(data: bytes) -> None:
+    """The look at the plain part raises nothing."""
+    assert -1 <= message_id(data) < 1 << 32
+    assert message_id(b"\x30" + data) >= -1
+
+
+@given(st.integers(1 << 23, (1 << 31) - 1), st.integers(0, 300))
+def test_the_id_of_what_we_send_is_found(number: int, size: int) -> None:
+    """For communities of any length."""
+    pdu = encode_pdu(GET, [oid_octets(NAME)] * 9).with_id(number)
+    assert message_id(Community(b"c" * size).seal(number, pdu)) == number

@@ -1,0 +1,246 @@
+"""The hot path shows what the general path shows, or says that it cannot; never anything else."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from snmp_agent import Agent, AgentWire, Table, device
+
+from egov_exporters.snmp import ber
+from egov_exporters.snmp.ber import Cell
+from egov_exporters.snmp.decode import Decoded
+from egov_exporters.snmp.fast import Plan, Stale, make_plan, runs_of
+from egov_exporters.snmp.oid import Oid, parse_oid
+from egov_exporters.snmp.profiles import load_profiles
+from egov_exporters.snmp.scrape import ScrapeResult, scrape
+from egov_exporters.snmp.walk import Harvest
+
+settings.register_profile("busy-machine", deadline=None)
+settings.load_profile("busy-machine")
+
+IF_MIB = load_profiles()["if_mib"]
+TABLE, EXTENDED = parse_oid("1.3.6.1.2.1.2.2.1"), parse_oid("1.3.6.1.2.1.31.1.1.1")
+UPTIME = parse_oid("1.3.6.1.2.1.1.3.0")
+IN_OCTETS, OUT_OCTETS, DESCR, NAME, ALIAS = (
+    (*EXTENDED, 6),
+    (*EXTENDED, 10),
+    (*TABLE, 2),
+    (*EXTENDED, 1),
+    (*EXTENDED, 18),
+)
+STATUS, KIND, ADDRESS, ERRORS = (*TABLE, 8), (*TABLE, 3), (*TABLE, 6), (*TABLE, 14)
+LABELS = (DESCR, NAME, ALIAS)
+
+
+def integer(value: int) -> Cell:
+    return Cell(ber.INTEGER, ber.integer_octets(value))
+
+
+def unsigned(tag: int, value: int) -> Cell:
+    return Cell(tag, ber.integer_octets(value))
+
+
+def text(value: str) -> Cell:
+    return Cell(ber.OCTET_STRING, value.encode())
+
+
+def a_row(number: int) -> Table:
+    return {
+        (*DESCR, number): text(f"GigabitEthernet0/0/{number}"),
+        (*NAME, number): text(f"GE{number} 100%d"),
+        (*ALIAS, number): text(f"to {number}\nsecond line"),
+        (*KIND, number): integer(6),
+        (*ADDRESS, number): Cell(ber.OCTET_STRING, bytes((2, 0, 0, 0, 0, number % 256))),
+        (*STATUS, number): integer(1),
+        (*IN_OCTETS, number): unsigned(ber.COUNTER64, number * 10**12),
+        (*OUT_OCTETS, number): unsigned(ber.COUNTER64, number * 10**9 + 5),
+        (*ERRORS, number): unsigned(ber.COUNTER32, number),
+    }
+
+
+def switch(*numbers: int) -> Table:
+    table: Table = {UPTIME: unsigned(ber.TIMETICKS, 123_456), parse_oid("1.3.6.1.2.1.2.1.0"): integer(len(numbers))}
+    for number in numbers:
+        table.update(a_row(number))
+    return table
+
+
+def twice(before: Table, after: Table, **options: Any) -> tuple[ScrapeResult, ScrapeResult, int]:
+    """What a device shows to a scraper that knows it from before, to a stranger, and how much the first one asked."""
+
+    async def both() -> tuple[ScrapeResult, ScrapeResult, int]:
+        agent = Agent(dict(before), **options)
+        wire: Any = AgentWire(agent)
+        known = device()
+        await scrape(wire, known, [IF_MIB], 5)
+        agent.table, agent.requests = dict(after), 0
+        again = await scrape(wire, known, [IF_MIB], 5)
+        asked = agent.requests
+        return again, await scrape(wire, device(), [IF_MIB], 5), asked
+
+    return asyncio.run(both())
+
+
+def body(result: ScrapeResult) -> bytes:
+    """A page without what is said of the scrape itself."""
+    return result.page[: result.page.index(b"# HELP snmp_module_success")]
+
+
+def test_the_second_scrape_goes_by_the_plan_and_shows_the_same() -> None:
+    """Other numbers, the same page as a stranger gets; no more requests than the table needs."""
+    before, after = switch(*range(1, 49)), switch(*range(1, 49))
+    for number in range(1, 49):
+        after[*IN_OCTETS, number] = unsigned(ber.COUNTER64, 2**40 + number)
+        after[*STATUS, number] = integer(2)
+    known, stranger, asked = twice(before, after)
+    assert known.modules[0].plan and not known.modules[0].stale
+    assert body(known) == body(stranger)
+    assert b"ifHCInOctets{" in known.page and f"}} {2**40 + 48}\n".encode() in known.page
+    assert asked == known.modules[0].traffic.sent <= 11
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({(*ALIAS, 2): text("renamed")}, "text_changed"),
+        ({(*KIND, 2): integer(53)}, "text_changed"),
+        ({(*ADDRESS, 3): Cell(ber.OCTET_STRING, b"\x02\0\0\0\0\x99")}, "text_changed"),
+        (a_row(4), "rows_added"),
+        ({(*ERRORS, 2): text("none")}, "bad_value"),
+        ({(*ERRORS, 2): unsigned(ber.COUNTER32, 2**40)}, "bad_value"),
+    ],
+)
+def test_what_is_not_only_a_number_is_read_anew(change: Table, reason: str) -> None:
+    """A new name, type, address, row, or a value that cannot be served: the general path has the last word."""
+    before = switch(1, 2, 3)
+    known, stranger, _ = twice(before, before | change)
+    assert known.modules[0].stale == reason and known.modules[0].plan is None
+    assert body(known) == body(stranger) and known.complete
+
+
+def test_a_row_that_is_gone_or_moved() -> None:
+    """Indexes that moved by one keep their names: the page follows the names."""
+    for after in (switch(1, 3), switch(2, 3, 4), switch(1, 2)):
+        known, stranger, _ = twice(switch(1, 2, 3), after)
+        assert known.modules[0].stale in ("rows_changed", "text_changed", "rows_added")
+        assert body(known) == body(stranger)
+
+
+@pytest.mark.parametrize("value", [0, 127, 128, 2**31 - 1, 2**32 - 1])
+def test_numbers_of_every_width(value: int) -> None:
+    """Widths change between scrapes: a new skeleton, never a wrong number."""
+    before, after = switch(1, 2), switch(1, 2)
+    after[*ERRORS, 1] = unsigned(ber.COUNTER32, value)
+    known, stranger, _ = twice(before, after)
+    assert known.modules[0].plan and body(known) == body(stranger)
+
+
+def test_a_negative_number_is_read_every_time() -> None:
+    """No skeleton for it, and no reading anew either."""
+    before, after = switch(1, 2), switch(1, 2)
+    before[*STATUS, 1], after[*STATUS, 1] = integer(-5), integer(-70_000)
+    known, stranger, _ = twice(before, after)
+    assert known.modules[0].plan and body(known) == body(stranger) and b"} -70000\n" in known.page
+
+
+def test_a_device_with_short_replies_is_asked_for_less() -> None:
+    """Replies end early: the plan is Stale once, and the next ones fit."""
+
+    async def run() -> list[ScrapeResult]:
+        agent = Agent(switch(*range(1, 30)), octets=700)
+        wire: Any = AgentWire(agent)
+        known = device()
+        return [await scrape(wire, known, [IF_MIB], 5) for _ in range(8)]
+
+    results = asyncio.run(run())
+    assert {one.modules[0].stale for one in results} == {"", "short_reply"}
+    assert results[-1].modules[0].plan and len({body(one) for one in results}) == 1
+
+
+def test_sparse_columns_do_not_shift_rows() -> None:
+    """A column that skips rows is asked apart from those that do not."""
+    before = switch(1, 2, 3, 4)
+    for name in ((*IN_OCTETS, 2), (*OUT_OCTETS, 4), (*ERRORS, 1)):
+        del before[name]
+    known, stranger, _ = twice(before, before)
+    assert known.modules[0].plan and body(known) == body(stranger)
+
+
+cells = st.one_of(
+    st.integers(-(2**31), 2**31 - 1).map(integer),
+    st.integers(0, 2**32 - 1).map(lambda value: unsigned(ber.COUNTER32, value)),
+    st.integers(0, 2**64 - 1).map(lambda value: unsigned(ber.COUNTER64, value)),
+    st.tuples(st.sampled_from((0x02, 0x04, 0x05, 0x41, 0x42, 0x46, 0x44)), st.binary(max_size=10)).map(
+        lambda it: Cell(*it)
+    ),
+)
+columns = st.sampled_from((*LABELS, KIND, ADDRESS, STATUS, IN_OCTETS, OUT_OCTETS, ERRORS))
+changes = st.dictionaries(st.tuples(columns, st.integers(1, 5)), cells, max_size=6)
+
+
+@settings(max_examples=60)
+@given(changes, changes, st.sampled_from((200, 500, 1_400)))
+def test_any_device_any_change(
+    odd: dict[tuple[Oid, int], Cell], change: dict[tuple[Oid, int], Cell], size: int
+) -> None:
+    """Whatever cells a device has and however they change: the page of a stranger."""
+    before = switch(1, 2, 3, 4, 5) | {(*column, row): cell for (column, row), cell in odd.items()}
+    after = before | {(*column, row): cell for (column, row), cell in change.items()}
+    known, stranger, _ = twice(before, after, octets=size)
+    assert body(known) == body(stranger)
+
+
+def a_plan() -> tuple[Plan, list[bytes]]:
+    """A plan, and replies to it."""
+
+    async def run() -> tuple[Plan, list[bytes]]:
+        agent = Agent(switch(*range(1, 13)))
+        wire: Any = AgentWire(agent)
+        known = device()
+        await scrape(wire, known, [IF_MIB], 5)
+        plan = known.of(IF_MIB).plan
+        assert plan is not None
+        return plan, [agent.answer(one.with_id(1 << 24)) for one in plan.requests]
+
+    return asyncio.run(run())
+
+
+@settings(max_examples=200)
+@given(st.integers(0, 2**32), st.integers(1, 12))
+def test_a_damaged_reply_is_stale_or_has_numbers(seed: int, damage: int) -> None:
+    """Octets changed at random, cut or added: Stale, or as many numbers as the plan has; nothing else is raised."""
+    plan, replies = a_plan()
+    rng = random.Random(seed)
+    for _ in range(damage):
+        at = rng.randrange(len(replies))
+        reply = bytearray(replies[at])
+        action = rng.randrange(3)
+        if action == 0:
+            reply[rng.randrange(len(reply))] = rng.randrange(256)
+        elif action == 1:
+            del reply[rng.randrange(len(reply)) :]
+        else:
+            reply += rng.randbytes(rng.randrange(1, 5))
+        replies[at] = bytes(reply) or b"\0"
+    try:
+        read = plan.read(replies)
+    except Stale:
+        return
+    assert [len(numbers) for numbers in read] == [chunk.kinds.count(1) for chunk in plan.chunks]
+
+
+def test_nothing_is_planned_from_a_part() -> None:
+    """What was not read completely teaches nothing."""
+    assert make_plan(IF_MIB, Harvest(), Decoded()) is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 50)), max_size=30))
+def test_runs_give_back_the_order(places: list[tuple[int, int]]) -> None:
+    """Slices, one after another, are the places that went in."""
+    data = [tuple(range(60))] * 4
+    assert [(run.chunk, value) for run in runs_of(places) for value in data[run.chunk][run.part]] == places
