@@ -102,7 +102,7 @@ def encode_request(
     return encode_tlv(SEQUENCE, head + encode_tlv(kind, pdu))
 
 
-def _read(data: bytes, at: int, end: int) -> tuple[int, int, int]:
+def read_tlv(data: bytes, at: int, end: int) -> tuple[int, int, int]:
     """The tag at offset `at`, and where its value starts and ends. Raises BadMessage past `end`."""
     if at + 2 > end:
         raise BadMessage("cut short")
@@ -120,7 +120,7 @@ def _read(data: bytes, at: int, end: int) -> tuple[int, int, int]:
 
 
 def _expect(data: bytes, at: int, end: int, tag: int) -> tuple[int, int]:
-    found, start, stop = _read(data, at, end)
+    found, start, stop = read_tlv(data, at, end)
     if found != tag:
         raise BadMessage(f"type {found:#x} where {tag:#x} belongs")
     return start, stop
@@ -168,7 +168,7 @@ def decode_response(data: bytes) -> Response:
     while at < end:
         inner, stop = _expect(data, at, end, SEQUENCE)
         name, name_end = _expect(data, inner, stop, OBJECT_IDENTIFIER)
-        tag, start, value_end = _read(data, name_end, stop)
+        tag, start, value_end = read_tlv(data, name_end, stop)
         varbinds.append(Varbind(decode_oid(data[name:name_end]), Cell(tag, data[start:value_end])))
         at = stop
     return Response(request_id, status, index, varbinds)
