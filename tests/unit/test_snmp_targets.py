@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from multidict import MultiDict
 
-from egov_exporters.snmp.config import Auth
+from egov_exporters.snmp.config import Auth, Config
 from egov_exporters.snmp.profiles import load_profiles
 from egov_exporters.snmp.targets import BadTarget, Target, parse_target
 from egov_exporters.snmp.web import BadRequest, budget, parse_query
@@ -82,10 +82,10 @@ def test_any_text_is_a_target_or_refused(text: str) -> None:
 
 def test_query_defaults_are_snmp_exporters() -> None:
     """auth public_v2, module if_mib; modules by comma or repeated, each once."""
-    query = parse_query(MultiDict({"target": "h"}), AUTHS, load_profiles())
+    query = parse_query(MultiDict({"target": "h"}), Config(AUTHS), load_profiles())
     assert (query.auth.name, [profile.name for profile in query.profiles]) == ("public_v2", ["if_mib"])
     more = MultiDict([("target", "h"), ("auth", "lab"), ("module", "if_mib,if_mib,"), ("module", "if_mib")])
-    query = parse_query(more, AUTHS, load_profiles())
+    query = parse_query(more, Config(AUTHS), load_profiles())
     assert (query.auth.name, len(query.profiles)) == ("lab", 1)
 
 
@@ -105,7 +105,7 @@ def test_query_defaults_are_snmp_exporters() -> None:
 def test_bad_queries(params: list[tuple[str, str]], words: str) -> None:
     """Each with its sentence."""
     with pytest.raises(BadRequest, match=words):
-        parse_query(MultiDict(params), AUTHS, load_profiles())
+        parse_query(MultiDict(params), Config(AUTHS), load_profiles())
 
 
 @pytest.mark.parametrize(

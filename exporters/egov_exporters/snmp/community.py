@@ -37,3 +37,6 @@ class Community:
         if tag != OCTET_STRING or at >= end or data[at] != RESPONSE:
             raise BadMessage("not a response")
         return data[at:]
+
+    def doubt(self) -> None:
+        """See `Security.doubt`. A community knows nothing."""

@@ -10,17 +10,19 @@ import asyncio
 import random
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakValueDictionary
 
 from egov_exporters.snmp.community import Community
 from egov_exporters.snmp.config import Auth
+from egov_exporters.snmp.engine import Engines
 from egov_exporters.snmp.fast import REPLY_OCTETS, Plan
 from egov_exporters.snmp.profiles import Profile
 from egov_exporters.snmp.security import Security
 from egov_exporters.snmp.targets import Target, resolve
+from egov_exporters.snmp.usm import Usm
 from egov_exporters.snmp.wire import WAITS, Peer
 
 MAX_DEVICES = 20_000
@@ -110,12 +112,12 @@ class Device:
 
 
 class Devices:
-    """All devices, the longest unused forgotten first. `secure` makes the security of a device from its credentials."""
+    """All devices, the longest unused forgotten first."""
 
-    def __init__(self, secure: Callable[[Auth], Security] | None = None, in_flight: int = 1) -> None:
+    def __init__(self, in_flight: int = 1) -> None:
+        self.engines = Engines()
         self._known: OrderedDict[tuple[Target, Auth], Device] = OrderedDict()
         self._locks: WeakValueDictionary[Target, asyncio.Lock] = WeakValueDictionary()
-        self._secure = secure or _secure
         self._in_flight = in_flight
 
     def get(self, target: Target, auth: Auth) -> Device:
@@ -126,9 +128,12 @@ class Devices:
             busy = self._locks.get(target)
             if busy is None:
                 busy = self._locks[target] = asyncio.Lock()
-            device = self._known[key] = Device(target, auth, self._secure(auth), busy, in_flight=self._in_flight)
+            device = self._known[key] = Device(
+                target, auth, self._security(target, auth), busy, in_flight=self._in_flight
+            )
             if len(self._known) > MAX_DEVICES:
-                self._known.popitem(last=False)
+                (oldest, _), _ = self._known.popitem(last=False)
+                self.engines.forget(oldest)
         else:
             self._known.move_to_end(key)
         return device
@@ -138,13 +143,13 @@ class Devices:
         kept = set(auths)
         for key in [key for key in self._known if key[1] not in kept]:
             del self._known[key]
+            self.engines.forget(key[0])
 
     def __iter__(self) -> Iterator[Device]:
         return iter(list(self._known.values()))
 
+    def _security(self, target: Target, auth: Auth) -> Security:
+        return Usm(target, auth, self.engines) if auth.version == 3 else Community(auth.community.encode())
+
     def __len__(self) -> int:
         return len(self._known)
-
-
-def _secure(auth: Auth) -> Security:
-    return Community(auth.community.encode())

@@ -7,14 +7,13 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 from aiohttp import web
 
-from egov_exporters.snmp.config import Auth, ConfigError, load_auths
+from egov_exporters.snmp.config import Config, ConfigError, load_config
 from egov_exporters.snmp.profiles import ProfileError, load_profiles
 from egov_exporters.snmp.selfmetrics import package_version
 from egov_exporters.snmp.web import Exporter
@@ -36,18 +35,18 @@ def parse_listen(text: str) -> tuple[str, int]:
 def reload(exporter: Exporter, path: Path) -> None:
     """Read the configuration again; a bad one is named in the log and the old one stays in use."""
     try:
-        auths = load_auths(path)
+        config = load_config(path)
     except ConfigError as why:
         exporter.metrics.reload_ok.set(0)
         log.error("configuration not reloaded, the old one stays in use: %s", why)
         return
-    take(exporter, auths)
-    log.warning("configuration reloaded: %d auths", len(auths))
+    take(exporter, config)
+    log.warning("configuration reloaded: %d auths", len(config.auths))
 
 
-def take(exporter: Exporter, auths: Mapping[str, Auth]) -> None:
-    """Use these auths from now on."""
-    exporter.take(auths)
+def take(exporter: Exporter, config: Config) -> None:
+    """Use this configuration from now on."""
+    exporter.take(config)
     exporter.metrics.reload_ok.set(1)
     exporter.metrics.reload_time.set(time.time())
 
@@ -62,7 +61,7 @@ async def serve(exporter: Exporter, path: Path, host: str, port: int) -> None:
     """Answer until SIGTERM or SIGINT; SIGHUP reloads. Raises OSError when the address cannot be had."""
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_quiet)
-    take(exporter, exporter.auths)
+    take(exporter, exporter.config)
     runner = web.AppRunner(exporter.app(), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     try:
@@ -73,7 +72,7 @@ async def serve(exporter: Exporter, path: Path, host: str, port: int) -> None:
             loop.add_signal_handler(number, stop.set)
         loop.add_signal_handler(signal.SIGHUP, reload, exporter, path)
         addresses = ", ".join(f"{address[0]}:{address[1]}" for address in runner.addresses)
-        log.warning("version %s listens on %s with %d auths", package_version(), addresses, len(exporter.auths))
+        log.warning("version %s listens on %s with %d auths", package_version(), addresses, len(exporter.config.auths))
         await stop.wait()
         log.warning("stopping")
     finally:
@@ -95,7 +94,7 @@ def main(config: Path, listen: str) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     host, port = parse_listen(listen)
     try:
-        exporter = Exporter(load_auths(config), load_profiles())
+        exporter = Exporter(load_config(config), load_profiles())
     except (ConfigError, ProfileError) as why:
         _end(str(why), USAGE)
     try:

@@ -118,6 +118,8 @@ async def scrape(wire: Wire, device: Device, profiles: Sequence[Profile], second
     for module in result.modules:
         _decode(device, module)
     device.silent = 0 if result.answered else device.silent + 1
+    if device.silent:
+        device.security.doubt()
     now = time.monotonic()
     device.seconds = result.seconds = now - begun
     result.page = page(result, device, now)

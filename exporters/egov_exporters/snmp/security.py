@@ -22,3 +22,7 @@ class Security(Protocol):
         Raises BadMessage (it is dropped, and counted), Again, or Rejected (the scrape ends).
         """
         ...
+
+    def doubt(self) -> None:
+        """The device has fallen silent: what was learned of it may be another's."""
+        ...

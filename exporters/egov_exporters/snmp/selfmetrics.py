@@ -63,7 +63,15 @@ class DeviceCollector(Collector):
         )
         for reason, count in sorted(self._wire.dropped.items()):
             dropped.add_metric([reason], count)
-        yield from (seconds, *counts.values(), dropped)
+        shared = GaugeMetricFamily(
+            "egov_snmp_shared_engine_id",
+            "Set for each target whose SNMPv3 engine ID another target has as well: one of them is a copy.",
+            labels=["target", "engine_id"],
+        )
+        for engine_id, targets in self._devices.engines.shared().items():
+            for target in sorted(map(str, targets)):
+                shared.add_metric([target, engine_id.hex()], 1)
+        yield from (seconds, *counts.values(), dropped, shared)
 
 
 class SelfMetrics:

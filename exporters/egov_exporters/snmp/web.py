@@ -14,7 +14,7 @@ from isal import isal_zlib
 from multidict import MultiMapping
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from egov_exporters.snmp.config import Auth
+from egov_exporters.snmp.config import Auth, Config, NoAuth, select_auth
 from egov_exporters.snmp.devices import Device, Devices
 from egov_exporters.snmp.expose import CONTENT_TYPE
 from egov_exporters.snmp.profiles import Profile
@@ -52,15 +52,15 @@ class Query:
     profiles: tuple[Profile, ...]
 
 
-def parse_query(query: MultiMapping[str], auths: Mapping[str, Auth], profiles: Mapping[str, Profile]) -> Query:
+def parse_query(query: MultiMapping[str], config: Config, profiles: Mapping[str, Profile]) -> Query:
     """Given the URL's parameters: what to scrape, with snmp_exporter's defaults. Raises BadRequest."""
     targets, names = query.getall("target", []), query.getall("auth", [])
     if len(targets) != 1 or not targets[0]:
         raise BadRequest("'target' parameter must be specified once")
     if len(names) > 1:
         raise BadRequest("'auth' parameter must only be specified once")
-    name = (names and names[0]) or "public_v2"
-    if name not in auths:
+    name = names[0] if names else ""
+    if name and name not in config.auths:
         raise BadRequest(f"Unknown auth {name[:80]!r}")
     modules = [one for part in query.getall("module", ["if_mib"]) for one in part.split(",") if one]
     if not modules:
@@ -70,9 +70,10 @@ def parse_query(query: MultiMapping[str], auths: Mapping[str, Auth], profiles: M
             raise BadRequest(f"Unknown module {module[:80]!r}")
     try:
         target = parse_target(targets[0])
-    except BadTarget as why:
+        auth = config.auths[name] if name else select_auth(config, target.host)
+    except (BadTarget, NoAuth) as why:
         raise BadRequest(str(why)) from None
-    return Query(target, auths[name], tuple(profiles[module] for module in dict.fromkeys(modules)))
+    return Query(target, auth, tuple(profiles[module] for module in dict.fromkeys(modules)))
 
 
 def budget(header: str | None) -> float:
@@ -89,8 +90,8 @@ def budget(header: str | None) -> float:
 class Exporter:
     """The running exporter: its auths (replaced by a reload), profiles, devices and metrics."""
 
-    def __init__(self, auths: Mapping[str, Auth], profiles: Mapping[str, Profile]) -> None:
-        self.auths = auths
+    def __init__(self, config: Config, profiles: Mapping[str, Profile]) -> None:
+        self.config = config
         self.profiles = profiles
         self.wire = Wire()
         self.devices = Devices()
@@ -142,18 +143,18 @@ class Exporter:
         headers["Content-Encoding"] = "gzip"
         return web.Response(body=isal_zlib.compress(result.page, GZIP_LEVEL, GZIP_WINDOW), headers=headers)
 
-    def take(self, auths: Mapping[str, Auth]) -> None:
-        """Use these auths from now on."""
-        self.auths = auths
+    def take(self, config: Config) -> None:
+        """Use this configuration from now on."""
+        self.config = config
         self._queries.clear()
-        self.devices.retain(tuple(auths.values()))
+        self.devices.retain(tuple(config.auths.values()))
 
     def _query(self, request: web.Request) -> Query:
         """The request's query; Prometheus asks the same words again and again. Raises BadRequest."""
         words = request.rel_url.raw_query_string
         query = self._queries.get(words)
         if query is None:
-            query = parse_query(request.query, self.auths, self.profiles)
+            query = parse_query(request.query, self.config, self.profiles)
             if len(self._queries) >= REMEMBERED_QUERIES:
                 self._queries.clear()
             self._queries[words] = query
