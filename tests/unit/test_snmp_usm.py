@@ -183,6 +183,16 @@ def test_an_octet_that_was_changed_makes_a_bad_message(level: str) -> None:
     assert one.ask() and one.again == 0
 
 
+@pytest.mark.parametrize("changes", [{"engine_id": OTHER_ID}, {"user": b"root"}, {"context": b""}, {"request_id": 77}])
+def test_unsigned_replies_that_are_not_ours(changes: dict[str, Any]) -> None:
+    """Without a digest the names and numbers are all there is to compare."""
+    one = talk(security_level="noAuthNoPriv").warm()
+    request = one.pending()
+    with pytest.raises(BadMessage):
+        one.usm.open(one.device.respond(request, **changes))
+    assert one.usm.open(one.device.respond(request))
+
+
 def test_replies_that_are_not_ours() -> None:
     """Another id, user, engine, context or a request in place of a reply: each under a right digest, none taken."""
     one = talk().warm()
@@ -411,6 +421,26 @@ def test_four_requests_in_flight_at_a_reboot() -> None:
     assert all(b"canary-name" in one.usm.open(reply) for reply in replies)
 
 
+def test_reports_that_overtake_each_other() -> None:
+    """After a reboot the later report came first: the earlier one does not set the clock back."""
+    one = talk().warm()
+    first, second = one.pending(), one.pending()
+    one.device.boots, one.device.now = 4, 100
+    for request, now in ((second, 100), (first, 2)):
+        with pytest.raises(Again):
+            one.usm.open(one.device.report(request.message_id, TIME, 1, now=now))
+    request = one.device.read(one.seal())
+    assert (request.boots, request.time) == (4, 100)
+
+
+def test_boots_that_rise_in_a_reply() -> None:
+    """They are in the very next request, also within the same second of the engine's time."""
+    one = talk().warm()
+    one.device.boots = 4
+    assert one.usm.open(one.device.respond(one.pending()))
+    assert one.device.read(one.seal()).boots == 4
+
+
 def test_first_requests_at_once() -> None:
     """Four requests before the engine is known: four reports, each tells its own request to go on."""
     one = talk()
@@ -462,6 +492,7 @@ def test_reports_that_only_a_forger_sends() -> None:
         forger.report(request.message_id, TIME, 1),
         Device(NOC, OTHER_ID).report(request.message_id, TIME, 1),
         one.device.report(request.message_id, DIGEST, engine_id=OTHER_ID),
+        one.device.report(request.message_id, DIGEST, 1, user=b"root"),
         one.device.report(77, DIGEST),
         one.device.report(request.message_id, ENGINE, engine_id=b""),
         one.device.report(request.message_id, DIGEST, 1, now=one.device.now - 200),

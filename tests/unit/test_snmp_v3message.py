@@ -12,7 +12,7 @@ from usm_device import SYS_NAME, USER, Device, response_pdu
 
 from egov_exporters.snmp.ber import BadMessage, encode_tlv
 from egov_exporters.snmp.config import Auth
-from egov_exporters.snmp.v3message import Shape, header, parse, security_parameters
+from egov_exporters.snmp.v3message import Shape, header, parse, request_id, scoped_pdu, security_parameters
 
 settings.register_profile("busy-machine", deadline=None)
 settings.load_profile("busy-machine")
@@ -121,10 +121,13 @@ def test_no_datagram_upsets_the_reader(data: bytes) -> None:
         assert str(why)
 
 
+SECURITY = security_parameters(b"engine", 1, 2, b"noc", b"", b"")
+
+
 def whole(version: bytes = b"\x02\x01\x03", head: bytes | None = None, security: bytes | None = None) -> bytes:
     """A message from its parts."""
     head = header(0x10000000, 0)[3:] if head is None else head
-    security = security_parameters(b"engine", 1, 2, b"noc", b"", b"") if security is None else security
+    security = SECURITY if security is None else security
     return encode_tlv(0x30, version + head + security + b"\x30\x00")
 
 
@@ -140,6 +143,7 @@ def whole(version: bytes = b"\x02\x01\x03", head: bytes | None = None, security:
         whole(security=security_parameters(b"engine", 1, 2**31, b"noc", b"", b"")),
         whole(security=encode_tlv(4, encode_tlv(0x30, b"\x04\0\x02\x01\0\x02\x01\0\x04\0\x04\0\x04\0\x04\0"))),
         whole(security=b"\x04\x00"),
+        whole(head=encode_tlv(0x30, header(0x10000000, 0)[5:] + SECURITY), security=b""),
         whole() + b"\x00",
         whole()[:-1],
     ],
@@ -149,3 +153,35 @@ def test_what_is_not_a_message(data: bytes) -> None:
     assert parse(whole()).engine_id == b"engine"
     with pytest.raises(BadMessage):
         parse(data)
+
+
+CONTEXT, PDU = b"\x04\x06engine\x04\x03ctx", b"\xa2\x05\x02\x01\x07\x05\x00"
+
+
+@pytest.mark.parametrize("usual", [b"", CONTEXT, b"\x04\x01x\x04\x00"])
+def test_the_scoped_pdu(usual: bytes) -> None:
+    """The expected context is only a short cut; padding is borne where it may be; the offsets lead to the PDU."""
+    scoped = encode_tlv(0x30, CONTEXT + PDU)
+    for data, padded in ((scoped, False), (scoped, True), (scoped + b"\0" * 7, True)):
+        name, at, inner, end = scoped_pdu(data, 0, len(data), padded, usual, b"ctx")
+        assert (name, data[at:end], data[inner:end]) == (b"ctx", PDU, PDU[2:])
+        assert request_id(data, inner, end) == 7
+
+
+@pytest.mark.parametrize("usual", [b"", CONTEXT])
+@pytest.mark.parametrize(
+    "data",
+    [
+        encode_tlv(0x30, CONTEXT + PDU) + b"\0",
+        encode_tlv(0x30, CONTEXT + PDU + b"\x05\x00"),
+        encode_tlv(0x30, CONTEXT),
+        encode_tlv(0x30, CONTEXT + PDU[:-1]),
+        encode_tlv(0x30, CONTEXT[:-4] + PDU),
+        encode_tlv(0x31, CONTEXT + PDU),
+        b"",
+    ],
+)
+def test_what_is_no_scoped_pdu(usual: bytes, data: bytes) -> None:
+    """Each refused."""
+    with pytest.raises(BadMessage):
+        scoped_pdu(data, 0, len(data), False, usual, b"ctx")
