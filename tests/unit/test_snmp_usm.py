@@ -540,6 +540,13 @@ def test_the_register() -> None:
     assert engines.shared() == {}
 
 
+def test_a_device_that_was_forgotten_is_noted_again() -> None:
+    """By its next reply."""
+    one = talk().warm()
+    one.engines.forget("switch")
+    assert one.ask() and one.engines.addresses(one.usm.engine_id) == {"switch"}
+
+
 def test_devices_with_one_engine_id_keep_their_own_clocks() -> None:
     """Two cloned switches: both are read all the time without a report, and the register tells."""
     engines = Engines()

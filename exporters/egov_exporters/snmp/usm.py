@@ -79,7 +79,6 @@ class Usm:
         self._user, self._context = auth.username.encode(), auth.context_name.encode()
         self._current: Engine | None = None
         self._known: dict[bytes, Engine] = {}
-        self._noted: Engine | None = None
         self._asked: dict[int, _Asked] = {}
         self._numbers = count(secrets.randbits(64))  # salts (RFC 3826 3.1.4.1)
         self._shape: Shape | None = None
@@ -146,8 +145,10 @@ class Usm:
         del self._asked[message.message_id]
         if not shaped:
             self._shape = Shape(data)
-        if engine is not self._noted or engine is not self._current:
-            self._answered(engine)
+        if engine is not self._current and engine.authentic and not (self._current and self._current.authentic):
+            self._current = engine  # somebody who cannot sign had spoken of another one
+        if engine is self._current and self._engines is not None:
+            self._engines.note(self._address, engine.engine_id)
         return plain[at:end]
 
     def _remember(self, number: int) -> _Asked:
@@ -155,15 +156,6 @@ class Usm:
             del self._asked[next(iter(self._asked))]
         asked = self._asked[number] = _Asked()
         return asked
-
-    def _answered(self, engine: Engine) -> None:
-        """An engine gave a good reply, and was not the one in use, or not the one noted."""
-        if engine.authentic and (self._current is None or not self._current.authentic):
-            self._current = engine  # somebody who cannot sign had spoken of another one
-        if engine is self._current and engine is not self._noted:
-            self._noted = engine
-            if self._engines is not None:
-                self._engines.note(self._address, engine.engine_id)
 
     def _reported(self, message: Message, asked: _Asked, name: bytes) -> NoReturn:
         """A report, signed and checked if it has the flag. Raises Again, Rejected or BadMessage."""
