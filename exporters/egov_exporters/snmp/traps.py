@@ -14,6 +14,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from time import perf_counter
 from typing import Any
 
 from egov_exporters.snmp.config import Auth
@@ -146,11 +147,11 @@ class TrapReceiver:
     def _work(self) -> None:
         """Process what waits for at most a turn, then let everything else have its share."""
         self._turn = None
-        began = time.perf_counter()
+        began = perf_counter()
         spent = 0.0
         while self._queue and spent < self._limits.turn_seconds:
             self._process(*self._queue.popleft())
-            spent = time.perf_counter() - began
+            spent = perf_counter() - began
         self.metrics.busy.inc(spent)
         if self._queue and not self._closed:
             self._turn = self._loop.call_later(spent * (1 / self._limits.share - 1), self._work)
