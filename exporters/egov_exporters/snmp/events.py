@@ -104,7 +104,9 @@ def translate(
 
     `secrets` are the configured communities and passwords: a value that is or holds one is hidden.
     """
-    oid, uptime, agent = (), None, ""
+    oid: Oid = ()
+    uptime: float | None = None
+    agent = ""
     shown: list[tuple[str, Value]] = []
     left_out = 0
     for varbind in varbinds:

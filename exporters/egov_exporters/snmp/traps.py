@@ -83,6 +83,7 @@ class TrapReceiver:
         own_id: bytes,
     ) -> None:
         self.metrics, self._on_event, self._limits, self._emit = metrics, on_event, limits, emit
+        self._own_id = own_id
         self._loop = asyncio.get_running_loop()
         self._catalogue = load_catalogue()
         self._gate = Gate(auths, limits, own_id, self._loop.time())
@@ -102,6 +103,8 @@ class TrapReceiver:
             bound = place if isinstance(place, socket.socket) else await _bind(*place)
             _, protocol = await self._loop.create_datagram_endpoint(lambda: _Protocol(self), sock=bound)
             self._protocols.append(protocol)
+        places = ", ".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.addresses)
+        log.warning("listens for traps on %s, engine ID 0x%s", places, self._own_id.hex())
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
