@@ -532,3 +532,27 @@ def test_sockets_of_systemd_are_taken_and_others_are_left_open() -> None:
             ["bash", "-c", shell], pass_fds=(tcp.fileno(), udp.fileno()), capture_output=True, text=True, check=False
         )
         assert done.stdout.split() == [str(udp.getsockname()[1]), "True"], done.stderr
+
+
+def test_many_engines_are_heard_and_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More engine IDs than pysnmp may hold users: each is heard, also the first one again."""
+    monkeypatch.setattr("egov_exporters.snmp.trap_engine.MAX_USERS", 3)
+    auth = AUTHS["auth-open"]
+    gate, engine = Gate(AUTHS, Limits(), engine_id(), 0.0), Engine(AUTHS, engine_id())
+    for number in (*range(8), 0):
+        sender = bytes.fromhex("80000000010203") + bytes((number,))
+        message = gate.admit(unsigned(auth.username, sender), "192.0.2.1", 0.0)
+        outcome = engine.process(message, ("192.0.2.1", 5), gate.keys)
+        assert outcome.notified and not outcome.inform
+        assert len(engine._users) <= 3
+
+
+def unsigned(user: str, engine: bytes) -> bytes:
+    """A version 3 trap without authentication."""
+    head = ber.encode_integer(1) + ber.encode_integer(65_507) + ber.encode_tlv(4, b"\0") + ber.encode_integer(3)
+    names = ber.encode_tlv(4, user.encode()) + ber.encode_tlv(4, b"") * 2
+    security = ber.encode_tlv(4, engine) + ber.encode_integer(1) * 2 + names
+    trap = datagram()
+    scoped = ber.encode_tlv(4, engine) + ber.encode_tlv(4, b"") + trap[trap.index(b"\xa7") :]
+    body = ber.encode_integer(3) + ber.encode_tlv(0x30, head) + ber.encode_tlv(4, ber.encode_tlv(0x30, security))
+    return ber.encode_tlv(0x30, body + ber.encode_tlv(0x30, scoped))

@@ -6,8 +6,8 @@ What pysnmp 7.1 needs from us, found by reading it:
 - Its own engine's clock stands still: as authority over informs it would refuse each one 150 s after the sender learned
   the time. So the clock is set before each message. Boots count seconds since 2020 at the start: higher after each
   restart, with nothing to store. The engine ID stays the same after a restart, as devices that are told it expect.
-- Some of its caches keep entries of failed messages, and users are slow to delete. So a new engine takes over after
-  some messages or users; nothing of a conversation is lost by that.
+- A user at an engine ID takes some 30 kB, and to delete one takes longer the more there are. So after MAX_USERS of them
+  a new pysnmp engine takes over; nothing of a conversation is lost by that.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from egov_exporters.snmp.trap_users import AUTH_PROTOCOLS, PRIV_PROTOCOLS, UserK
 
 ENTERPRISE = bytes.fromhex("80004fb805")  # pysnmp's own number; 05: octets that the administrator chose follow
 BOOTS_FROM = 1_577_836_800  # 2020-01-01
-MAX_USERS, MAX_MESSAGES = 2_000, 100_000  # of one pysnmp engine
+MAX_USERS = 1_000  # users at engine IDs, of one pysnmp engine
 REQUEST = "rfc3412.receiveMessage:request"
 
 
@@ -92,7 +92,6 @@ class Engine:
         """A pysnmp engine without users, with all communities."""
         self._engine = SnmpEngine()
         self._users: dict[tuple[bytes, str], str] = {}
-        self._messages = 0
         self._set("snmpEngineID", self._own_id)
         self._engine.snmpEngineID = self._symbol("snmpEngineID").syntax
         self._set("snmpEngineBoots", max(int(self._started) - BOOTS_FROM, 1))
@@ -114,9 +113,6 @@ class Engine:
 
     def process(self, message: Message, address: tuple[Any, ...], keys: UserKeys) -> Outcome:
         """Given a message from `address`: what it says and what must be answered. Never raises for a message's sake."""
-        self._messages += 1
-        if self._messages > MAX_MESSAGES:
-            self._renew()
         self._outcome = outcome = Outcome()
         now = self._clock()
         self._set("snmpEngineTime", max(int(now - self._started), 0))
