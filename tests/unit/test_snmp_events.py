@@ -18,11 +18,12 @@ from egov_exporters.snmp import ber
 from egov_exporters.snmp.ber import Cell, Varbind
 from egov_exporters.snmp.config import Auth
 from egov_exporters.snmp.events import HIDDEN, MAX_SHOWN, SNMP_TRAP_OID, SYS_UP_TIME, Event, Origin, show, translate
+from egov_exporters.snmp.keys import DIGESTS
 from egov_exporters.snmp.notifications import NotificationError, load_catalogue, parse_catalogue
 from egov_exporters.snmp.oid import parse_oid
 from egov_exporters.snmp.trap_gate import Bucket, Gate, Limits, Lru, Message, Refused, source_of
 from egov_exporters.snmp.trap_storms import Duplicates, Flapping, Polls
-from egov_exporters.snmp.trap_users import DIGEST_OCTETS, DIGESTS, UserKeys
+from egov_exporters.snmp.trap_users import UserKeys
 
 ORIGIN = Origin(1_700_000_000.5, "192.0.2.1", "2c", "trap", "city")
 CATALOGUE = load_catalogue()
@@ -261,7 +262,7 @@ def v3(
     signed: bool = True,
 ) -> bytes:
     """A version 3 message with a right digest, or a wrong one."""
-    size = DIGEST_OCTETS[auth.auth_protocol] if flags & 1 else 0
+    size = DIGESTS[auth.auth_protocol][1] if flags & 1 else 0
     head = ber.encode_integer(number) + ber.encode_integer(65_507) + ber.encode_tlv(4, bytes((flags,)))
     scoped = ber.encode_tlv(0x30, ber.encode_tlv(4, engine) + ber.encode_tlv(4, b"") + ber.encode_tlv(0xA7, b""))
 
@@ -273,7 +274,7 @@ def v3(
         return ber.encode_tlv(0x30, body)
 
     key = UserKeys(4).localized(auth, engine).digest if signed and flags & 1 else b"wrong"
-    return whole(hmac.digest(key, whole(bytes(size)), DIGESTS[auth.auth_protocol])[:size])
+    return whole(hmac.digest(key, whole(bytes(size)), DIGESTS[auth.auth_protocol][0])[:size])
 
 
 def gate(limits: Limits | None = None, *auths: Auth) -> Gate:

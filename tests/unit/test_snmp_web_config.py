@@ -186,6 +186,23 @@ def test_files_that_must_be_refused(tmp_path: Path, authority: Authority) -> Non
         load_web_config(tmp_path / "missing.yml")
 
 
+def test_a_credential_of_systemd_may_show_a_group(
+    tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, secret = written(tmp_path, TLS), tmp_path / "server.key"
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    secret.chmod(0o440)
+    assert load_web_config(path).tls is not None
+    for mode in (0o444, 0o460):
+        secret.chmod(mode)
+        with pytest.raises(ConfigError, match="others may read or write it"):
+            load_web_config(path)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "elsewhere"))
+    secret.chmod(0o440)
+    with pytest.raises(ConfigError, match="others may read or write it"):
+        load_web_config(path)
+
+
 # TLS, with a real server
 
 

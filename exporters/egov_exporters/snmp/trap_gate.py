@@ -17,7 +17,8 @@ from typing import Any, Generic, TypeVar
 from egov_exporters.snmp import ber
 from egov_exporters.snmp.ber import BadMessage, read_tlv
 from egov_exporters.snmp.config import Auth
-from egov_exporters.snmp.trap_users import DIGEST_OCTETS, DIGESTS, UserKeys
+from egov_exporters.snmp.keys import DIGESTS
+from egov_exporters.snmp.trap_users import UserKeys
 
 TRAP_V1, INFORM, TRAP_V2 = 0xA4, 0xA6, 0xA7
 LEVELS = {0: "noAuthNoPriv", 1: "authNoPriv", 3: "authPriv"}
@@ -298,13 +299,12 @@ class Gate:
         return Message(data, "3", auth, header.engine)
 
     def _signed(self, data: bytes, header: V3Header, auth: Auth) -> bool:
-        size = DIGEST_OCTETS[auth.auth_protocol]
-        if len(header.digest) != size:
+        size = len(header.digest)
+        if size != DIGESTS[auth.auth_protocol][1]:
             return False
         at = header.digest_at
         blank = data[:at] + bytes(size) + data[at + size :]
-        key = self.keys.localized(auth, header.engine).digest
-        return hmac.compare_digest(hmac.digest(key, blank, DIGESTS[auth.auth_protocol])[:size], header.digest)
+        return hmac.compare_digest(self.keys.localized(auth, header.engine).authenticator.sign(blank), header.digest)
 
     def _timely(self, header: V3Header, now: float) -> None:
         """Refuse what is older than what this engine sent before (RFC 3414, 3.2.7b), and the same message again."""

@@ -1,17 +1,15 @@
-"""Keys of version 3 users: made from their passwords once, localized for each engine ID that sends (RFC 3414, A.2)."""
+"""Keys of version 3 users, localized for each engine ID that sends (RFC 3414, 2.6); pysnmp's names for protocols."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from pysnmp.entity import config
-from pysnmp.proto.rfc1902 import OctetString
 
 from egov_exporters.snmp.config import Auth
+from egov_exporters.snmp.keys import Authenticator, localise, password_to_key, privacy_key
 
-DIGESTS = {"MD5": "md5", "SHA": "sha1", "SHA224": "sha224", "SHA256": "sha256", "SHA384": "sha384", "SHA512": "sha512"}
-DIGEST_OCTETS = {"MD5": 12, "SHA": 12, "SHA224": 16, "SHA256": 24, "SHA384": 32, "SHA512": 48}
 AUTH_PROTOCOLS = {
     "MD5": config.USM_AUTH_HMAC96_MD5,
     "SHA": config.USM_AUTH_HMAC96_SHA,
@@ -30,49 +28,38 @@ PRIV_PROTOCOLS = {  # AES192 and AES256 extend the key as Blumenthal's draft say
 }
 
 
-class Localized(NamedTuple):
-    """The keys of a user at one engine; empty where the security level needs none."""
+@dataclass(frozen=True, slots=True)
+class Localized:
+    """The keys of a user, who has authentication, at one engine. `cipher` is empty without encryption."""
 
     digest: bytes
     cipher: bytes
+    authenticator: Authenticator
 
 
 class UserKeys:
-    """Makes and remembers keys: the slow ones (a megabyte hashed) a user, the localized ones of `size` engines."""
+    """Remembers the keys at `size` engines; the longest unused go first."""
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._masters: dict[Auth, tuple[OctetString, OctetString | None]] = {}
         self._localized: OrderedDict[tuple[str, bytes], Localized] = OrderedDict()
 
     def localized(self, auth: Auth, engine: bytes) -> Localized:
         """The keys of `auth`, which has authentication, at the engine with this ID."""
-        found = self._localized.get((auth.name, engine))
-        if found is not None:
-            self._localized.move_to_end((auth.name, engine))
-            return found
-        made = self._make(auth, OctetString(engine))
-        self._localized[auth.name, engine] = made
-        if len(self._localized) > self._size:
-            self._localized.popitem(last=False)
-        return made
+        place = (auth.name, engine)
+        found = self._localized.get(place)
+        if found is None:
+            found = self._localized[place] = _make(auth, engine)
+            if len(self._localized) > self._size:
+                self._localized.popitem(last=False)
+        else:
+            self._localized.move_to_end(place)
+        return found
 
-    def _make(self, auth: Auth, engine: OctetString) -> Localized:
-        digest, cipher = self._master(auth)
-        protocol = AUTH_PROTOCOLS[auth.auth_protocol]
-        key = config.AUTH_SERVICES[protocol].localize_key(digest, engine).asOctets()
-        if cipher is None:
-            return Localized(key, b"")
-        service = config.PRIV_SERVICES[PRIV_PROTOCOLS[auth.priv_protocol]]
-        return Localized(key, service.localize_key(protocol, cipher, engine).asOctets())
 
-    def _master(self, auth: Auth) -> tuple[OctetString, OctetString | None]:
-        if auth not in self._masters:
-            protocol = AUTH_PROTOCOLS[auth.auth_protocol]
-            digest = config.AUTH_SERVICES[protocol].hash_passphrase(auth.password.encode())
-            cipher = None
-            if auth.security_level == "authPriv":
-                service = config.PRIV_SERVICES[PRIV_PROTOCOLS[auth.priv_protocol]]
-                cipher = service.hash_passphrase(protocol, auth.priv_password.encode())
-            self._masters[auth] = (digest, cipher)
-        return self._masters[auth]
+def _make(auth: Auth, engine: bytes) -> Localized:
+    digest = auth.auth_protocol
+    key = localise(password_to_key(auth.password, digest), engine, digest)
+    private = auth.security_level == "authPriv"
+    cipher = privacy_key(auth.priv_password, digest, auth.priv_protocol, engine) if private else b""
+    return Localized(key, cipher, Authenticator(digest, key))

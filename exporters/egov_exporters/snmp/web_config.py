@@ -10,6 +10,7 @@ import base64
 import binascii
 import hmac
 import logging
+import os
 import re
 import secrets
 import ssl
@@ -25,6 +26,7 @@ from aiohttp import web
 from yaml.nodes import MappingNode, Node, ScalarNode
 
 from egov_exporters.snmp.config import ConfigError
+from egov_exporters.snmp.credentials import DIRECTORY
 
 log = logging.getLogger("egov_snmp_exporter")
 
@@ -209,8 +211,17 @@ def _check_file(place: str, name: str, path: Path) -> None:
             mode = path.stat().st_mode
     except OSError as why:
         raise ConfigError(f"{place}: {path} cannot be read: {why.strerror}") from None
-    if name == "key_file" and mode & (stat.S_IRGRP | stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH):
+    others = stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH
+    if not _is_credential(path):
+        others |= stat.S_IRGRP
+    if name == "key_file" and mode & others:
         raise ConfigError(f"{place}: {path} holds a key and others may read or write it; its mode must be 0600 or 0400")
+
+
+def _is_credential(path: Path) -> bool:
+    """Whether systemd handed the file over (LoadCredential=): an ACL for the service's user then shows as the group's."""
+    folder = os.environ.get(DIRECTORY)
+    return bool(folder) and path.resolve().is_relative_to(Path(folder or ".").resolve())
 
 
 def server_context(tls: TlsConfig) -> ssl.SSLContext:
