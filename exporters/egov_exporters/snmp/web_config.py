@@ -219,7 +219,7 @@ def _check_file(place: str, name: str, path: Path) -> None:
 
 
 def _is_credential(path: Path) -> bool:
-    """Whether systemd handed the file over (LoadCredential=): an ACL for the service's user then shows as the group's."""
+    """Whether systemd handed the file over (LoadCredential=): its ACL for the service shows as rights of the group."""
     folder = os.environ.get(DIRECTORY)
     return bool(folder) and path.resolve().is_relative_to(Path(folder or ".").resolve())
 
