@@ -71,11 +71,12 @@ class _Families:
             self.series[name] = set()
         return family
 
-    def add(self, family: Family, sample: Sample) -> None:
-        """Put a sample into its family unless its series is there."""
+    def add(self, family: Family, sample: Sample, fallback: bool) -> None:
+        """Put a sample into its family unless its series is there; a fallback may find it there."""
         series = self.series[family.name]
         if sample.labels.text in series:
-            self.decoded.problems["duplicate_series"] += 1
+            if not fallback:
+                self.decoded.problems["duplicate_series"] += 1
             return
         series.add(sample.labels.text)
         family.samples.append(sample)
@@ -172,12 +173,11 @@ def _add(
 ) -> None:
     """One metric from one column; bad cells are counted and left out."""
     family = families.of(column)
-    plain = column.type in NUMBERS and column.oid not in profile.pinned
-    plain = plain and not (column.absent or column.true_for is not None or column.parse or column.convert)
+    plain = column.type in NUMBERS and column.oid not in profile.pinned and not column.judged
     for row, cell in cells:
         try:
             for sample in _samples(column, row, cell, plain, harvest):
-                families.add(family, sample)
+                families.add(family, sample, column.fallback)
         except BadValue as why:
             families.decoded.problems[str(why)] += 1
         except Unread:
@@ -208,7 +208,7 @@ def _judge(column: Column, index: Oid, harvest: Harvest) -> None:
     """Raise Left where a condition keeps the row from being served."""
     for condition in column.conditions:
         cell = _find(harvest.columns[condition.oid], index)
-        found = cell is not None and text(cell, "DisplayString") in condition.values
+        found = cell is not None and condition.holds(text(cell, "DisplayString"))
         if found is not condition.keep:
             raise Left
 

@@ -34,7 +34,7 @@ PART_KEYS = {"label", "type", "size", "implied", "shown", "enum"}
 DETECT_KEYS = {"family", "sysObjectID", "sysDescr", "with", "in_flight"}
 COLUMN_KEYS = {
     "name", "oid", "type", "help", "source", "enum", "scale", "scale_by", "units", "digits", "absent", "true_for",
-    "parse", "convert", "only", "unless", "labels",
+    "parse", "convert", "only", "unless", "labels", "fallback",
 }  # fmt: skip
 
 
@@ -196,7 +196,8 @@ class Reader:
         if kind in SETS and not enum:
             raise ProfileError(f"{self._at(item)} {name} has the type {kind} and needs an enum")
         column = Column(name, self._oid(item["oid"], item), kind, text, enum, self._source(item, name))
-        return replace(column, **self._arithmetic(item, column), conditions=self._conditions(item, name))
+        told = self._arithmetic(item, column) | {"fallback": bool(item.get("fallback", False))}
+        return replace(column, **told, conditions=self._conditions(item, name))
 
     def _arithmetic(self, item: Any, column: Column) -> dict[str, Any]:
         """How the number in the cell becomes the number served."""
@@ -227,9 +228,13 @@ class Reader:
         found = []
         for word, keep in (("only", True), ("unless", False)):
             for told in item[word] if isinstance(item.get(word), list) else [item[word]] if word in item else []:
-                self._keys(told, {"oid", "in", "source"}, f"{word} of {name}")
-                values = frozenset(str(one) for one in told["in"])
-                found.append(Condition(self._oid(told["oid"], told), values, keep, str(told.get("source", ""))))
+                self._keys(told, {"oid", "in", "matches", "source"}, f"{word} of {name}")
+                values = frozenset(str(one) for one in told.get("in", ()))
+                pattern = self._pattern(told["matches"], told) if "matches" in told else None
+                if not values and pattern is None:
+                    raise ProfileError(f"{self._at(item)} {word} of {name} needs `in` or `matches`")
+                oid, source = self._oid(told["oid"], told), self._source(told, name)
+                found.append(Condition(oid, values, keep, source, pattern))
         return tuple(found)
 
     # Detection
@@ -312,5 +317,8 @@ def _reads(table: Table) -> list[Table]:
     needed = _needed(table)
     if not needed:
         return []
-    columns = tuple(Column(f"{table.name}_{at}", oid, "gauge", "", source=needed[oid]) for at, oid in enumerate(needed))
+    columns = tuple(
+        Column(f"{table.name}_{at}", oid, "gauge", "", source=source, needed=True)
+        for at, (oid, source) in enumerate(needed.items())
+    )
     return [Table(f"{table.name}_lookups", table.index, (), columns, served=False)]

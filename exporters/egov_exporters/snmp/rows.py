@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from egov_exporters.snmp.oid import Oid
+from egov_exporters.snmp.oid import Oid, dotted
 from egov_exporters.snmp.schema import IndexPart
 from egov_exporters.snmp.values import BadValue, octets_text
 
@@ -51,6 +51,8 @@ def index_texts(split: Sequence[Oid], parts: Sequence[IndexPart]) -> list[str]:
             shown.append(ADDRESS_TYPES.get(address_type, str(address_type)))
         elif part.type == "integer":
             shown.append(part.enum.get(piece[0], str(piece[0])))
+        elif part.type == "ObjectIdentifier":
+            shown.append(dotted(piece if part.implied else piece[1:]))
         else:
             kind = part.type
             if kind == "InetAddress" and address_type == DNS:

@@ -12,7 +12,15 @@ from egov_exporters.snmp.oid import Oid
 NUMBERS = frozenset(("gauge", "counter"))
 MEASURES = NUMBERS | {"Float", "Double", "DateAndTime"}  # one number a cell
 STRINGS = frozenset(
-    ("DisplayString", "OctetString", "PhysAddress48", "InetAddress", "InetAddressIPv4", "InetAddressIPv6")
+    (
+        "DisplayString",
+        "OctetString",
+        "PhysAddress48",
+        "PrintableOrHex",
+        "InetAddress",
+        "InetAddressIPv4",
+        "InetAddressIPv6",
+    )
 )
 SETS = frozenset(("EnumAsStateSet", "Bits"))  # several series a cell
 TYPES = MEASURES | STRINGS | SETS | {"EnumAsInfo"}
@@ -27,6 +35,7 @@ INDEX_TYPES = frozenset(
         "PhysAddress48",
         "DisplayString",
         "OctetString",
+        "ObjectIdentifier",
     )
 )
 
@@ -66,12 +75,20 @@ class LabelColumn:
 
 @dataclass(frozen=True)
 class Condition:
-    """Serve the row only where the text of another column's cell is one of `values` (or is not, if not `keep`)."""
+    """Serve the row only where another column's cell, as text, is one of `values` or has the `pattern` in it.
+
+    If not `keep`, it is the other way round: such rows are left out.
+    """
 
     oid: Oid
     values: frozenset[str]
     keep: bool
     source: str = ""
+    pattern: re.Pattern[str] | None = None
+
+    def holds(self, text: str) -> bool:
+        """Whether the text is what the condition asks for."""
+        return text in self.values or (self.pattern is not None and self.pattern.search(text) is not None)
 
 
 @dataclass(frozen=True)
@@ -80,6 +97,7 @@ class Column:
 
     The number served is the cell's number times `scale`, times the number in `scale_by`, times ten to the power that
     `units` (SensorDataScale) and `digits` (decimal places) say. `also` holds further metrics made of the same object.
+    A `fallback` stands in where the series is not there yet. `needed` marks a column that is read for others only.
     """
 
     name: str
@@ -99,6 +117,18 @@ class Column:
     conditions: tuple[Condition, ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
     also: tuple[Column, ...] = ()
+    fallback: bool = False
+    needed: bool = False
+
+    @property
+    def judged(self) -> bool:
+        """Whether the number itself decides what is shown of it: it cannot be read again and put in the old place."""
+        return bool(self.absent or self.true_for is not None or self.parse or self.convert)
+
+    @property
+    def conditional(self) -> bool:
+        """Whether another value of a cell can change more than its own number, or whether it is shown at all."""
+        return self.needed or any(metric.judged for metric in self.metrics())
 
     def metrics(self) -> tuple[Column, ...]:
         """This metric and the others made of the same object."""

@@ -139,11 +139,21 @@ def octets_text(raw: bytes, kind: str) -> str:
     """The octets of a string as text."""
     if kind == "PhysAddress48":
         return ":".join(f"{octet:02X}" for octet in raw[:6].ljust(6, b"\0"))
+    if kind == "PrintableOrHex":
+        raw, kind = (raw.rstrip(b"\0"), "DisplayString") if _printable(raw) else (raw, "OctetString")
     if kind == "OctetString":
         return f"0x{raw.hex().upper()}" if raw else ""
     if kind in ("InetAddress", "InetAddressIPv4", "InetAddressIPv6"):
         return address_text(raw)
     return SURROGATES.sub("\ufffd", raw.decode("utf-8", "surrogateescape"))
+
+
+def _printable(raw: bytes) -> bool:
+    """Whether octets are a text, as far as one can tell."""
+    try:
+        return raw.rstrip(b"\0").decode().isprintable()
+    except UnicodeDecodeError:
+        return False
 
 
 def address_text(raw: bytes) -> str:
@@ -162,9 +172,18 @@ def huawei_dbm(value: float) -> float:
     return 10 * math.log10(value / 1_000) if value > 0 else value / 100
 
 
+def huawei_amperes(value: float) -> float:
+    """Bias current as VRP gives it: microamperes, and milliamperes where the number is under a thousand."""
+    return value / (1_000_000 if value >= 1_000 else 1_000)
+
+
 def fahrenheit(value: float) -> float:
     """Degrees Fahrenheit in degrees Celsius."""
     return (value - 32) * 5 / 9
 
 
-CONVERSIONS: Mapping[str, Callable[[float], float]] = {"huawei_dbm": huawei_dbm, "fahrenheit": fahrenheit}
+CONVERSIONS: Mapping[str, Callable[[float], float]] = {
+    "fahrenheit": fahrenheit,
+    "huawei_amperes": huawei_amperes,
+    "huawei_dbm": huawei_dbm,
+}
