@@ -23,7 +23,7 @@ from egov_exporters.snmp.values import (
 )
 from egov_exporters.snmp.walk import ColumnData, Harvest
 
-__all__ = ["BadValue", "Decoded", "decode", "number", "row_labels", "text"]
+__all__ = ["BadValue", "Decoded", "Step", "decode", "number", "row_labels", "text"]
 
 PREFIX_UNITS = 9  # SensorDataScale (RFC 3433): units(9), and each step is a factor of 1,000
 MAX_DIGITS = 9  # SensorPrecision (RFC 3433): -8 to 9
@@ -53,11 +53,20 @@ class Row:
     labels: Labels
 
 
+@dataclass(frozen=True)
+class Step:
+    """Where a served series came from: the metric, and the row of its object."""
+
+    column: Column
+    row: Oid
+    sample: Sample
+
+
 class _Families:
     """Families by name; a series that is already there is counted, and the first stays."""
 
-    def __init__(self, decoded: Decoded) -> None:
-        self.decoded = decoded
+    def __init__(self, decoded: Decoded, trail: list[Step] | None) -> None:
+        self.decoded, self.trail = decoded, trail
         self.named: dict[str, Family] = {}
         self.series: dict[str, set[str]] = {}
 
@@ -71,15 +80,17 @@ class _Families:
             self.series[name] = set()
         return family
 
-    def add(self, family: Family, sample: Sample, fallback: bool) -> None:
+    def add(self, family: Family, column: Column, row: Oid, sample: Sample) -> None:
         """Put a sample into its family unless its series is there; a fallback may find it there."""
         series = self.series[family.name]
         if sample.labels.text in series:
-            if not fallback:
+            if not column.fallback:
                 self.decoded.problems["duplicate_series"] += 1
             return
         series.add(sample.labels.text)
         family.samples.append(sample)
+        if self.trail is not None:
+            self.trail.append(Step(column, row, sample))
 
 
 def help_text(column: Column) -> str:
@@ -90,11 +101,14 @@ def help_text(column: Column) -> str:
     return f"{column.help} - {dotted(column.oid)}{kind}"
 
 
-def decode(profile: Profile, harvest: Harvest) -> Decoded:
-    """Given what was read: what is served. Never raises for anything that a device sent."""
+def decode(profile: Profile, harvest: Harvest, trail: list[Step] | None = None) -> Decoded:
+    """Given what was read: what is served. Never raises for anything that a device sent.
+
+    `trail`, if given, is filled with where each series came from.
+    """
     decoded = Decoded()
     decoded.problems.update(harvest.problems())
-    families = _Families(decoded)
+    families = _Families(decoded, trail)
     for column in profile.scalars:
         cell = harvest.scalars.get(column.oid)
         if cell is not None:
@@ -177,7 +191,7 @@ def _add(
     for row, cell in cells:
         try:
             for sample in _samples(column, row, cell, plain, harvest):
-                families.add(family, sample, column.fallback)
+                families.add(family, column, row.index, sample)
         except BadValue as why:
             families.decoded.problems[str(why)] += 1
         except Unread:
