@@ -177,7 +177,9 @@ def json_rows(data: dict[str, Any], profile: str) -> Iterator[tuple[str, str, fl
 
 
 def belongs(oid: str, profile: str) -> bool:
-    """Whether a thing is one of this profile's."""
+    """Whether a thing is one of this profile's; Cisco's reads power over Ethernet itself, beside Cisco's own table."""
+    if profile == "cisco" and oid.lstrip(".").startswith(f"{TREES['power_ethernet']}."):
+        return True
     owner = next((name for name, tree in TREES.items() if oid.lstrip(".").startswith(f"{tree}.")), None)
     return owner == profile or (owner is None and profile not in TREES)
 
