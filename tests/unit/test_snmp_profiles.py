@@ -152,6 +152,14 @@ def test_a_number_that_others_depend_on_has_no_source() -> None:
     assert sources == {"units": None, "m": Source(parse_oid(f"{T}.1"), (1,), 512)}
 
 
+def test_an_object_that_is_also_judged_has_no_source() -> None:
+    """The number could be read again alone, but what is made of it beside would stay as it was."""
+    made = profile([{"name": "state", "oid": 1}, {"name": "ok", "oid": 1, "true_for": [2]}, {"name": "n", "oid": 2}])
+    sources = {one.name: one.samples[0].source for one in serve(made, {"1.1": integer(2), "2.1": integer(9)}).families}
+    assert sources == {"state": None, "ok": None, "n": Source(parse_oid(f"{T}.2"), (1,), 1)}
+    assert [column.conditional for table in made.tables for column in table.columns] == [True, False]
+
+
 def test_conditions_on_another_column() -> None:
     """`only` and `unless` judge the text of another cell of the row; a row without that cell fails `only`."""
     condition = {"oid": f"{T}.2", "in": [8]}

@@ -13,6 +13,9 @@ from egov_exporters.snmp.rows import index_texts, split_index
 from egov_exporters.snmp.schema import MEASURES, NUMBERS, SETS, Column, LabelColumn, Profile, Table
 from egov_exporters.snmp.values import (
     CONVERSIONS,
+    MANTISSA,
+    MAX_TEXT,
+    UNSIGNED32,
     BadValue,
     floating,
     number,
@@ -23,7 +26,18 @@ from egov_exporters.snmp.values import (
 )
 from egov_exporters.snmp.walk import ColumnData, Harvest
 
-__all__ = ["BadValue", "Decoded", "Step", "decode", "number", "row_labels", "text"]
+__all__ = [
+    "MANTISSA",
+    "MAX_TEXT",
+    "UNSIGNED32",
+    "BadValue",
+    "Decoded",
+    "Step",
+    "decode",
+    "number",
+    "row_labels",
+    "text",
+]
 
 PREFIX_UNITS = 9  # SensorDataScale (RFC 3433): units(9), and each step is a factor of 1,000
 MAX_DIGITS = 9  # SensorPrecision (RFC 3433): -8 to 9
@@ -187,7 +201,7 @@ def _add(
 ) -> None:
     """One metric from one column; bad cells are counted and left out."""
     family = families.of(column)
-    plain = column.type in NUMBERS and column.oid not in profile.pinned and not column.judged
+    plain = column.oid not in profile.pinned
     for row, cell in cells:
         try:
             for sample in _samples(column, row, cell, plain, harvest):

@@ -34,7 +34,8 @@ class Explained:
 def explain(profile: Profile, harvest: Harvest) -> list[Explained]:
     """Given what was read of a module: its metrics in the profile's order."""
     trail: list[Step] = []
-    decode(profile, harvest, trail)
+    if harvest.columns or harvest.scalars:
+        decode(profile, harvest, trail)
     rows = []
     for column, given, complete, note in _objects(profile, harvest):
         for metric in column.metrics():

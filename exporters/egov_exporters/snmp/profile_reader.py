@@ -79,7 +79,7 @@ class Reader:
             title=str(data.get("title", "")),
             state="proven" if state == "proven" else "untested",
             detections=self._detections(data),
-            pinned=frozenset(oid for table in served for oid in (*_needed(table), *(one.oid for one in table.labels))),
+            pinned=_pinned(scalars, served),
         )
         self._check_names(profile, data)
         return profile
@@ -310,6 +310,13 @@ def _needed(table: Table) -> dict[Oid, str]:
             found.update({oid: metric.source for oid in metric.needs() if oid not in found})
     own = {label.oid for label in table.labels}
     return {oid: source for oid, source in found.items() if oid not in own}
+
+
+def _pinned(scalars: list[Column], tables: list[Table]) -> frozenset[Oid]:
+    """Objects whose cells mean more than one number: see `Profile.pinned`."""
+    columns = [*scalars, *(column for table in tables for column in table.columns)]
+    judged = {metric.oid for column in columns for metric in column.metrics() if metric.judged}
+    return frozenset(judged.union(*(_needed(one) for one in tables), (one.oid for t in tables for one in t.labels)))
 
 
 def _reads(table: Table) -> list[Table]:

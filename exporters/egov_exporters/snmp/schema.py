@@ -122,8 +122,9 @@ class Column:
 
     @property
     def judged(self) -> bool:
-        """Whether the number itself decides what is shown of it: it cannot be read again and put in the old place."""
-        return bool(self.absent or self.true_for is not None or self.parse or self.convert)
+        """Whether what is shown is anything but the cell's number times a factor, whatever the number is."""
+        plain = self.type in NUMBERS and not (self.absent or self.true_for is not None or self.parse or self.convert)
+        return not plain
 
     @property
     def conditional(self) -> bool:
@@ -175,8 +176,8 @@ class Detection:
 class Profile:
     """A module: scalars and tables, tables that only serve others among them; and how devices that need it are known.
 
-    `state` is `proven` where recordings or a real agent stand behind it, else `untested`. `pinned` are columns that
-    others depend on: a change of such a cell changes more than its own number.
+    `state` is `proven` where recordings or a real agent stand behind it, else `untested`. `pinned` are objects on which
+    something else depends, or of which something is judged: a change of such a cell changes more than one number.
     """
 
     name: str
