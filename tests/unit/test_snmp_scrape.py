@@ -148,7 +148,7 @@ def column(**changes: Any) -> dict[str, Any]:
     [
         ({}, "lacks or misuses 'module'"),
         ([], "lacks or misuses"),
-        ({"module": "x", "scalars": [column(type="Float")]}, "m has the type Float"),
+        ({"module": "x", "scalars": [column(type="Flaot")]}, "m has the type Flaot"),
         ({"module": "x", "scalars": [column(name="a-b")]}, "'a-b' is not a metric or label name"),
         ({"module": "x", "scalars": [column(oid="1.x")]}, "'1.x' is not an object identifier"),
         ({"module": "x", "scalars": [column(), column()]}, "comes twice"),

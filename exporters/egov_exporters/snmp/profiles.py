@@ -1,38 +1,42 @@
-"""Profiles: what a module reads and how it is shown. One YAML file each, package data; see profiles/if_mib.yml."""
+"""Profiles: what a module reads and how it is shown. One YAML file each, package data; docs/exporter-profiles.md."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from egov_exporters.snmp.oid import Oid, parse_oid
+from egov_exporters.snmp.profile_reader import ProfileError, Reader
+from egov_exporters.snmp.schema import NUMBERS, STRINGS, TYPES, Column, LabelColumn, Profile, Table
 
-NUMBERS = frozenset(("gauge", "counter"))
-STRINGS = frozenset(("DisplayString", "OctetString", "PhysAddress48"))
-TYPES = NUMBERS | STRINGS | {"EnumAsInfo"}
-NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
+__all__ = [
+    "NUMBERS",
+    "STRINGS",
+    "TYPES",
+    "Column",
+    "LabelColumn",
+    "Profile",
+    "ProfileError",
+    "Table",
+    "check_profile",
+    "load_profiles",
+    "parse_profile",
+]
 
 
-class ProfileError(Exception):
-    """A profile is wrong. `str(error)` is one sentence that names the file and the entry."""
+class _Entry(dict[Any, Any]):
+    """A mapping of a profile file that knows its line."""
+
+    line = 0
 
 
-@dataclass(frozen=True)
-class Column:
-    """One object: a column of a table, or a scalar. `help` is the text without the OID."""
-
-    name: str
-    oid: Oid
-    type: str
-    help: str
-    enum: Mapping[int, str] = field(default_factory=dict)
+class _Loader(yaml.SafeLoader):
+    """Safe YAML whose mappings know their lines."""
 
     @property
     def conditional(self) -> bool:
@@ -40,32 +44,13 @@ class Column:
         return False
 
 
-@dataclass(frozen=True)
-class LabelColumn:
-    """A column whose value becomes a label of every series of its row."""
-
-    label: str
-    oid: Oid
-    type: str
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> _Entry:
+    entry = _Entry(loader.construct_mapping(node, deep=True))
+    entry.line = node.start_mark.line + 1
+    return entry
 
 
-@dataclass(frozen=True)
-class Table:
-    """Columns that share one integer index and the labels of a row. Columns are read in this order."""
-
-    name: str
-    index: str
-    labels: tuple[LabelColumn, ...]
-    columns: tuple[Column, ...]
-
-
-@dataclass(frozen=True)
-class Profile:
-    """A module: scalars and tables."""
-
-    name: str
-    scalars: tuple[Column, ...]
-    tables: tuple[Table, ...]
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 
 
 def _folder() -> Traversable:
@@ -76,71 +61,73 @@ def _folder() -> Traversable:
 def load_profiles() -> Mapping[str, Profile]:
     """All profiles of the package by module name. Raises ProfileError."""
     found = {}
-    for entry in _folder().iterdir():
+    for entry in sorted(_folder().iterdir(), key=lambda one: one.name):
         if entry.name.endswith(".yml"):
-            profile = parse_profile(yaml.safe_load(entry.read_text(encoding="utf-8")), entry.name)
+            profile = parse_profile(_read(entry.read_text(encoding="utf-8"), entry.name), entry.name)
             found[profile.name] = profile
     return found
 
 
 def parse_profile(data: Any, where: str) -> Profile:
-    """Given the content of a profile file: the profile. Raises ProfileError."""
-    try:
-        profile = Profile(
-            name=str(data["module"]),
-            scalars=tuple(_column(item, where) for item in data.get("scalars", ())),
-            tables=tuple(_table(item, where) for item in data.get("tables", ())),
-        )
-    except (KeyError, TypeError, AttributeError) as why:
-        raise ProfileError(f"{where}: an entry lacks or misuses {why}") from None
-    names = [column.name for column in (*profile.scalars, *(c for t in profile.tables for c in t.columns))]
-    if len(names) != len(set(names)):
-        raise ProfileError(f"{where}: a metric name comes twice")
+    """Given the content of a profile file: the profile. Raises ProfileError with the first thing that is wrong."""
+    reader = _reader(where)
+    profile = reader.profile(data)
+    if reader.problems or profile is None:
+        raise ProfileError(reader.problems[0])
     return profile
 
 
-def _table(item: Any, where: str) -> Table:
-    return Table(
-        name=_name(item["name"], where),
-        index=_name(item["index"], where),
-        labels=tuple(_label(label, where) for label in item.get("labels", ())),
-        columns=tuple(_column(column, where) for column in item["columns"]),
-    )
-
-
-def _label(item: Any, where: str) -> LabelColumn:
-    kind = str(item["type"])
-    if kind not in STRINGS:
-        raise ProfileError(f"{where}: label {item['label']} has the type {kind}; known are {sorted(STRINGS)}")
-    return LabelColumn(_name(item["label"], where), _oid(item["oid"], where), kind)
-
-
-def _column(item: Any, where: str) -> Column:
-    name, kind = _name(item["name"], where), str(item["type"])
-    if kind not in TYPES:
-        raise ProfileError(f"{where}: {name} has the type {kind}; known are {sorted(TYPES)}")
-    enum = _enum(str(item["enum"]), where) if "enum" in item else {}
-    return Column(name, _oid(item["oid"], where), kind, str(item["help"]), enum)
-
-
-def _name(value: Any, where: str) -> str:
-    if not NAME.match(str(value)):
-        raise ProfileError(f"{where}: {value!r} is not a metric or label name")
-    return str(value)
-
-
-def _oid(value: Any, where: str) -> Oid:
+def check_profile(path: Path) -> list[str]:
+    """Everything that is wrong with a profile file, one sentence each, with file and line; empty if it can be used."""
     try:
-        return parse_oid(str(value))
-    except ValueError as why:
-        raise ProfileError(f"{where}: {why}") from None
+        data = _read(path.read_text(encoding="utf-8"), str(path))
+    except ProfileError as why:
+        return [str(why)]
+    except OSError as why:
+        return [f"{path}: cannot be read: {why.strerror}"]
+    except UnicodeDecodeError:
+        return [f"{path}: is not a text in UTF-8"]
+    reader = _reader(str(path))
+    profile = reader.profile(data)
+    if profile is not None:
+        for column in profile.metrics():
+            if not column.source:
+                reader.problems.append(f"{path}: {column.name} has no source; name its MIB object")
+    return reader.problems
+
+
+def _read(content: str, where: str) -> Any:
+    try:
+        return yaml.load(content, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+    except yaml.YAMLError as why:
+        mark = getattr(why, "problem_mark", None)
+        line = mark.line + 1 if mark is not None else 1
+        raise ProfileError(f"{where}:{line}: is not valid YAML: {getattr(why, 'problem', why)}") from None
+    except RecursionError:
+        raise ProfileError(f"{where}: is nested too deeply") from None
+
+
+def _reader(where: str) -> Reader:
+    return Reader(where, _enum, _vocabulary())
 
 
 @cache
-def _enum(name: str, where: str) -> Mapping[int, str]:
-    """The enumeration in profiles/enums/NAME.yml."""
+def _enum(name: str) -> Mapping[int, str] | None:
+    """The enumeration in profiles/enums/NAME.yml, if there is one."""
     try:
         data = yaml.safe_load((_folder() / "enums" / f"{name}.yml").read_text(encoding="utf-8"))
     except OSError:
-        raise ProfileError(f"{where}: there is no enumeration {name}") from None
+        return None
     return {int(number): str(text) for number, text in data["values"].items()}
+
+
+@cache
+def _vocabulary() -> Mapping[str, Mapping[str, str]]:
+    """Our own metric names, common to all vendors: name → its `type` and `help`."""
+    data = yaml.safe_load((_folder() / "vocabulary" / "metrics.yml").read_text(encoding="utf-8"))
+    return {str(name): entry for name, entry in data["metrics"].items()}
+
+
+def vocabulary() -> Mapping[str, Mapping[str, str]]:
+    """The metric names that profiles of all vendors share, for documents and tests."""
+    return _vocabulary()
