@@ -1,0 +1,224 @@
+"""The bench of the SNMP exporter: its simulated switches answer as RFC 3416 and RFC 3414 say, its figures add up.
+
+If a case here passes wrongly, a published comparison was made with devices that do not exist.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyasn1.codec.ber import decoder, encoder
+from pysnmp.proto.api import v2c
+from pysnmp.proto.rfc1905 import EndOfMibView, NoSuchInstance
+
+BENCH = Path(__file__).resolve().parents[1] / "bench" / "snmp"
+sys.path.insert(0, str(BENCH))
+
+import agent_usm  # noqa: E402
+import agents  # noqa: E402
+import answers  # noqa: E402
+import mib  # noqa: E402
+
+settings.register_profile("busy-machine", deadline=None)
+settings.load_profile("busy-machine")
+
+ADDRESS = bytes((127, agents.SMALL, 0, 1))
+Oid = tuple[int, ...]
+END = "end of MIB view"
+
+
+def small_mib() -> mib.Mib:
+    """Few objects, with sub-identifiers around the places where encodings grow."""
+    oids = [(1, 3, 6, 1, column, row) for column in (1, 2, 127, 128, 300) for row in (1, 127, 128, 16384)]
+    objects = {oid: mib.Value(mib.OCTETS, bytes(7 * (number % 5))) for number, oid in enumerate(oids)}
+    return mib.Mib(objects | {(1, 3, 6, 1, 301, 0): mib.Value(mib.COUNTER64, 1 << 63, 1)})
+
+
+SMALL, SWITCH = small_mib(), mib.switch(48)
+asked = st.one_of(
+    st.sampled_from([oid[:size] for oid in SMALL.oids for size in (4, 5, 6)]),
+    st.tuples(st.just(1), st.just(3), st.integers(0, 9), st.integers(0, 400), st.integers(0, 400)),
+)
+
+
+def request(kind: str, oids: list[Oid], non_repeaters: int = 0, repetitions: int = 0, number: int = 77) -> bytes:
+    """A request as pysnmp encodes it."""
+    pdu = {"bulk": v2c.GetBulkRequestPDU, "get": v2c.GetRequestPDU, "next": v2c.GetNextRequestPDU}[kind]()
+    api = v2c.apiBulkPDU if kind == "bulk" else v2c.apiPDU
+    api.set_defaults(pdu)
+    api.set_request_id(pdu, number)
+    if kind == "bulk":
+        api.set_non_repeaters(pdu, non_repeaters)
+        api.set_max_repetitions(pdu, repetitions)
+    api.set_varbinds(pdu, [(v2c.ObjectIdentifier(oid), v2c.Null("")) for oid in oids])
+    message = v2c.Message()
+    v2c.apiMessage.set_defaults(message)
+    v2c.apiMessage.set_community(message, "public")
+    v2c.apiMessage.set_pdu(message, pdu)
+    return bytes(encoder.encode(message))
+
+
+def said(reply: bytes) -> tuple[int, int, list[tuple[Oid, object]]]:
+    """(request id, error status, bindings) of a reply as pysnmp decodes it."""
+    message, rest = decoder.decode(reply, asn1Spec=v2c.Message())
+    assert not rest
+    pdu = v2c.apiMessage.get_pdu(message)
+    pairs = [(tuple(oid), value) for oid, value in v2c.apiPDU.get_varbinds(pdu)]
+    return int(v2c.apiPDU.get_request_id(pdu)), int(v2c.apiPDU.get_error_status(pdu)), pairs
+
+
+def ask(holder: mib.Mib, datagram: bytes) -> list[tuple[Oid, object]]:
+    """What an agent with this MIB says, each value as END or as its octets and number."""
+    responder = agents.Responder({agents.SMALL: holder}, [b"public"], [])
+    responder.frozen = 5
+    who, reply = responder.reply(datagram, ADDRESS, 0.0)
+    assert who == b"public" and len(reply) <= agent_usm.LARGEST
+    number, status, pairs = said(reply)
+    assert (number, status) == (77, 0)
+    return [(oid, END if isinstance(value, EndOfMibView) else value) for oid, value in pairs]
+
+
+def naive_bulk(oids: list[Oid], non_repeaters: int, repetitions: int) -> list[tuple[Oid, object]]:
+    """RFC 3416, 4.2.3, word by word and without regard to size."""
+
+    def successor(oid: Oid) -> tuple[Oid, object]:
+        later = [other for other in SMALL.oids if other > oid]
+        return (later[0], SMALL.value(SMALL.oids.index(later[0]), 5)) if later else (oid, END)
+
+    single = max(min(non_repeaters, len(oids)), 0)
+    bindings = [successor(oid) for oid in oids[:single]]
+    row = oids[single:]
+    for _ in range(max(repetitions, 0)):
+        found = [successor(oid) for oid in row]
+        bindings += found
+        row = [oid for oid, _ in found]
+        if all(value is END for _, value in found):
+            break
+    return bindings
+
+
+def plain(value: object) -> object:
+    """A pysnmp value as octets or a number."""
+    if value is END:
+        return END
+    return value.asOctets() if isinstance(value, v2c.OctetString) else int(value)  # type: ignore[call-overload]
+
+
+@given(st.lists(asked, max_size=6), st.integers(0, 7), st.integers(0, 30))
+def test_getbulk_is_as_the_rfc_has_it_cut_to_what_a_frame_holds(oids: list[Oid], singles: int, rows: int) -> None:
+    """The reply begins as the oracle's, and ends early only where the next binding would not have fitted."""
+    found = ask(SMALL, request("bulk", oids, singles, rows))
+    wanted = naive_bulk(oids, singles, rows)
+    assert [(oid, plain(value)) for oid, value in found] == wanted[: len(found)]
+    if len(found) < len(wanted):
+        whole = answers.answer(SMALL, 5, answers.GET_BULK, _rest(oids, singles, rows), 1 << 20)
+        whole_size, cut_size = len(whole), _size(wanted[: len(found) + 1])
+        assert cut_size > agent_usm.LARGEST - agents.V2C_OVERHEAD - 2 - len("public")
+        assert whole_size > cut_size
+
+
+def _rest(oids: list[Oid], singles: int, rows: int) -> bytes:
+    names = b"".join(mib.tlv(0x30, mib.tlv(6, mib.oid_body(oid)) + b"\x05\x00") for oid in oids)
+    return mib.number(2, singles) + mib.number(2, rows) + mib.tlv(0x30, names)
+
+
+def _size(bindings: list[tuple[Oid, object]]) -> int:
+    """Octets of these bindings as pysnmp encodes them."""
+    total = 0
+    for oid, value in bindings:
+        shown = b"" if value is END else value
+        content: object = v2c.OctetString(shown) if isinstance(shown, bytes) else v2c.Counter64(shown)
+        inner = len(encoder.encode(v2c.ObjectIdentifier(oid))) + len(encoder.encode(content))
+        total += inner + len(mib.length(inner)) + 1
+    return total
+
+
+@given(st.lists(asked, min_size=1, max_size=6))
+def test_get_and_getnext(oids: list[Oid]) -> None:
+    """Get gives the object or noSuchInstance under the name asked for; GetNext what GetBulk gives once."""
+    for (oid, value), name in zip(ask(SMALL, request("get", oids)), oids, strict=True):
+        assert oid == name
+        position = SMALL.at(name)
+        if position is None:
+            assert isinstance(value, NoSuchInstance)
+        else:
+            assert plain(value) == SMALL.value(position, 5)
+    assert ask(SMALL, request("next", oids)) == ask(SMALL, request("bulk", oids, len(oids), 0))
+
+
+def test_one_binding_is_sent_though_it_is_larger_than_a_frame_may_be() -> None:
+    """Otherwise a walk would never get beyond it."""
+    holder = mib.Mib({(1, 3, 1): mib.Value(mib.OCTETS, bytes(3000)), (1, 3, 2): mib.Value(mib.INTEGER, 1)})
+    rest = answers.answer(holder, 0, answers.GET_BULK, _rest([(1, 3)], 0, 9), 1400)
+    assert rest.count(bytes(3000)) == 1 and b"\x02\x01\x01" not in rest[3000:]
+    assert answers.answer(holder, 0, answers.GET, _rest([(1, 3, 1)], 0, 0), 1400)[2] == answers.TOO_BIG
+
+
+def test_many_bindings_of_a_get_are_too_big() -> None:
+    """A Get is never cut: tooBig, and nothing else."""
+    responder = agents.Responder({agents.SMALL: SWITCH}, [b"public"], [])
+    _, reply = responder.reply(request("get", [(*mib.SYSTEM, 1, 0)] * 60), ADDRESS, 0.0)
+    assert said(reply) == (77, answers.TOO_BIG, [])
+
+
+@given(st.binary(max_size=120))
+def test_nonsense_is_dropped(data: bytes) -> None:
+    """Malformed or IndexError, which the server takes for a datagram to drop; and never a reply."""
+    with pytest.raises((answers.Malformed, IndexError)):
+        RESPONDER.reply(data, ADDRESS, 0.0)
+
+
+RESPONDER = agents.Responder({agents.SMALL: SWITCH}, [b"public"], [])
+
+
+def test_who_is_not_answered() -> None:
+    """Another community, another address, another version."""
+    good = request("get", [(*mib.SYSTEM, 3, 0)])
+    assert RESPONDER.reply(good, ADDRESS, 0.0)
+    for bad, address in (
+        (good.replace(b"public", b"wrongs"), ADDRESS),
+        (good, bytes((127, 0, 0, 1))),
+        (good.replace(b"\x02\x01\x01\x04", b"\x02\x01\x00\x04"), ADDRESS),
+    ):
+        with pytest.raises(answers.Malformed):
+            RESPONDER.reply(bad, address, 0.0)
+
+
+def test_counters_move_with_time_and_stand_when_frozen() -> None:
+    """The same second gives the same octets; another gives others; a frozen one stays."""
+    responder = agents.Responder({agents.SMALL: SWITCH}, [b"public"], [])
+    datagram = request("get", [(*mib.IFX_ENTRY, 6, 1), (*mib.SYSTEM, 3, 0)])
+
+    def read(now: float) -> list[object]:
+        return [plain(value) for _, value in said(responder.reply(datagram, ADDRESS, now)[1])[2]]
+
+    first, same, later = read(10.0), read(10.9), read(13.0)
+    assert first == same
+    octets, ticks = (int(b) - int(a) for a, b in zip(first, later, strict=True))  # type: ignore[call-overload]
+    assert (octets, ticks) == (
+        3 * responder.mibs[agents.SMALL].values[_at(responder, (*mib.IFX_ENTRY, 6, 1))].rate,
+        300,
+    )
+    responder.frozen = 10
+    assert read(99.0) == first
+
+
+def _at(responder: agents.Responder, oid: Oid) -> int:
+    position = responder.mibs[agents.SMALL].at(oid)
+    assert position is not None
+    return position
+
+
+def test_a_switch_has_what_if_mib_walks() -> None:
+    """22 and 19 columns, each with a value for every port, and counters beyond what a float holds."""
+    for ports in (48, 500):
+        holder = mib.switch(ports)
+        for entry, columns in ((mib.IF_ENTRY, 22), (mib.IFX_ENTRY, 19)):
+            found = {oid[len(entry) :] for oid in holder.oids if oid[: len(entry)] == entry}
+            assert found == {(column, row) for column in range(1, columns + 1) for row in range(1, ports + 1)}
+        uplink = holder.at((*mib.IFX_ENTRY, 6, mib.UPLINK))
+        assert uplink is not None and int(holder.value(uplink, 0)) > 1 << 53
