@@ -5,8 +5,14 @@ If a case here passes wrongly, a published comparison was made with devices that
 
 from __future__ import annotations
 
+import gzip
+import socket
+import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -21,7 +27,12 @@ sys.path.insert(0, str(BENCH))
 import agent_usm  # noqa: E402
 import agents  # noqa: E402
 import answers  # noqa: E402
+import cases  # noqa: E402
+import figures  # noqa: E402
+import fleet  # noqa: E402
+import fuzz  # noqa: E402
 import mib  # noqa: E402
+import rivals  # noqa: E402
 
 settings.register_profile("busy-machine", deadline=None)
 settings.load_profile("busy-machine")
@@ -222,3 +233,227 @@ def test_a_switch_has_what_if_mib_walks() -> None:
             assert found == {(column, row) for column in range(1, columns + 1) for row in range(1, ports + 1)}
         uplink = holder.at((*mib.IFX_ENTRY, 6, mib.UPLINK))
         assert uplink is not None and int(holder.value(uplink, 0)) > 1 << 53
+
+
+# --- the socket ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[fleet.Fleet]:
+    with fleet.fleet(["public"]) as switches:
+        yield switches
+
+
+def test_each_address_answers_for_itself_and_is_counted(running: fleet.Fleet) -> None:
+    """A reply comes from where it was asked; what is not known is silence."""
+    running.tell("reset")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+        asker.settimeout(5)
+        for target in ("127.48.0.1", "127.50.200.7", "127.148.3.3"):
+            asker.sendto(request("get", [(*mib.INTERFACES, 1, 0)]), (target, running.port))
+            reply, sender = asker.recvfrom(65_535)
+            assert sender == (target, running.port)
+            ports = plain(said(reply)[2][0][1])
+            assert ports == agents.PORTS[int(target.split(".")[1])]
+        asker.settimeout(0.2)
+        asker.sendto(request("get", [(*mib.SYSTEM, 3, 0)]), ("127.1.0.1", running.port))
+        with pytest.raises(TimeoutError):
+            asker.recvfrom(65_535)
+    counted = running.counts("public")
+    assert (counted.requests, counted.replies, counted.lost) == (3, 3, 0)
+    with pytest.raises(ValueError, match="unknown command"):
+        running.tell("fly")
+
+
+def test_delayed_replies_do_not_wait_for_each_other(running: fleet.Fleet) -> None:
+    """Four requests at once are answered after one delay, and are seen to have been in flight together."""
+    running.tell("reset")
+    running.tell("delay 300")
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+            asker.settimeout(5)
+            begun = time.monotonic()
+            for _ in range(4):
+                asker.sendto(request("get", [(*mib.SYSTEM, 3, 0)]), ("127.48.0.1", running.port))
+            for _ in range(4):
+                asker.recvfrom(65_535)
+            took = time.monotonic() - begun
+    finally:
+        running.tell("delay 0")
+    assert 0.3 <= took < 0.9
+    assert running.counts("public").in_flight == 4
+
+
+def test_a_share_of_the_replies_is_lost(running: fleet.Fleet) -> None:
+    """Lost ones are counted, and none is lost once that is over."""
+    running.tell("reset")
+    running.tell("loss 1")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+        asker.settimeout(0.2)
+        asker.sendto(request("get", [(*mib.SYSTEM, 3, 0)]), ("127.48.0.1", running.port))
+        with pytest.raises(TimeoutError):
+            asker.recvfrom(65_535)
+        running.tell("loss 0")
+        asker.settimeout(5)
+        asker.sendto(request("get", [(*mib.SYSTEM, 3, 0)]), ("127.48.0.1", running.port))
+        assert asker.recvfrom(65_535)
+    counted = running.counts("public")
+    assert (counted.requests, counted.replies, counted.lost) == (2, 1, 1)
+
+
+# --- comparing and counting ------------------------------------------------------------------------------------------
+
+
+class FakeFleet:
+    """Takes every command."""
+
+    def tell(self, command: str) -> object:
+        return {}
+
+
+class FakeSide:
+    """An exporter that says these pages in turn."""
+
+    def __init__(self, *pages: str) -> None:
+        self._pages = [gzip.compress(page.encode()) for page in pages]
+
+    def scrape(self, target: str) -> bytes:
+        return self._pages.pop(0)
+
+
+PAGE = '# TYPE a gauge\na{i="1"} 1\na{i="2"} 2\n'
+ABOUT = "# TYPE snmp_scrape_duration_seconds gauge\nsnmp_scrape_duration_seconds 0.5\n"
+
+
+def test_pages_that_say_the_same_are_the_same() -> None:
+    """Order and the figures about the scrape itself do not count."""
+    other = '# TYPE a gauge\na{i="2"} 2.0\na{i="1"} 1\n' + ABOUT
+    assert cases.compare(FakeFleet(), FakeSide(PAGE, other), FakeSide(PAGE + ABOUT), "t") == 2  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "why"),
+    [
+        (PAGE.replace(" 2\n", " 3\n"), PAGE, "values differ .first scrape"),
+        (PAGE, PAGE.replace(" 2\n", " 3\n"), "values differ .second scrape"),
+        (PAGE.partition('a{i="2"}')[0], PAGE, "not in both"),
+        (PAGE, PAGE + 'a{i="3"} 3\n', "not in both"),
+        (PAGE + 'a{i="1"} 1\n', PAGE, "comes twice"),
+    ],
+)
+def test_pages_that_differ_stop_the_bench(first: str, second: str, why: str) -> None:
+    """Also where only the second scrape differs: an exporter that knows the target takes another way."""
+    with pytest.raises(cases.Different, match=why):
+        cases.compare(FakeFleet(), FakeSide(first, second), FakeSide(PAGE), "t")  # type: ignore[arg-type]
+
+
+def test_processor_time_of_a_process_and_its_children_is_seen() -> None:
+    """Work of a thread that has ended and of a child counts; sleep does not."""
+    code = (
+        "import subprocess, sys, threading, time\n"
+        "def work():\n    end = time.thread_time() + 0.15\n    while time.thread_time() < end: pass\n"
+        "one = threading.Thread(target=work); one.start(); one.join()\n"
+        "burn = 'import time\\nwhile time.process_time() < 0.15: pass\\nprint(1, flush=True)\\ntime.sleep(60)'\n"
+        "child = subprocess.Popen([sys.executable, '-c', burn], stdout=subprocess.PIPE)\n"
+        "child.stdout.readline(); print(1, flush=True); sys.stdin.readline(); child.kill()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+        assert program.stdin is not None and program.stdout is not None
+        program.stdout.readline()
+        rival = rivals.Rival(rivals.OURS, program.pid, 0, 0.0)
+        used, peak = rival.cpu(), rival.peak()
+        time.sleep(0.2)
+        assert rival.cpu() - used < 0.05
+        program.stdin.close()
+    assert 0.3 <= used < 1.5
+    assert 10 < peak < 100
+
+
+# --- figures ---------------------------------------------------------------------------------------------------------
+
+
+def results(mine: float, their: float) -> dict[str, Any]:
+    """A case of three rounds with these medians."""
+    rounds = [
+        {
+            name: {"cpu_ms": value * factor, "wall_ms": 1.0, "packets": 20.0, "in_flight": 1}
+            for name, value in ((rivals.OURS, mine), (rivals.THEIRS, their))
+        }
+        for factor in (0.1, 1, 7)
+    ]
+    return {"warm-full-48-v2c": {"rounds": rounds, "peak_mib": {rivals.OURS: 50, rivals.THEIRS: 60}}}
+
+
+@pytest.mark.parametrize(("mine", "said"), [(1.0, "MET"), (1.7, "MISSED")])
+def test_goals_are_told_as_they_came_out(mine: float, said: str) -> None:
+    """1/25 of 40 ms is 1.6 ms; medians decide; what was not measured is not told as met."""
+    (goal,) = (one for one in figures.goals(results(mine, 40.0)) if one.value is not None and "processor" in one.text)
+    assert str(goal).startswith(f"{said}: processor time, warm, full, 48 ports, v2c")
+    packets = [
+        str(one) for one in figures.goals(results(mine, 40.0)) if "packets, warm, full, 48 ports, v2c" in one.text
+    ]
+    assert packets[0].startswith("MISSED") and "not measured" in str(figures.goals({})[0])
+    assert f"goal {said}" in figures.terminal(results(mine, 40.0))
+
+
+def test_the_page_gets_its_table_and_keeps_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Later results replace earlier ones of the same case; a page without its markers is refused."""
+    monkeypatch.setattr(figures, "PAGE", tmp_path / "page.md")
+    about = {"reference": "snmp_exporter 0.21", "cpus": 2, "python": "3.11"}
+    for name, mine in (("old", 9.0), ("new", 1.0)):
+        kept = about | {"cases": {k: v | {"date": "d", "revision": name} for k, v in results(mine, 40.0).items()}}
+        figures.save(kept, tmp_path / f"{name}.json")
+    figures.PAGE.write_text(f"before\n{figures.BEGIN}\nstale\n{figures.END}\nafter\n")
+    figures.to_docs([tmp_path / "old.json", tmp_path / "new.json"])
+    page = figures.PAGE.read_text()
+    assert page.startswith("before\n") and page.endswith("after\n") and "stale" not in page
+    assert "| warm-full-48-v2c | 1.00 / 40.00 = 0.025 |" in page and "revision new" in page
+    figures.PAGE.write_text("nothing")
+    with pytest.raises(ValueError, match="once each"):
+        figures.to_docs([tmp_path / "new.json"])
+
+
+# --- fuzzing ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("entry", fuzz.entries(), ids=lambda entry: entry.name)
+def test_what_reads_datagrams_stands_damage(entry: fuzz.Entry) -> None:
+    """A short run of what the bench does a million times; part of it is read, part refused."""
+    found = fuzz.fuzz(entry, 3_000, 20_261)
+    assert not found.faults
+    assert found.inputs == 3_000 == found.returned + sum(found.raised.values())
+    assert found.returned > 100 and found.raised
+
+
+def test_faults_of_a_reader_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception that is not allowed, an endless loop, a slow answer, and memory that grows."""
+
+    def raises(data: bytes) -> None:
+        if len(data) % 7 == 3:
+            raise KeyError("x")
+
+    def hangs(data: bytes) -> None:
+        while data[:1] == b"\xff":
+            pass
+
+    def grows(data: bytes) -> None:
+        kept.append(bytes([1]) * 100_000)
+
+    kept: list[bytes] = []
+    monkeypatch.setattr(fuzz, "SLOW_SECONDS", 0.05)
+    assert "KeyError" in fuzz.fuzz(_entry(raises), 400, 1).faults[0]
+    assert any("Hang" in fault for fault in fuzz.fuzz(_entry(hangs), 400, 1).faults)
+    assert any("memory" in fault for fault in fuzz.fuzz(_entry(grows), 2_000, 1).faults)
+
+
+def _entry(call: Callable[[bytes], object]) -> fuzz.Entry:
+    return fuzz.Entry("x", call, lambda: [b"ab", b"cdef"], (ValueError,))
+
+
+def test_an_input_follows_from_its_number() -> None:
+    """So that a fault can be looked at again."""
+    seeds, large = fuzz.v2c_replies(), fuzz.large_replies()
+    first = [fuzz.damaged(seeds, large, 7, number) for number in range(300)]
+    assert first == [fuzz.damaged(seeds, large, 7, number) for number in range(300)]
+    assert len(set(first)) > 250 and first != [fuzz.damaged(seeds, large, 8, number) for number in range(300)]
+    assert all(len(data) <= fuzz.LARGEST for data in first)

@@ -6,7 +6,7 @@ The address says what is behind it: 127.48.x.y has 48 ports, 127.148.x.y the sam
 requests at a time, 127.50.x.y has 500; any other is not answered. It prints one line of JSON when it is ready, then
 reads commands from standard input, one a line, each answered by a line of JSON; it ends with its input:
 
-    counts | reset | freeze SECONDS | thaw | delay MILLISECONDS | loss SHARE | reboot
+    counts | reset | freeze [SECONDS] | thaw | delay MILLISECONDS | loss SHARE | reboot
 
 Values change once a second, so a reply is worked out once a second and then only gets each request's id. Delayed
 replies do not wait for each other. Its passwords are toys of the bench: nothing real may be given here.
@@ -199,6 +199,8 @@ class Server:
                 return {name: asdict(counts) for name, counts in self.counts.items()}
             case ["reset"]:
                 self.counts = {}
+            case ["freeze"]:
+                self.responder.frozen = int(time.monotonic())
             case ["freeze", seconds]:
                 self.responder.frozen = int(seconds)
             case ["thaw"]:

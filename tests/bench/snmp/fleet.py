@@ -36,9 +36,11 @@ class Fleet:
         return answer
 
     def counts(self, who: str) -> Counts:
-        """What was counted of one community or user since the last reset."""
-        found = self.tell("counts").get(who)
-        return Counts(**found) if found else Counts()
+        """What was counted of one community or user since the last reset; and of nobody, as discovery is."""
+        found = self.tell("counts")
+        own, nobodys = (Counts(**found.get(name, {})) for name in (who, ""))
+        sums = {key: value + getattr(nobodys, key) for key, value in vars(own).items()}
+        return Counts(**sums | {"in_flight": own.in_flight})
 
     def addresses(self, kind: int, first: int = 0) -> Iterator[str]:
         """Targets of one kind (agents.SMALL and so on) as HOST:PORT, from the `first` on, 64,516 in all."""
