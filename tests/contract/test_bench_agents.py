@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -131,3 +134,39 @@ def test_pysnmp_speaks_v3_with_it_at_every_level() -> None:
     good = dict.fromkeys((*USERS, "another engine", "after a reboot"), "10 bindings")
     bad = {"wrong password": "WrongDigest", "wrong level": "UnsupportedSecurityLevel", "wrong user": "UnknownUserName"}
     assert said == good | bad
+
+
+def bench(*options: str, path: str = "") -> subprocess.CompletedProcess[str]:
+    """The bench as a user runs it."""
+    environment = os.environ | ({"PATH": path} if path else {})
+    argv = [sys.executable, str(BENCH), *options]
+    return subprocess.run(argv, capture_output=True, text=True, check=False, env=environment, timeout=300)
+
+
+def test_the_bench_runs_from_end_to_end(tmp_path: Path) -> None:
+    """A moment's run: both were asked, their packets were counted apart, and the goals are told."""
+    need(rivals.BINARY, rivals.BINARY)
+    out = tmp_path / "out.json"
+    short = ["--rounds", "1", "--turn-seconds", "0.1", "--out", str(out)]
+    done = bench(*short, "--only", "warm-bandwidth-48-v3,cold-bandwidth-48-v2c,startup,replica")
+    assert done.returncode == 0, done.stdout + done.stderr
+    kept = json.loads(out.read_text())["cases"]
+    assert list(kept) == ["warm-bandwidth-48-v3", "cold-bandwidth-48-v2c", "startup", "replica"]
+    for name in ("warm-bandwidth-48-v3", "cold-bandwidth-48-v2c"):
+        (found,) = kept[name]["rounds"]
+        assert set(found) == {rivals.OURS, rivals.THEIRS} == set(kept[name]["peak_mib"])
+        assert kept[name]["series"] == SERIES[rivals.BANDWIDTH] * agents.PORTS[agents.SMALL]
+        # snmp_exporter: 18 columns of 48 rows, 25 at a time; with v3 also discovery
+        assert found[rivals.THEIRS]["packets"] == 36 + (name == "warm-bandwidth-48-v3")
+        assert all(one["cpu_ms"] > 0 and one["packets"] > 0 and one["octets"] > 1000 for one in found.values())
+    assert kept["replica"]["rounds"][0][rivals.THEIRS] == {"one": 36, "two": 72}
+    assert "goal " in done.stdout
+
+
+def test_the_bench_says_why_it_does_not_run(tmp_path: Path) -> None:
+    """2 for a wrong call, 3 without the reference; a sentence, and nothing is written."""
+    done = bench("--only", "nothing")
+    assert (done.returncode, done.stdout) == (2, "") and "no case nothing" in done.stderr
+    done = bench("--only", "startup", "--out", str(tmp_path / "out.json"), path=str(tmp_path))
+    assert done.returncode == 3 and "prometheus-snmp-exporter is not here" in done.stderr
+    assert not (tmp_path / "out.json").exists()

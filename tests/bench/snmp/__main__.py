@@ -63,11 +63,11 @@ def fuzzed(folder: Path) -> dict[str, Any]:
     return {"found": json.loads(out.read_text(encoding="utf-8"))}
 
 
-def run(names: list[str], bench: Bench, steady_seconds: float, out: Path, kept: dict[str, Any]) -> None:
+def run(names: list[str], bench: Bench, steady: tuple[float, int], out: Path, kept: dict[str, Any]) -> None:
     """Measure; what there is so far is kept after each case."""
     by_name = {case.name: case for case in CASES}
     others: dict[str, Callable[[], dict[str, Any]]] = {
-        figures.STEADY: lambda: special.steady(bench, steady_seconds),
+        figures.STEADY: lambda: special.steady(bench, *steady),
         figures.STARTUP: lambda: special.startup(bench),
         figures.REPLICA: lambda: special.replica(bench),
         figures.LIBRARIES: lambda: libraries.compare(bench),
@@ -85,6 +85,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--turn-seconds", type=float, default=1.5, help="how long one exporter is asked in a round")
     parser.add_argument("--steady-seconds", type=float, default=120)
+    parser.add_argument("--steady-targets", type=int, default=figures.STEADY_TARGETS, help="fewer only to try it")
     parser.add_argument("--only", default="", help="names of cases or their beginnings, with commas")
     parser.add_argument("--list", action="store_true", help="the cases' names")
     parser.add_argument("--our-config", type=Path, metavar="YAML", help="added to our exporter's configuration")
@@ -116,7 +117,7 @@ def main() -> int:
         with fleet([OURS, THEIRS]) as switches, tempfile.TemporaryDirectory(prefix="egov-bench-") as folder:
             new: dict[int, Iterator[str]] = {kind: switches.addresses(kind) for kind in PORTS}
             bench = Bench(switches, Path(folder), options.rounds, options.turn_seconds, lambda kind: new[kind], extra)
-            run(names, bench, options.steady_seconds, options.out, kept)
+            run(names, bench, (options.steady_seconds, options.steady_targets), options.out, kept)
     except (Different, Failed) as problem:
         print(f"no measurement: {problem}", file=sys.stderr)
         return 1

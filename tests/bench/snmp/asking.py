@@ -53,16 +53,21 @@ class Client:
     """One kept connection, blocking."""
 
     def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
+        self._port = port
+        self._connect()
+
+    def _connect(self) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", self._port), timeout=SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._stream = self._socket.makefile("rb", buffering=1 << 16)
 
     def get(self, path: str) -> bytes:
         """The body, compressed as it came. Raises Failed or OSError."""
-        self._socket.sendall(request(path))
-        lines = []
-        while (line := self._stream.readline()) not in (b"\r\n", b""):
-            lines.append(line[:-2])
+        lines = self._head_lines(path)
+        if not lines:  # a kept connection may have been closed meanwhile: Prometheus opens another one, too
+            self.close()
+            self._connect()
+            lines = self._head_lines(path)
         if not lines:
             raise Failed(f"{path}: the connection was closed")
         status, fields = _head(b"\r\n".join(lines))
@@ -76,6 +81,17 @@ class Client:
         else:
             body = self._stream.read(int(fields[b"content-length"]))
         return _judge(path, status, fields, body)
+
+    def _head_lines(self, path: str) -> list[bytes]:
+        """Of the answer's head; none when there is no answer."""
+        lines: list[bytes] = []
+        try:
+            self._socket.sendall(request(path))
+            while (line := self._stream.readline()) not in (b"\r\n", b""):
+                lines.append(line[:-2])
+        except ConnectionError:
+            return []
+        return lines
 
     def close(self) -> None:
         """Give up the connection."""
@@ -94,6 +110,8 @@ class Pool:
     async def get(self, path: str) -> bytes:
         """The body, compressed as it came. Raises Failed, OSError or TimeoutError."""
         async with asyncio.timeout(SECONDS):
+            while self._idle and self._idle[-1][0].at_eof():  # closed meanwhile
+                self._idle.pop()[1].close()
             pair = self._idle.pop() if self._idle else await self._open()
             try:
                 body = await self._exchange(path, *pair)

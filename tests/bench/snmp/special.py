@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import statistics
 import threading
 import time
@@ -14,10 +16,12 @@ from typing import Any
 from agents import SMALL
 from asking import Client, Failed, Pool, plain
 from cases import DELAY_MS, Bench
+from figures import STEADY_TARGETS
 from rivals import BANDWIDTH, OURS, THEIRS, V2C, Rival
 
-TARGETS, INTERVAL = 1000, 15.0
+INTERVAL = 15.0  # seconds between two scrapes of one target
 LATE_SECONDS = 1.0
+RELOAD_SECONDS = 0.5  # neither says when it has done it
 
 
 @dataclass
@@ -70,12 +74,12 @@ async def _cycles(rival: Rival, paths: list[str], cycles: int) -> tuple[Tally, f
     return tally, cpu, seconds
 
 
-def steady(bench: Bench, seconds: float) -> dict[str, Any]:
-    """1,000 targets of 48 ports every 15 s, spread over the interval, one exporter after the other."""
+def steady(bench: Bench, seconds: float, count: int = STEADY_TARGETS) -> dict[str, Any]:
+    """So many targets of 48 ports every 15 s, spread over the interval, one exporter after the other."""
     cycles = max(1, round(seconds / INTERVAL))
     found: dict[str, Any] = {}
     for name in (THEIRS, OURS):
-        targets = list(islice(bench.new_targets(SMALL), TARGETS))
+        targets = list(islice(bench.new_targets(SMALL), count))
         with bench.rival(name) as (rival, _):
             bench.fleet.tell("reset")
             tally, cpu, took = asyncio.run(_cycles(rival, [rival.path(t, BANDWIDTH, V2C) for t in targets], cycles))
@@ -88,8 +92,9 @@ def steady(bench: Bench, seconds: float) -> dict[str, Any]:
                 "share_of_a_core": cpu / took,
                 "wall_ms": statistics.median(tally.walls) * 1000,
                 "wall_p99_ms": sorted(tally.walls)[int(number * 0.99)] * 1000,
-                "packets": counts.requests / (TARGETS * (cycles + 1)),
+                "packets": counts.requests / (count * (cycles + 1)),
                 "octets": tally.octets / number,
+                "targets": count,
                 "scrapes": number,
                 "late": tally.late,
                 "failed": len(tally.failed),
@@ -108,19 +113,33 @@ def _short(value: object) -> str:
 
 
 def startup(bench: Bench) -> dict[str, Any]:
-    """Until a health check is answered, then the very first scrape, in turn."""
+    """Until a health check is answered; then the very first scrape, and the first after a reload, of one target."""
     rounds = []
     for number in range(bench.rounds):
         found = {}
         for name in (OURS, THEIRS) if number % 2 == 0 else (THEIRS, OURS):
             with bench.rival(name) as (rival, client):
-                cpu, begun = rival.cpu(), time.perf_counter()
-                client.get(rival.path(next(bench.new_targets(SMALL)), BANDWIDTH, V2C))
-                first = time.perf_counter() - begun
-                found[name] = {"start_s": rival.start_seconds, "start_cpu_s": cpu, "first_wall_ms": first * 1000}
+                path = rival.path(next(bench.new_targets(SMALL)), BANDWIDTH, V2C)
+                first = _first(bench, name, client, path)
+                client.get(path)
+                os.kill(rival.pid, signal.SIGHUP)
+                time.sleep(RELOAD_SECONDS)
+                reload = _first(bench, name, client, path)
+                found[name] = {
+                    "start_s": rival.start_seconds,
+                    **{f"first_{figure}": value for figure, value in first.items()},
+                    **{f"reload_{figure}": value for figure, value in reload.items()},
+                }
         print(f"  round {number + 1}: " + ", ".join(f"{key} {one['start_s']:.2f} s" for key, one in found.items()))
         rounds.append(found)
     return {"rounds": rounds}
+
+
+def _first(bench: Bench, name: str, client: Client, path: str) -> dict[str, float]:
+    bench.fleet.tell("reset")
+    begun = time.perf_counter()
+    client.get(path)
+    return {"wall_ms": (time.perf_counter() - begun) * 1000, "packets": bench.fleet.counts(name).requests}
 
 
 def replica(bench: Bench) -> dict[str, Any]:
