@@ -184,7 +184,7 @@ class Usm:
         rest = answer(kind, scoped[after_id:end], room)
         pdu = tlv(0xA2, scoped[at:after_id] + rest)
         inner = tlv(0x30, tlv(0x04, engine.id) + tlv(0x04, context) + pdu)
-        return message.user, self._message(message, engine, seconds, level, user, inner)
+        return message.user, self.sealed(message.id, message.user, engine, seconds, level, inner)
 
     def _report(self, message: Message, engine: Engine, seconds: int, why: int, user: User | None = None) -> bytes:
         """A Report; one about the time window is authenticated by its `user`. Raises Malformed where none is wanted."""
@@ -195,27 +195,25 @@ class Usm:
         binding = tlv(0x30, name + number(COUNTER32, engine.counted[why]))
         pdu = tlv(REPORT, number(0x02, _request_id(message)) + b"\x02\x01\x00\x02\x01\x00" + tlv(0x30, binding))
         scoped = tlv(0x30, tlv(0x04, engine.id) + tlv(0x04, b"") + pdu)
-        return self._message(message, engine, seconds, 0 if user is None else AUTH, user, scoped)
+        return self.sealed(message.id, message.user, engine, seconds, 0 if user is None else AUTH, scoped)
 
-    def _message(
-        self, message: Message, engine: Engine, seconds: int, level: int, user: User | None, scoped: bytes
-    ) -> bytes:
+    def sealed(self, number_: int, name: bytes, engine: Engine, seconds: int, level: int, scoped: bytes) -> bytes:
+        """A message of this engine, encrypted and signed as `level` says with the keys of the user `name`."""
         salt = b""
-        if level & PRIV and user is not None:
+        if level & PRIV:
             self._salt = self._salt + 1 & 0xFFFFFFFFFFFFFFFF
             salt = self._salt.to_bytes(8, "big")
-            scoped = tlv(0x04, crypt(engine.keys[user.name][1], engine.boots, seconds, salt, scoped, encrypt=True))
-        head = number(0x02, message.id) + b"\x02\x03\x00\xff\xe3" + bytes((0x04, 0x01, level)) + b"\x02\x01\x03"
-        parameters = tlv(0x04, engine.id) + number(0x02, engine.boots) + number(0x02, seconds)
-        parameters += tlv(0x04, message.user)
+            scoped = tlv(0x04, crypt(engine.keys[name][1], engine.boots, seconds, salt, scoped, encrypt=True))
+        head = number(0x02, number_) + b"\x02\x03\x00\xff\xe3" + bytes((0x04, 0x01, level)) + b"\x02\x01\x03"
+        parameters = tlv(0x04, engine.id) + number(0x02, engine.boots) + number(0x02, seconds) + tlv(0x04, name)
         tail = tlv(0x04, salt)
         digest = tlv(0x04, bytes(DIGEST_OCTETS if level & AUTH else 0))
         security = tlv(0x04, tlv(0x30, parameters + digest + tail))
         whole = tlv(0x30, b"\x02\x01\x03" + tlv(0x30, head) + security + scoped)
-        if not level & AUTH or user is None:
+        if not level & AUTH:
             return whole
         at = len(whole) - len(scoped) - len(tail) - DIGEST_OCTETS
-        right = hmac.digest(engine.keys[user.name][0], whole, "sha256")[:DIGEST_OCTETS]
+        right = hmac.digest(engine.keys[name][0], whole, "sha256")[:DIGEST_OCTETS]
         return whole[:at] + right + whole[at + DIGEST_OCTETS :]
 
 

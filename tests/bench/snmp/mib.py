@@ -57,7 +57,8 @@ def length(size: int) -> bytes:
     """The length octets of BER."""
     if size < 0x80:
         return bytes((size,))
-    return bytes((0x81, size)) if size < 0x100 else bytes((0x82, size >> 8, size & 0xFF))
+    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes((0x80 | len(octets),)) + octets
 
 
 def tlv(tag: int, body: bytes) -> bytes:
