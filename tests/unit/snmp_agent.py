@@ -26,10 +26,18 @@ class Agent:
         self.table, self.octets, self.limit = table, octets, limit
         self.requests = 0
 
+    @property
+    def table(self) -> Table:
+        """What it answers from; assign another one to change it."""
+        return self._table
+
+    @table.setter
+    def table(self, table: Table) -> None:
+        self._table, self._names = table, sorted(table)
+
     def answer(self, pdu: bytes) -> bytes:
         """The reply PDU to a request PDU."""
         self.requests += 1
-        names = sorted(self.table)
         kind, at, end = ber.read_tlv(pdu, 0, len(pdu))
         numbers = []
         for _ in range(3):
@@ -45,10 +53,10 @@ class Agent:
         if kind == ber.GET:
             found = [(oid, self.table.get(oid, Cell(ber.NO_SUCH_OBJECT, b""))) for oid in asked]
         else:
-            found = [self._next(names, oid) for oid in asked[:first]]
+            found = [self._next(oid) for oid in asked[:first]]
             cursors = asked[first:]
             for _ in range(repetitions):
-                row = [self._next(names, oid) for oid in cursors]
+                row = [self._next(oid) for oid in cursors]
                 found += row
                 cursors = [oid for oid, _ in row]
         body, count = b"", 0
@@ -62,7 +70,8 @@ class Agent:
         head = b"\x02\x04" + identity.to_bytes(4, "big") + b"\x02\x01\x00\x02\x01\x00"
         return ber.encode_tlv(ber.RESPONSE, head + ber.encode_tlv(ber.SEQUENCE, body))
 
-    def _next(self, names: list[Oid], oid: Oid) -> tuple[Oid, Cell]:
+    def _next(self, oid: Oid) -> tuple[Oid, Cell]:
+        names = self._names
         place = bisect_right(names, oid)
         return (names[place], self.table[names[place]]) if place < len(names) else (oid, Cell(ber.END_OF_MIB_VIEW, b""))
 

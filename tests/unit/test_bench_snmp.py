@@ -429,15 +429,9 @@ def test_the_page_gets_its_table_and_keeps_the_rest(tmp_path: Path, monkeypatch:
 # --- fuzzing ---------------------------------------------------------------------------------------------------------
 
 
-LOOSE = pytest.mark.xfail(reason="fast.split takes tags that ber.decode_pdu refuses; the numbers are the same")
-
-
 @pytest.mark.parametrize(
     "entry",
-    [
-        pytest.param(entry, id=entry.name, marks=[LOOSE] if entry.name == "fast" else [])
-        for entry in fuzz_entries.entries()
-    ],
+    [pytest.param(entry, id=entry.name) for entry in fuzz_entries.entries()],
 )
 def test_what_reads_datagrams_stands_damage(entry: fuzz_entries.Entry) -> None:
     """A short run of what the bench does a million times; part of it is read, part refused."""

@@ -67,7 +67,7 @@ class Learned:
     def stale(self, reason: str, now: float) -> None:
         """The plan was wrong; smaller requests where replies were cut short, and a rest where none ever holds."""
         self.plan = None
-        if reason == "short_reply":
+        if reason == "short_reply" and self.unsteady:  # the first time its values may only have grown
             self.octets = max(self.octets * 3 // 4, MIN_OCTETS)
         self.unsteady += 1
         if self.unsteady >= UNSTEADY_PLANS:

@@ -30,6 +30,7 @@ REPLY_OCTETS = 1_400  # of a reply PDU: what fits an Ethernet frame beside the h
 MAX_CELLS = 96  # net-snmp answers with 100 at most
 MAX_COLUMNS = 60  # so that a request fits a frame as well
 STATIC, NUMBER, IGNORED = 0, 1, 2
+HEAD = (ber.INTEGER, ber.INTEGER, ber.INTEGER, ber.SEQUENCE)  # request id, error status, error index, bindings
 NO_FORM = struct.Struct("")
 
 
@@ -52,20 +53,22 @@ def split(reply: bytes) -> tuple[int, int, list[Position]]:
     tag, at, end = read_tlv(reply, 0, len(reply))
     if tag != ber.RESPONSE:
         raise BadMessage("not a response")
-    tag, identity, at = read_tlv(reply, at, end)
-    if at - identity != 4:
+    head, identity, at = read_tlv(reply, at, end)
+    error, start, stop = read_tlv(reply, at, end)
+    index, _, at = read_tlv(reply, stop, end)
+    listed, at, end = read_tlv(reply, at, end)
+    if (head, error, index, listed) != HEAD or stop - start > 8:
+        raise BadMessage("not a response")
+    if start - 2 - identity != 4:
         raise BadMessage("not our request id")
-    tag, start, at = read_tlv(reply, at, end)
-    status = int.from_bytes(reply[start:at], "big")
-    tag, start, at = read_tlv(reply, at, end)
-    tag, at, end = read_tlv(reply, at, end)
+    status = int.from_bytes(reply[start:stop], "big", signed=True)
     found: list[Position] = []
     while at < end:
-        tag, inner, at = read_tlv(reply, at, end)
+        binding, inner, at = read_tlv(reply, at, end)
         tag, name, name_end = read_tlv(reply, inner, at)
         kind, value, value_end = read_tlv(reply, name_end, at)
-        if tag != ber.OBJECT_IDENTIFIER:
-            raise BadMessage("a binding without a name")
+        if binding != ber.SEQUENCE or tag != ber.OBJECT_IDENTIFIER:
+            raise BadMessage("not a binding")
         found.append(Position(name, name_end, kind, value, value_end))
     return identity, status, found
 
@@ -199,7 +202,8 @@ class Block:
     """The text of one family: as it is, or from a template of its rows, which families with the same rows share.
 
     A template has one line a row, each after a newline and without the family's name: `\\n{labels} %d`. No label holds
-    a newline (it is escaped), so putting the name after each newline makes the lines.
+    a newline (it is escaped), so putting the name after each newline makes the lines. `scales`, if any is not 1, has
+    what each number is multiplied by.
     """
 
     name: str
@@ -208,7 +212,7 @@ class Block:
     rows: bytes = b""
     start: bytes = b""
     runs: tuple[Run, ...] = ()
-    scale: float = 1
+    scales: tuple[float, ...] = ()
 
     def numbers(self, read: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
         """This family's numbers, from those of all chunks."""
@@ -219,7 +223,9 @@ class Block:
 
     def print(self, numbers: tuple[int, ...]) -> bytes:
         """The family's lines."""
-        values: tuple[float, ...] = numbers if self.scale == 1 else tuple(one * self.scale for one in numbers)
+        values: tuple[float, ...] = numbers
+        if self.scales:
+            values = tuple(one if by == 1 else one * by for one, by in zip(numbers, self.scales, strict=True))
         return self.head + (self.rows % values).replace(b"\n", self.start) + b"\n"
 
 
@@ -291,7 +297,7 @@ def table_oids(table: Table) -> Iterator[Oid]:
 def make_plan(profile: Profile, harvest: Harvest, decoded: Decoded, octets: int = REPLY_OCTETS) -> Plan | None:
     """Given one complete general reading: the plan for the next ones, of replies of at most `octets` each.
 
-    None: the module has nothing to read, or something that only the general path can follow.
+    None: not all of it was read.
     """
     if not harvest.complete:
         return None
@@ -304,12 +310,9 @@ def make_plan(profile: Profile, harvest: Harvest, decoded: Decoded, octets: int 
         read = [cell for cell, kind in zip(cells, chunk.kinds, strict=True) if kind == NUMBER]
         places.update({cell: (number_of_chunk, place) for place, cell in enumerate(read)})
     templates: dict[tuple[str, ...], bytes] = {}
-    blocks = [_block(family, places, templates) for family in families]
-    if any(block is None for block in blocks):
-        return None
     return Plan(
         [chunk for chunk, _ in chunks],
-        [block for block in blocks if block],
+        [_block(family, places, templates) for family in families],
         [chunk.request for chunk, _ in chunks],
         sum(len(chunk.names) + len(chunk.tails) for chunk, _ in chunks),
         places={family.name: place for place, family in enumerate(families)},
@@ -321,17 +324,18 @@ class _Kinds:
 
     def __init__(self, profile: Profile, numbers: set[tuple[Oid, Oid]]) -> None:
         columns = [*profile.scalars, *(column for table in profile.tables for column in table.columns)]
-        labels = {label.oid for table in profile.tables for label in table.labels}
-        self._static = labels | {one.oid for one in columns if one.type not in NUMBERS or one.conditional}
-        self._labels, self._numbers = labels, numbers
+        labels = [label for table in profile.tables for label in (*table.labels, *table.lookups)]
+        self._fixed = {label.oid for label in labels} | {label.via for label in labels if label.via} | profile.pinned
+        self._texts = {one.oid for one in columns if one.type not in NUMBERS or one.conditional}
+        self._numbers = numbers
 
     def of(self, column: Oid, row: Oid) -> int:
         """A number that is shown is read; a text, and what decides whether something is shown, is compared."""
-        if column in self._labels:
+        if column in self._fixed:
             return STATIC
         if (column, row) in self._numbers:
             return NUMBER
-        return STATIC if column in self._static else IGNORED
+        return STATIC if column in self._texts else IGNORED
 
 
 def _chunks(
@@ -423,24 +427,29 @@ def _names(names: tuple[bytes, ...]) -> tuple[bytes, ...]:
 
 def _block(
     family: Family, places: Mapping[tuple[Oid, Oid], tuple[int, int]], templates: dict[tuple[str, ...], bytes]
-) -> Block | None:
-    """A family whose numbers are all read again gets a template; one that has none is text; None for a mixed one."""
-    read = [(sample.source.column, sample.source.row) in places for sample in family.samples if sample.source]
-    if not any(read):
+) -> Block:
+    """A family with numbers that are read again gets a template of its rows; one that has none is text."""
+    forms: list[str] = []
+    read: list[tuple[int, int]] = []
+    scales: list[float] = []
+    for labels, value, source in family.samples:
+        shown = ("{" + labels.text.replace("%", "%%") + "}") if labels.text else ""
+        place = places.get((source.column, source.row)) if source else None
+        if source is None or place is None:
+            forms.append(f"{shown} {value!r}")
+            continue
+        read.append(place)
+        scales.append(source.scale)
+        forms.append(f"{shown} %d" if source.scale == 1 else f"{shown} %a")
+    if not read:
         return Block(family.name, b"", text=header(family) + lines(family))
-    scales = {sample.source.scale if sample.source else None for sample in family.samples}
-    if not all(read) or len(scales) != 1 or None in scales:
-        return None
-    scale = next(iter(scales)) or 1
-    form = "%d" if scale == 1 else "%a"
-    labels = (form, *(sample.labels.text for sample in family.samples))
-    if labels not in templates:
-        shown = ("{" + text.replace("%", "%%") + "}" if text else "" for text in labels[1:])
-        templates[labels] = "".join(f"\n{one} {form}" for one in shown).encode()
-    runs = tuple(runs_of(places[one.source.column, one.source.row] for one in family.samples if one.source))
+    key = tuple(forms)
+    if key not in templates:
+        templates[key] = "".join(f"\n{one}" for one in key).encode()
     # The header ends where the first row's newline begins.
     head, start = _head(header(family)[:-1]), f"\n{family.name}".encode()
-    return Block(family.name, head, rows=templates[labels], start=start, runs=runs, scale=scale)
+    scaled = tuple(scales) if any(scale != 1 for scale in scales) else ()
+    return Block(family.name, head, b"", templates[key], start, tuple(runs_of(read)), scaled)
 
 
 @lru_cache(maxsize=10_000)

@@ -38,11 +38,6 @@ class _Entry(dict[Any, Any]):
 class _Loader(yaml.SafeLoader):
     """Safe YAML whose mappings know their lines."""
 
-    @property
-    def conditional(self) -> bool:
-        """Whether the value decides if it is shown at all."""
-        return False
-
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> _Entry:
     entry = _Entry(loader.construct_mapping(node, deep=True))
