@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / name) for name in ("bench", "unit")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
 
 from snmp_accuracy import DOCS, Score, measure, tables
 from snmp_agent import Agent, AgentWire, Table, device
