@@ -113,13 +113,13 @@ def fetch(url: str, headers: Mapping[str, str] | None = None) -> tuple[int, byte
 
 
 @contextlib.contextmanager
-def exporter(folder: Path, config_text: str) -> Iterator[Running]:
-    """Our exporter as a process with this configuration."""
+def exporter(folder: Path, config_text: str, *options: str) -> Iterator[Running]:
+    """Our exporter as a process with this configuration and these options."""
     config, output = folder / "exporter.yml", folder / "exporter.log"
     config.write_text(config_text)
     port = free_port(socket.SOCK_STREAM)
     argv = [sys.executable, "-m", "egov_exporters.snmp.main", "--config", str(config)]
-    with process([*argv, "--listen", f"127.0.0.1:{port}"], output) as child:
+    with process([*argv, "--listen", f"127.0.0.1:{port}", *options], output) as child:
         running = Running(f"http://127.0.0.1:{port}", child, output, config)
         wait_for(lambda: "listens on" in output.read_text(), child, output)
         yield running

@@ -10,21 +10,26 @@ import asyncio
 import random
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakValueDictionary
 
+from egov_exporters.snmp.ber import OBJECT_IDENTIFIER, BadMessage, Cell, decode_oid
 from egov_exporters.snmp.community import Community
 from egov_exporters.snmp.config import Auth
+from egov_exporters.snmp.detect import Identity, identify
 from egov_exporters.snmp.engine import Engines
 from egov_exporters.snmp.fast import REPLY_OCTETS, Plan
+from egov_exporters.snmp.oid import Oid
+from egov_exporters.snmp.plausible import Watch
 from egov_exporters.snmp.profiles import Profile
 from egov_exporters.snmp.security import Security
 from egov_exporters.snmp.targets import Target, resolve
 from egov_exporters.snmp.usm import Usm
 from egov_exporters.snmp.wire import WAITS, Peer
 
+SYS_DESCR, SYS_OBJECT_ID = (1, 3, 6, 1, 2, 1, 1, 1, 0), (1, 3, 6, 1, 2, 1, 1, 2, 0)
 MAX_DEVICES = 20_000
 RESOLVE_SECONDS = 60.0  # how long the address of a name is kept
 PLAN_SECONDS = 600.0  # a plan is made anew after this: columns and rows of odd tables that only a full reading finds
@@ -44,6 +49,8 @@ class Learned:
     octets: int = REPLY_OCTETS
     whole_at: float = 0.0  # monotonic; when all of it was read last
     table_at: dict[str, float] = field(default_factory=dict)  # table → when all of that was, if not with the whole
+    watch: Watch | None = None
+    absent_until: float = 0.0  # monotonic; the device had nothing of it when it was asked because of its family
 
     def usable(self, now: float) -> Plan | None:
         """The plan, unless it has grown old."""
@@ -88,8 +95,15 @@ class Device:
     in_flight: int = 1
     counts: Counter[str] = field(default_factory=Counter)  # datagrams sent, retried; scrapes, plans held, plans stale
     seconds: float = 0.0  # of the last scrape
+    identity: Identity | None = None
+    identify_again: float = 0.0  # monotonic
     _peer: Peer | None = None
     _resolved: float = 0.0
+
+    @property
+    def address(self) -> str:
+        """Where it was when it was asked last, without a zone; empty if it never was."""
+        return self._peer.key[0] if self._peer else ""
 
     async def peer(self) -> Peer:
         """Where it is now. Raises NoAnswer when its name is unknown."""
@@ -100,8 +114,18 @@ class Device:
                 self._peer = Peer(family, address, self.security)
             self._resolved = now
         self._peer.waits = PATIENCE_WHEN_SILENT if self.silent >= SILENT_SCRAPES else WAITS
-        self._peer.in_flight = self.in_flight
+        self._peer.in_flight = max(self.in_flight, self.identity.in_flight if self.identity else 1)
         return self._peer
+
+    def named(self, cells: Mapping[Oid, Cell], now: float) -> None:
+        """What it says of itself: sysObjectID and sysDescr."""
+        words, number = cells.get(SYS_DESCR), cells.get(SYS_OBJECT_ID)
+        try:
+            oid = decode_oid(number.raw) if number and number.tag == OBJECT_IDENTIFIER else ()
+        except BadMessage:
+            oid = ()
+        self.identity = identify(oid, words.raw.decode(errors="replace") if words else "")
+        self.identify_again = now + PLAN_SECONDS
 
     def of(self, profile: Profile) -> Learned:
         """What is known of this module here."""
@@ -137,6 +161,14 @@ class Devices:
         else:
             self._known.move_to_end(key)
         return device
+
+    def at(self, address: str) -> Device | None:
+        """The device that is scraped at this address, the one asked last if there are several."""
+        wanted = address.partition("%")[0]
+        for device in reversed(self._known.values()):
+            if device.address == wanted:
+                return device
+        return None
 
     def retain(self, auths: Sequence[Auth]) -> None:
         """Forget devices whose credentials are gone."""

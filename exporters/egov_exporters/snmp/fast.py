@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from operator import and_
@@ -23,6 +23,7 @@ from egov_exporters.snmp.ber import GET_BULK, BadMessage, Cell, Pdu, encode_pdu,
 from egov_exporters.snmp.decode import MANTISSA, BadValue, Decoded, number
 from egov_exporters.snmp.expose import Family, first_of_each_name, header, lines
 from egov_exporters.snmp.oid import Oid
+from egov_exporters.snmp.plausible import WATCHED
 from egov_exporters.snmp.profiles import NUMBERS, Profile, Table
 from egov_exporters.snmp.walk import ColumnData, Harvest
 
@@ -238,7 +239,7 @@ class Plan:
     requests: list[Pdu]
     varbinds: int
     until: float = 0.0  # monotonic; when it is to be made anew
-    places: Mapping[str, int] = field(default_factory=dict)  # family → index of its block
+    watched: tuple[Block, ...] = ()  # those whose numbers are compared with the ones before
 
     def read(self, replies: Sequence[bytes]) -> list[tuple[int, ...]]:
         """The numbers of each reply. Raises Stale."""
@@ -310,12 +311,13 @@ def make_plan(profile: Profile, harvest: Harvest, decoded: Decoded, octets: int 
         read = [cell for cell, kind in zip(cells, chunk.kinds, strict=True) if kind == NUMBER]
         places.update({cell: (number_of_chunk, place) for place, cell in enumerate(read)})
     templates: dict[tuple[str, ...], bytes] = {}
+    blocks = [_block(family, places, templates) for family in families]
     return Plan(
         [chunk for chunk, _ in chunks],
-        [_block(family, places, templates) for family in families],
+        blocks,
         [chunk.request for chunk, _ in chunks],
         sum(len(chunk.names) + len(chunk.tails) for chunk, _ in chunks),
-        places={family.name: place for place, family in enumerate(families)},
+        watched=tuple(block for block in blocks if block.name in WATCHED and block.runs),
     )
 
 

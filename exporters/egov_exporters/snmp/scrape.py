@@ -12,13 +12,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from egov_exporters.snmp.ber import EXCEPTIONS
 from egov_exporters.snmp.decode import Decoded, decode
-from egov_exporters.snmp.devices import Device, Learned
+from egov_exporters.snmp.detect import Identity
+from egov_exporters.snmp.devices import PLAN_SECONDS, SYS_DESCR, SYS_OBJECT_ID, Device, Learned
 from egov_exporters.snmp.dialogue import Dialogue
+from egov_exporters.snmp.explain import Explained, explain
 from egov_exporters.snmp.expose import Family, first_of_each_name, header, lines
 from egov_exporters.snmp.fast import Plan, Stale, make_plan, table_oids
-from egov_exporters.snmp.profiles import Profile
-from egov_exporters.snmp.session import SessionError, Traffic
+from egov_exporters.snmp.plausible import Watch
+from egov_exporters.snmp.profiles import Profile, load_profiles
+from egov_exporters.snmp.session import AgentError, SessionError, Traffic
 from egov_exporters.snmp.walk import Harvest, read_profile
 from egov_exporters.snmp.wire import Peer, Wire
 
@@ -34,7 +38,15 @@ TABLE_GAUGES = (
     ("snmp_table_complete", "Whether all of the table was read (1) or only a part (0)."),
     ("snmp_table_age_seconds", "Seconds since all of the table was read last."),
 )
-HEADS = {name: header(Family(name, "gauge", text, [])).decode() for name, text in (*MODULE_GAUGES, *TABLE_GAUGES)}
+COUNTERS = (
+    ("snmp_implausible_deltas_total", "Steps of octet counters that no link of that speed can make."),
+    ("snmp_counter_discontinuities_total", "Restarts of the device, and counters that it says began anew."),
+)
+HEADS = {
+    name: header(Family(name, kind, text, [])).decode()
+    for kind, group in (("gauge", (*MODULE_GAUGES, *TABLE_GAUGES)), ("counter", COUNTERS))
+    for name, text in group
+}
 
 
 @dataclass
@@ -44,6 +56,7 @@ class ModuleResult:
     profile: Profile
     harvest: Harvest = field(default_factory=Harvest)
     decoded: Decoded = field(default_factory=Decoded)
+    auto: bool = False
     plan: Plan | None = None
     read: list[tuple[int, ...]] = field(default_factory=list)
     stale: str = ""
@@ -100,13 +113,20 @@ class ScrapeResult:
         return sum((module.decoded.problems for module in self.modules if not module.plan), Counter[str]())
 
 
-async def scrape(wire: Wire, device: Device, profiles: Sequence[Profile], seconds: float) -> ScrapeResult:
-    """Read `profiles` from `device` within `seconds`. Never raises for what a device does."""
+async def scrape(
+    wire: Wire, device: Device, profiles: Sequence[Profile], seconds: float, auto: bool = False
+) -> ScrapeResult:
+    """Read `profiles` from `device` within `seconds`; if `auto`, what its family has as well.
+
+    Never raises for what a device does.
+    """
     begun = time.monotonic()
     result = ScrapeResult([ModuleResult(profile) for profile in profiles])
     try:
         async with asyncio.timeout(seconds), device.busy:
             peer = await device.peer()
+            if auto:
+                result.modules += await _of_its_family(wire, device, peer, profiles)
             for module in result.modules:
                 await _read_module(wire, device, peer, module)
     except TimeoutError:
@@ -115,15 +135,36 @@ async def scrape(wire: Wire, device: Device, profiles: Sequence[Profile], second
         result.failure = str(why)
     else:
         result.failure = "" if result.answered else "answers every request with an error"
+    now = time.monotonic()
     for module in result.modules:
         _decode(device, module)
+        _watch(device.of(module.profile), module, now)
+    result.modules = [module for module in result.modules if not _absent(device, module, now)]
     device.silent = 0 if result.answered else device.silent + 1
     if device.silent:
         device.security.doubt()
-    now = time.monotonic()
-    device.seconds = result.seconds = now - begun
+    device.seconds = result.seconds = time.monotonic() - begun
     result.page = page(result, device, now)
     return result
+
+
+async def _of_its_family(wire: Wire, device: Device, peer: Peer, profiles: Sequence[Profile]) -> list[ModuleResult]:
+    """The modules of the device's family, but for those that were asked for anyway or that it did not have lately."""
+    now = time.monotonic()
+    if device.identity is None or now > device.identify_again:
+        dialogue = Dialogue(wire, peer)
+        try:
+            found = await dialogue.get([SYS_DESCR, SYS_OBJECT_ID])
+        except AgentError:
+            found = []
+        finally:
+            device.counts.update(sent=dialogue.traffic.sent, retried=dialogue.traffic.retried)
+        device.named({oid: cell for oid, cell in found if cell.tag not in EXCEPTIONS}, now)
+        peer.in_flight = max(device.in_flight, device.identity.in_flight if device.identity else 1)
+    asked = {profile.name for profile in profiles}
+    known = load_profiles()
+    chosen = [known[name] for name in (device.identity.profiles if device.identity else ()) if name not in asked]
+    return [ModuleResult(one, auto=True) for one in chosen if device.of(one).absent_until <= now]
 
 
 async def _read_module(wire: Wire, device: Device, peer: Peer, module: ModuleResult) -> None:
@@ -138,10 +179,13 @@ async def _read_module(wire: Wire, device: Device, peer: Peer, module: ModuleRes
         if module.stale:
             learned.stale(module.stale, begun)
         dialogue = Dialogue(wire, peer)
+        also = () if device.identity else (SYS_DESCR, SYS_OBJECT_ID)
         try:
-            await read_profile(dialogue, module.profile, module.harvest)
+            await read_profile(dialogue, module.profile, module.harvest, also)
         finally:
             module.traffic.add(dialogue.traffic)
+        if also:
+            device.named(module.harvest.also, begun)
     finally:
         module.walk_seconds = module.seconds = time.monotonic() - begun
         device.counts.update(sent=module.traffic.sent, retried=module.traffic.retried)
@@ -187,6 +231,59 @@ def _decode(device: Device, module: ModuleResult) -> None:
     module.seconds += time.monotonic() - begun
 
 
+def _watch(learned: Learned, module: ModuleResult, now: float) -> None:
+    """Compare counters with those of the scrape before."""
+    plan = module.plan or (learned.plan if module.harvest.complete else None)
+    if plan is None or not plan.watched:
+        return
+    learned.watch = learned.watch or Watch()
+    rows = plan.watched[0].rows
+    if module.plan is not None:
+        learned.watch.look({block.name: block.numbers(module.read) for block in plan.watched}, rows, now)
+        return
+    names = {block.name for block in plan.watched}
+    families = [family for family in module.decoded.families if family.name in names]
+    learned.watch.look({one.name: [sample.value for sample in one.samples] for one in families}, rows, now)
+
+
+def _absent(device: Device, module: ModuleResult, now: float) -> bool:
+    """Whether a module that was only asked for because of the family is not there: that is no failure."""
+    there = not module.auto or module.complete or module.harvest.has_data or not module.harvest.finished
+    if not there and not module.harvest.problems():
+        device.of(module.profile).absent_until = now + PLAN_SECONDS
+        return True
+    return False
+
+
+@dataclass
+class Told:
+    """What a target said of itself, and for each module what was found; `failure` completes "TARGET ..."."""
+
+    identity: Identity | None
+    modules: list[tuple[str, list[Explained]]]
+    failure: str = ""
+
+
+async def explain_target(
+    wire: Wire, device: Device, profiles: Sequence[Profile], auto: bool, seconds: float = 60.0
+) -> Told:
+    """Read modules by the general path, for people. Never raises for what a device does."""
+    modules = [ModuleResult(profile) for profile in profiles]
+    failure = ""
+    try:
+        async with asyncio.timeout(seconds), device.busy:
+            peer = await device.peer()
+            modules += await _of_its_family(wire, device, peer, profiles) if auto else []
+            for module in modules:
+                await read_profile(Dialogue(wire, peer), module.profile, module.harvest, (SYS_DESCR, SYS_OBJECT_ID))
+                device.named(module.harvest.also, time.monotonic())
+    except TimeoutError:
+        failure = f"did not finish within {seconds:.0f} s"
+    except SessionError as why:
+        failure = str(why)
+    return Told(device.identity, [(one.name, explain(one.profile, one.harvest)) for one in modules], failure)
+
+
 def tables(module: ModuleResult) -> list[tuple[str, bool]]:
     """Each table of the module and whether all of it was read."""
     read = {column.column for column in module.harvest.columns.values() if column.complete and not column.problem}
@@ -225,6 +322,14 @@ def _about(modules: list[ModuleResult], device: Device, now: float) -> str:
     ]
     if any(lines_complete for lines_complete, _ in states):
         shown += (HEADS[complete], *(one for one, _ in states), HEADS[age], *(one for _, one in states))
+    watches = [(module.name, watch) for module in modules if (watch := device.of(module.profile).watch)]
+    if watches:
+        implausible, breaks = (name for name, _ in COUNTERS)
+        shown += (
+            HEADS[implausible],
+            *(f'{implausible}{{module="{name}"}} {one.implausible}\n' for name, one in watches),
+        )
+        shown += (HEADS[breaks], *(f'{breaks}{{module="{name}"}} {one.discontinuities}\n' for name, one in watches))
     return "".join(shown)
 
 

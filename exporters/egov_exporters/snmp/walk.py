@@ -63,6 +63,7 @@ class Harvest:
     scalars: dict[Oid, Cell] = field(default_factory=dict)
     columns: dict[Oid, ColumnData] = field(default_factory=dict)
     scalars_problem: str = ""
+    also: dict[Oid, Cell] = field(default_factory=dict)  # instances that were asked for along with the scalars
     varbinds: int = 0
     finished: bool = False
 
@@ -82,9 +83,10 @@ class Harvest:
         return [why for why in (self.scalars_problem, *(one.problem for one in self.columns.values())) if why]
 
 
-async def read_profile(session: Session, profile: Profile, harvest: Harvest) -> None:
+async def read_profile(session: Session, profile: Profile, harvest: Harvest, also: Sequence[Oid] = ()) -> None:
     """Read `profile` into `harvest`: scalars, then each table's labels, then its columns in the profile's order.
 
+    The instances `also` are read along with the scalars: they cost no request of their own unless there are none.
     Raises SessionError when the target stops answering; the harvest keeps what came before.
     """
     for table in profile.tables:
@@ -92,24 +94,29 @@ async def read_profile(session: Session, profile: Profile, harvest: Harvest) -> 
             harvest.columns[label.oid] = ColumnData(label.oid)
         for column in table.columns:
             harvest.columns[column.oid] = ColumnData(column.oid)
-    await _read_scalars(session, [(*column.oid, 0) for column in profile.scalars], harvest)
+    await _read_scalars(session, [(*column.oid, 0) for column in profile.scalars], also, harvest)
     for table in profile.tables:
         await _read_table(session, table, harvest)
     harvest.finished = True
 
 
-async def _read_scalars(session: Session, oids: list[Oid], harvest: Harvest) -> None:
-    if not oids:
-        return
-    try:
-        reply = await session.get(oids)
-    except AgentError:
-        harvest.scalars_problem = "agent_error"
-        return
-    for oid, cell in reply[: len(oids)]:
-        harvest.varbinds += 1
-        if oid in oids and cell.tag not in EXCEPTIONS:
-            harvest.scalars[oid[:-1]] = cell
+async def _read_scalars(session: Session, oids: list[Oid], also: Sequence[Oid], harvest: Harvest) -> None:
+    asked = [*oids, *also]
+    for first in range(0, len(asked), TEXT_CELLS):
+        part = asked[first : first + TEXT_CELLS]
+        try:
+            reply = await session.get(part)
+        except AgentError:
+            harvest.scalars_problem = "agent_error" if oids else ""
+            return
+        for oid, cell in reply[: len(part)]:
+            harvest.varbinds += 1
+            if oid not in part or cell.tag in EXCEPTIONS:
+                continue
+            if oid in also:
+                harvest.also[oid] = cell
+            else:
+                harvest.scalars[oid[:-1]] = cell
 
 
 async def _read_table(session: Session, table: Table, harvest: Harvest) -> None:

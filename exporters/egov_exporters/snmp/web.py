@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -14,29 +14,25 @@ from isal import isal_zlib
 from multidict import MultiMapping
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from egov_exporters.snmp.config import Auth, Config, NoAuth, select_auth
+from egov_exporters.snmp import pages
+from egov_exporters.snmp.config import Auth, Config, ConfigError, NoAuth, select_auth
 from egov_exporters.snmp.devices import Device, Devices
 from egov_exporters.snmp.expose import CONTENT_TYPE
 from egov_exporters.snmp.profiles import Profile
-from egov_exporters.snmp.scrape import ScrapeResult, scrape
+from egov_exporters.snmp.scrape import ScrapeResult, explain_target, scrape
 from egov_exporters.snmp.selfmetrics import SelfMetrics, package_version
 from egov_exporters.snmp.targets import BadTarget, Target, parse_target
+from egov_exporters.snmp.web_config import BasicAuth
 from egov_exporters.snmp.wire import Wire
 
 log = logging.getLogger("egov_snmp_exporter")
 
 TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 DEFAULT_SECONDS, MAX_SECONDS = 20.0, 120.0
+AUTO = "auto"  # the module that means: what the device's family has
 REMEMBERED_STATES = 10_000
 REMEMBERED_QUERIES = 20_000
 GZIP_LEVEL, GZIP_WINDOW = 1, 31  # of isal: a tenth of zlib's time for a fifth more octets; 31 makes it gzip
-INDEX = """<!doctype html><html lang="en"><meta charset="utf-8"><title>SNMP exporter</title>
-<h1>SNMP exporter</h1><p>Version {version}. Modules: {modules}.</p>
-<form action="/snmp"><label>Target <input name="target" placeholder="192.0.2.1 or [2001:db8::1]:161"></label>
-<label>Auth <input name="auth" value="public_v2"></label>
-<label>Module <input name="module" value="if_mib"></label> <button>Scrape</button></form>
-<p><a href="/metrics">Metrics of the exporter itself</a></p></html>
-"""
 
 
 class BadRequest(ValueError):
@@ -50,6 +46,7 @@ class Query:
     target: Target
     auth: Auth
     profiles: tuple[Profile, ...]
+    auto: bool = False
 
 
 def parse_query(query: MultiMapping[str], config: Config, profiles: Mapping[str, Profile]) -> Query:
@@ -66,14 +63,15 @@ def parse_query(query: MultiMapping[str], config: Config, profiles: Mapping[str,
     if not modules:
         raise BadRequest("'module' parameter must contain at least one module name")
     for module in modules:
-        if module not in profiles:
+        if module not in profiles and module != AUTO:
             raise BadRequest(f"Unknown module {module[:80]!r}")
     try:
         target = parse_target(targets[0])
         auth = config.auths[name] if name else select_auth(config, target.host)
     except (BadTarget, NoAuth) as why:
         raise BadRequest(str(why)) from None
-    return Query(target, auth, tuple(profiles[module] for module in dict.fromkeys(modules)))
+    named = tuple(profiles[module] for module in dict.fromkeys(modules) if module != AUTO)
+    return Query(target, auth, named, AUTO in modules)
 
 
 def budget(header: str | None) -> float:
@@ -90,32 +88,70 @@ def budget(header: str | None) -> float:
 class Exporter:
     """The running exporter: its auths (replaced by a reload), profiles, devices and metrics."""
 
-    def __init__(self, config: Config, profiles: Mapping[str, Profile]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        profiles: Mapping[str, Profile],
+        *,
+        guard: BasicAuth | None = None,
+        in_flight: int = 1,
+        read_again: Callable[[], None] = lambda: None,
+    ) -> None:
         self.config = config
+        self.guard = guard
+        self.read_again = read_again
+        self.on_take: Callable[[Config], None] = lambda _: None
         self.profiles = profiles
         self.wire = Wire()
-        self.devices = Devices()
+        self.devices = Devices(in_flight)
         self.metrics = SelfMetrics(self.devices, self.wire)
         self._queries: dict[str, Query] = {}
         self._states: OrderedDict[tuple[Target, str], str] = OrderedDict()
 
     def app(self) -> web.Application:
         """The web application."""
-        app = web.Application(client_max_size=1024)
+        guards = [] if self.guard is None else [self.guard.middleware]
+        app = web.Application(client_max_size=1024, middlewares=guards)
         app.router.add_get("/", self.index)
         app.router.add_get("/snmp", self.snmp)
+        app.router.add_get("/explain", self.explain)
         app.router.add_get("/metrics", self.own_metrics)
         app.router.add_get("/-/healthy", self.healthy)
+        app.router.add_get("/-/ready", self.ready)
+        app.router.add_post("/-/reload", self.reload)
+        app.router.add_put("/-/reload", self.reload)
         return app
 
     async def index(self, request: web.Request) -> web.Response:
         """A page with a form."""
-        page = INDEX.format(version=package_version(), modules=", ".join(sorted(self.profiles)))
-        return web.Response(text=page, content_type="text/html")
+        return web.Response(
+            text=pages.index(package_version(), [*sorted(self.profiles), AUTO]), content_type="text/html"
+        )
 
     async def healthy(self, request: web.Request) -> web.Response:
         """The process answers; nothing is said about targets."""
         return web.Response(text="healthy\n")
+
+    async def ready(self, request: web.Request) -> web.Response:
+        """It has a configuration and can scrape; nothing is said about targets."""
+        return web.Response(text="ready\n")
+
+    async def reload(self, request: web.Request) -> web.Response:
+        """Read the configuration again; a bad one is named, and the old one stays in use."""
+        try:
+            self.read_again()
+        except ConfigError as why:
+            return web.Response(status=500, text=f"{why}\n")
+        return web.Response(text="reloaded\n")
+
+    async def explain(self, request: web.Request) -> web.Response:
+        """For people: what each module finds on a target, object by object."""
+        try:
+            query = parse_query(request.query, self.config, self.profiles)
+        except BadRequest as why:
+            return web.Response(status=400, text=f"{why}\n")
+        told = await explain_target(self.wire, self.devices.get(query.target, query.auth), query.profiles, query.auto)
+        return web.Response(text=pages.explained(str(query.target), query.auth.name, told), content_type="text/html")
 
     async def own_metrics(self, request: web.Request) -> web.Response:
         """Metrics of the exporter itself."""
@@ -148,6 +184,7 @@ class Exporter:
         self.config = config
         self._queries.clear()
         self.devices.retain(tuple(config.auths.values()))
+        self.on_take(config)
 
     def _query(self, request: web.Request) -> Query:
         """The request's query; Prometheus asks the same words again and again. Raises BadRequest."""
@@ -163,7 +200,7 @@ class Exporter:
     async def _shared(self, query: Query, seconds: float) -> ScrapeResult:
         """The scrape that is under way for the same question, or a new one. Raises TimeoutError."""
         device = self.devices.get(query.target, query.auth)
-        key = tuple(profile.name for profile in query.profiles)
+        key = (*(profile.name for profile in query.profiles), *([AUTO] if query.auto else []))
         running = device.running.get(key)
         if running is None:
             running = asyncio.create_task(self._scrape(query, device, seconds))
@@ -177,7 +214,7 @@ class Exporter:
     async def _scrape(self, query: Query, device: Device, seconds: float) -> ScrapeResult:
         self.metrics.in_flight.inc()
         try:
-            result = await scrape(self.wire, device, query.profiles, seconds)
+            result = await scrape(self.wire, device, query.profiles, seconds, query.auto)
         finally:
             self.metrics.in_flight.dec()
         self.metrics.observe(result)
