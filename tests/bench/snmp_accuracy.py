@@ -6,6 +6,7 @@ Every recording is read by walk and decode with the profiles that `identify` cho
 independent program made of it: a fixed list of things per profile, so that a column that is never read disagrees. Then
 the recording itself, line by line: each cell of each object of the profiles must come out as the number or text that
 the file holds. `--to-docs` writes the tables into docs/exporter-accuracy.md, `--misses` lists what disagrees.
+`--walks` reads the walks of snmpsim-data instead (no JSON there, so the second comparison only; some minutes).
 Exit codes: 0 measured, 3 no recordings.
 """
 
@@ -20,12 +21,13 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "contract"))
 
-from snmp_recordings import PROJECT, Line, Recorded, folder, read, says
+from snmp_recordings import PROJECT, SYS_DESCR, Line, Recorded, folder, read, says, walks
 
 from egov_exporters.snmp.decode import Step, decode
 from egov_exporters.snmp.detect import Identity, identify
@@ -36,7 +38,8 @@ from egov_exporters.snmp.values import CONVERSIONS, MANTISSA
 from egov_exporters.snmp.walk import Harvest, read_profile
 
 DOCS = PROJECT / "docs" / "exporter-accuracy.md"
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+MARKS = {"recordings": "<!-- measured -->", "walks": "<!-- measured: snmpsim-data -->"}
+END = "<!-- end -->"
 PORT_FIELDS = (
     *("ifName", "ifDescr", "ifAlias", "ifType", "ifMtu", "ifSpeed", "ifAdminStatus", "ifOperStatus"),
     *(f"if{way}{what}" for what in ("Octets", "UcastPkts", "MulticastPkts", "BroadcastPkts", "Errors", "Discards")
@@ -268,11 +271,14 @@ def _expected(metric: Column, row: Oid, line: Line, lines: dict[Oid, Line]) -> f
         holds = shown is not None and condition.holds(shown)
         if holds is not condition.keep:
             return None
+    if metric.type == "DateAndTime":
+        return _moment(line.cell.raw)
     if metric.type not in (*NUMBERS, "Float"):
         return _text(line)
     try:
-        value = float(re.search(metric.parse, line.text).group(1)) if metric.parse else float(line.text)  # type: ignore[union-attr]
-    except (ValueError, AttributeError):
+        found = re.search(metric.parse, _text(line)) if metric.parse else None
+        value = float(found.group(1) if found else line.text)
+    except ValueError:
         return None  # not a number: the decoder counts it, nothing can be served
     if line.kind not in ("2", "65", "66", "67", "70") and not metric.parse and metric.type in NUMBERS:
         return None
@@ -285,6 +291,16 @@ def _expected(metric: Column, row: Oid, line: Line, lines: dict[Oid, Line]) -> f
     elif line.kind == "70":
         value = int(line.text) % MANTISSA
     return value * _factor(metric, row, lines)
+
+
+def _moment(raw: bytes) -> float | None:
+    """DateAndTime as seconds; None for what is none."""
+    if len(raw) not in (8, 11):
+        return None
+    zone = f"{chr(raw[8])}{raw[9]:02}:{raw[10]:02}" if len(raw) == 11 else "+00:00"
+    day = f"{int.from_bytes(raw[:2], 'big'):04}-{raw[2]:02}-{raw[3]:02}"
+    text = f"{day}T{raw[4]:02}:{raw[5]:02}:{raw[6]:02}.{raw[7]}00{zone}"
+    return datetime.fromisoformat(text).timestamp()
 
 
 def _factor(metric: Column, row: Oid, lines: dict[Oid, Line]) -> float:
@@ -347,6 +363,30 @@ def measure(recordings: Path) -> Accuracy:
     return found
 
 
+def measure_walks(data: Path) -> Accuracy:
+    """Read all walks of snmpsim-data: of each the objects of our profiles, and what lies beside them."""
+    columns = [metric.oid for profile in load_profiles().values() for metric in profile.metrics()]
+    columns += [one.oid for profile in load_profiles().values() for table in profile.tables for one in table.columns]
+    columns += [one.oid for profile in load_profiles().values() for table in profile.tables for one in table.labels]
+    keep = tuple({dotted(one[:-1]) + "." for one in columns} | {dotted(SYS_DESCR[:-2])})
+    found = Accuracy()
+    for path in sorted(data.rglob("*.snmprec*")):
+        lines = read(path, keep)
+        identity = identify(*says(lines))
+        found.families[identity.family] += 1
+        served = serve(lines, identity)
+        found.problems.update(sum((one.problems for one in served), Counter[str]()))
+        against_recording(lines, served, path.name.split(".")[0], found.file)
+    return found
+
+
+def walk_table(found: Accuracy) -> str:
+    """The result of snmpsim-data as Markdown."""
+    told = ["| profile | walks that agree wholly | rows | share |", "|---|---|---|---|"]
+    told += [f"| {name} | {found.file[name].cells()} |" for name in sorted(found.file)]
+    return "\n".join([*told, "", *_counts(found, "walks")])
+
+
 def tables(found: Accuracy) -> str:
     """The result as Markdown."""
     told = [
@@ -365,15 +405,14 @@ def tables(found: Accuracy) -> str:
             for recording, misses in part.misses.items():
                 one.misses[recording].extend(misses)
     told.append(f"| **all** | {total.cells()} | {strict.cells()} |")
+    return "\n".join([*told, "", *_counts(found, "recordings")])
+
+
+def _counts(found: Accuracy, what: str) -> list[str]:
     families = ", ".join(f"{name} {count}" for name, count in sorted(found.families.items()))
     problems = ", ".join(f"`{name}` {count}" for name, count in found.problems.most_common()) or "none"
-    told += [
-        "",
-        f"{sum(found.families.values())} recordings by family: {families}.",
-        "",
-        f"Cells and rows left out, by reason: {problems}.",
-    ]
-    return "\n".join(told)
+    total = sum(found.families.values())
+    return [f"{total} {what} by family: {families}.", "", f"Cells and rows left out, by reason: {problems}."]
 
 
 def main() -> int:
@@ -381,13 +420,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--to-docs", action="store_true", help="write the tables into docs/exporter-accuracy.md")
     parser.add_argument("--misses", action="store_true", help="list what disagrees")
+    parser.add_argument("--walks", action="store_true", help="read the walks of snmpsim-data instead")
     told = parser.parse_args()
-    recordings = folder()
-    if recordings is None:
-        print("no recordings: set EGOV_RECORDINGS to their folder", file=sys.stderr)
+    data = walks() if told.walks else folder()
+    if data is None:
+        name = "EGOV_WALKS" if told.walks else "EGOV_RECORDINGS"
+        print(f"no recordings: set {name} to their folder", file=sys.stderr)
         return 3
-    found = measure(recordings)
-    text = tables(found)
+    found = measure_walks(data) if told.walks else measure(data)
+    text = walk_table(found) if told.walks else tables(found)
     print(text)
     if told.misses:
         for title, scores in (("JSON", found.json), ("file", found.file)):
@@ -396,9 +437,9 @@ def main() -> int:
                     for miss in misses:
                         print(f"{title} {profile} {recording}: {miss}")
     if told.to_docs:
-        page = DOCS.read_text(encoding="utf-8")
-        head, _, rest = page.partition(BEGIN)
-        DOCS.write_text(f"{head}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+        mark = MARKS["walks" if told.walks else "recordings"]
+        head, _, rest = DOCS.read_text(encoding="utf-8").partition(mark)
+        DOCS.write_text(f"{head}{mark}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
     return 0
 
 

@@ -1,12 +1,15 @@
 """Recordings of real devices as devices: the lines of a .snmprec file answer Get and GetBulk as an agent would.
 
 The recordings are not part of the project (they are GPL, from LibreNMS' tests). The environment variable
-EGOV_RECORDINGS names their folder, else it is looked for at ../shared/recordings beside the project.
+EGOV_RECORDINGS names their folder, else it is looked for at ../shared/recordings beside the project. EGOV_WALKS names
+the data folder of the PyPI package snmpsim-data (BSD-2), else it is looked for where that package is installed.
 """
 
 from __future__ import annotations
 
+import bz2
 import codecs
+import importlib.util
 import os
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -37,15 +40,26 @@ def folder() -> Path | None:
     return found if next(found.glob("*.snmprec"), None) else None
 
 
-def read(path: Path) -> dict[Oid, Line]:
-    """The objects of a recording. Lines that are no object are left out."""
-    return dict(_lines(path.read_text(encoding="utf-8", errors="surrogateescape")))
+def walks() -> Path | None:
+    """Where snmpsim-data's walks are, if they are there."""
+    spec = importlib.util.find_spec("snmpsim_data")
+    installed = Path(spec.origin).parent / "data" if spec and spec.origin else None
+    named = os.environ.get("EGOV_WALKS")
+    found = Path(named) if named else installed
+    return found if found and next(found.rglob("*.snmprec*"), None) else None
 
 
-def _lines(text: str) -> Iterator[tuple[Oid, Line]]:
+def read(path: Path, keep: tuple[str, ...] = ("",)) -> dict[Oid, Line]:
+    """The objects of a recording whose OIDs begin with one of `keep`. Lines that are no object are left out."""
+    raw = path.read_bytes()
+    text = (bz2.decompress(raw) if path.suffix == ".bz2" else raw).decode("utf-8", "surrogateescape")
+    return dict(_lines(text, keep))
+
+
+def _lines(text: str, keep: tuple[str, ...]) -> Iterator[tuple[Oid, Line]]:
     for line in text.split("\n"):
         parts = line.rstrip("\r").split("|", 2)
-        if len(parts) < 3:
+        if len(parts) < 3 or not line.startswith(keep):
             continue
         oid, kind, value = parts
         try:

@@ -18,9 +18,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
 
-from snmp_accuracy import DOCS, Score, measure, tables
+from snmp_accuracy import DOCS, Score, measure, measure_walks, tables, walk_table
 from snmp_agent import Agent, AgentWire, Table, device
-from snmp_recordings import PROJECT, folder, read, says
+from snmp_recordings import PROJECT, folder, read, says, walks
 
 from egov_exporters.snmp import ber
 from egov_exporters.snmp.ber import Cell
@@ -152,6 +152,17 @@ def test_accuracy_is_as_the_docs_say() -> None:
     agree, rows = (sum(getattr(one, name) for one in found.json.values()) for name in ("agree", "rows"))
     assert agree / rows > 0.99
     assert tables(found) in DOCS.read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(walks() is None, reason="no walks of snmpsim-data here (EGOV_WALKS)")
+def test_walks_are_served_as_the_docs_say() -> None:
+    """Every cell of every object as the walk has it, and the page's table is current."""
+    data = walks()
+    assert data is not None
+    found = measure_walks(data)
+    for score in found.file.values():
+        assert not score.misses
+    assert walk_table(found) in DOCS.read_text(encoding="utf-8")
 
 
 def test_a_column_that_is_never_read_disagrees() -> None:

@@ -200,7 +200,10 @@ def test_hikvision_disks_with_either_index() -> None:
 
 def test_camera_that_gives_texts() -> None:
     """Percent as words."""
-    assert shown("hikvision", {"1.3.6.1.4.1.39165.1.7.0": "12 PERCENT"}) == ["egov_device_cpu_ratio 0.12"]
+    assert shown("hikvision", {"1.3.6.1.4.1.39165.1.7.0": "12 PERCENT", "1.3.6.1.4.1.39165.1.11.0": "75 %"}) == [
+        "egov_device_cpu_ratio 0.12",
+        "egov_device_memory_used_ratio 0.75",
+    ]
 
 
 def test_zte_cards() -> None:
