@@ -21,6 +21,8 @@ from pyasn1.codec.ber import decoder, encoder
 from pysnmp.proto.api import v2c
 from pysnmp.proto.rfc1905 import EndOfMibView, NoSuchInstance
 
+from egov_exporters.snmp.profiles import load_profiles
+
 BENCH = Path(__file__).resolve().parents[1] / "bench" / "snmp"
 sys.path.insert(0, str(BENCH))
 
@@ -223,6 +225,17 @@ def _at(responder: agents.Responder, oid: Oid) -> int:
     position = responder.mibs[agents.SMALL].at(oid)
     assert position is not None
     return position
+
+
+def test_one_kind_of_switch_is_known_to_bear_four_requests_and_the_other_to_nobody() -> None:
+    """Otherwise the cases with a delay would compare the same thing twice."""
+
+    def found(identity: mib.Identity) -> list[int]:
+        rules = [rule for profile in load_profiles().values() for rule in profile.detections]
+        return [rule.in_flight for rule in rules if any(identity.object_id[: len(one)] == one for one in rule.prefixes)]
+
+    assert found(mib.UNKNOWN) == []
+    assert found(mib.KNOWN) == [4]
 
 
 def test_a_switch_has_what_if_mib_walks() -> None:

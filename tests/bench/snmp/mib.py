@@ -27,12 +27,8 @@ class Identity:
 
 # The enterprise number that is kept for documentation: a device that nobody knows.
 UNKNOWN = Identity((1, 3, 6, 1, 4, 1, 32473, 1, 1), "Example access switch, release 1")
-# A family that is known to bear several requests at a time.
-KNOWN = Identity(
-    (1, 3, 6, 1, 4, 1, 2011, 2, 23, 770),
-    "S5735-L48T4X-A1\r\nHuawei Versatile Routing Platform Software\r\n"
-    "VRP (R) software, Version 5.170 (S5735 V200R021C00)",
-)
+# A family that is known to bear several requests at a time: net-snmp on Linux.
+KNOWN = Identity((1, 3, 6, 1, 4, 1, 8072, 3, 2, 10), "Linux edge-17 6.1.0-28-amd64 #1 SMP Debian 6.1.119-1 x86_64")
 
 
 @dataclass(frozen=True)

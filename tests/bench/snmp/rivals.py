@@ -79,8 +79,9 @@ def _credentials(version: str) -> dict[str, Any]:
 def _module(name: str) -> dict[str, Any]:
     profile = load_profiles()[name]
     (table,) = profile.tables
+    index = table.index[0].label
     lookups = [
-        {"labels": [table.index], "labelname": label.label, "oid": dotted(label.oid), "type": label.type}
+        {"labels": [index], "labelname": label.label, "oid": dotted(label.oid), "type": label.type}
         for label in table.labels
     ]
     metrics: list[dict[str, Any]] = [
@@ -90,7 +91,7 @@ def _module(name: str) -> dict[str, Any]:
     for column in table.columns:
         oid = dotted(column.oid)
         metric: dict[str, Any] = {"name": column.name, "oid": oid, "type": column.type, "lookups": lookups}
-        metric |= {"help": f"{column.help} - {oid}", "indexes": [{"labelname": table.index, "type": "gauge"}]}
+        metric |= {"help": f"{column.help} - {oid}", "indexes": [{"labelname": index, "type": "gauge"}]}
         if column.enum:
             metric["enum_values"] = dict(column.enum)
         metrics.append(metric)
