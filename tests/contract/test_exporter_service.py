@@ -48,7 +48,9 @@ def ours(tmp_path_factory: pytest.TempPathFactory, trap_port: int) -> Iterator[R
 
 def value(ours: Running, name: str, **labels: str) -> float:
     """One of the exporter's own metrics."""
-    return parse(ours.get("/metrics")[1]).series[(name, frozenset(labels.items()))]
+    shown = "{" + ",".join(f'{key}="{text}"' for key, text in sorted(labels.items())) + "}" if labels else ""
+    (line,) = [line for line in ours.get("/metrics")[1].splitlines() if line.startswith(f"{name}{shown} ")]
+    return float(line.rpartition(" ")[2])
 
 
 def test_ready_and_reload(ours: Running) -> None:
@@ -102,7 +104,7 @@ def test_the_second_replica_costs_no_datagram(ours: Running, device: str) -> Non
     after = value(ours, "egov_snmp_target_packets_total", **labels), value(ours, "egov_snmp_scrapes_shared_total")
     own = 8 - (after[1] - before[1])
     assert own < 8 and {status for status, _ in pages} == {200}
-    sent = int(parse(pages[0][1]).series[("snmp_scrape_packets_sent", frozenset({("module", "if_mib")}))])
+    sent = int(parse(pages[0][1], "-").series[("snmp_scrape_packets_sent", frozenset({("module", "if_mib")}))])
     assert after[0] - before[0] == own * sent
 
 
@@ -121,17 +123,17 @@ def test_auto_reads_what_the_family_has(ours: Running, device: str) -> None:
 
 def test_a_trap_leads_to_a_reading(ours: Running, device: str, trap_port: int) -> None:
     """linkDown from a device that is scraped: it is read, and what was found is a line and a metric."""
-    ours.scrape(device)
+    index = re.findall(r'ifIndex="(\d+)"', ours.scrape(device)[1])[3]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.bind(("127.0.0.1", 0))
-        sender.sendto(link_down(3), ("127.0.0.1", trap_port))
+        sender.sendto(link_down(int(index)), ("127.0.0.1", trap_port))
         wait_for(lambda: "snmp_read_after_notification" in ours.output.read_text(), ours.child, ours.output)
     lines = [json.loads(line) for line in ours.output.read_text().splitlines() if line.startswith("{")]
     assert [line["notification"] for line in lines if line["event"] == "snmp_notification"] == ["linkDown"]
     (read,) = [line for line in lines if line["event"] == "snmp_read_after_notification"]
-    assert (read["target"], read["read"], read["ifIndex"]) == (device, "complete", "3")
+    assert (read["target"], read["read"], read["ifIndex"]) == (device, "complete", index)
     assert read["ifOperStatus"] in (1, 2)
-    assert value(ours, "egov_snmp_trap_link_up", target=device, ifIndex="3") == (read["ifOperStatus"] == 1)
+    assert value(ours, "egov_snmp_trap_link_up", target=device, ifIndex=index) == (read["ifOperStatus"] == 1)
     assert value(ours, "egov_snmp_traps_total", notification="linkDown", version="2c") == 1
 
 

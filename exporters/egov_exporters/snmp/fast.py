@@ -28,6 +28,7 @@ from egov_exporters.snmp.profiles import NUMBERS, Profile, Table
 from egov_exporters.snmp.walk import ColumnData, Harvest
 
 REPLY_OCTETS = 1_400  # of a reply PDU: what fits an Ethernet frame beside the headers of UDP and SNMP
+BINDING_OCTETS = 7  # three headers, and one octet for a number to grow
 MAX_CELLS = 96  # net-snmp answers with 100 at most
 MAX_COLUMNS = 60  # so that a request fits a frame as well
 STATIC, NUMBER, IGNORED = 0, 1, 2
@@ -56,9 +57,9 @@ def split(reply: bytes) -> tuple[int, int, list[Position]]:
         raise BadMessage("not a response")
     head, identity, at = read_tlv(reply, at, end)
     error, start, stop = read_tlv(reply, at, end)
-    index, _, at = read_tlv(reply, stop, end)
-    listed, at, end = read_tlv(reply, at, end)
-    if (head, error, index, listed) != HEAD or stop - start > 8:
+    index, first_index, at_index = read_tlv(reply, stop, end)
+    listed, at, end = read_tlv(reply, at_index, end)
+    if (head, error, index, listed) != HEAD or not (0 < stop - start <= 8 and 0 < at_index - first_index <= 8):
         raise BadMessage("not a response")
     if start - 2 - identity != 4:
         raise BadMessage("not our request id")
@@ -369,23 +370,37 @@ def _chunks(
 def pack(
     columns: list[Oid], rows: Sequence[Oid], harvest: Harvest, octets: int
 ) -> Iterator[tuple[list[Oid], int, int]]:
-    """Split columns x rows into blocks whose replies have at most `octets`: the fewest requests, of equal size."""
+    """Split columns x rows into blocks whose replies have at most `octets`, in few requests; a block has a cell at least.
+
+    How many columns go side by side is chosen by the mean size of a cell, how many rows by the true sizes.
+    """
+    names = [len(oid_octets(column)) for column in columns]
+    tails = [len(oid_octets((1, 3, *row))) - 1 for row in rows]
     sizes = [
-        sum(9 + len(oid_octets((*column, *row))) + len(harvest.columns[column].cells[row].raw) for column in columns)
-        for row in rows
+        [
+            BINDING_OCTETS + name + tail + len(harvest.columns[column].cells[row].raw)
+            for column, name in zip(columns, names, strict=True)
+        ]
+        for row, tail in zip(rows, tails, strict=True)
     ]
-    cells = max(1, min(MAX_CELLS, octets * len(columns) * len(rows) // max(1, sum(sizes))))
+    cells = max(1, min(MAX_CELLS, octets * len(columns) * len(rows) // max(1, sum(map(sum, sizes)))))
 
     def requests(width: int) -> int:
         return -(-len(columns) // width) * -(-len(rows) // max(1, cells // width))
 
     width = min(range(1, min(len(columns), cells, MAX_COLUMNS) + 1), key=lambda one: (requests(one), one))
     width = -(-len(columns) // -(-len(columns) // width))
-    depth = max(1, cells // width)
-    depth = -(-len(rows) // -(-len(rows) // depth))
     for left in range(0, len(columns), width):
-        for first in range(0, len(rows), depth):
-            yield columns[left : left + width], first, min(first + depth, len(rows))
+        part = columns[left : left + width]
+        heights = [sum(row[left : left + width]) for row in sizes]
+        first = total = 0
+        for last, height in enumerate(heights):
+            if last > first and (total + height > octets or (last + 1 - first) * len(part) > MAX_CELLS):
+                yield part, first, last
+                first = last
+                total = 0
+            total += height
+        yield part, first, len(rows)
 
 
 def _chunk(

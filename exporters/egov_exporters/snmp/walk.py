@@ -16,6 +16,7 @@ from egov_exporters.snmp.session import TOO_BIG, AgentError, Session
 
 NUMBER_CELLS = 56  # variable bindings of a request that should fit one 1,472-octet reply: about 25 octets a number
 TEXT_CELLS = 30
+REPLY_OCTETS, MAX_CELLS = 1_380, 96  # of a reply that fits a frame; net-snmp answers with 100 bindings at most
 MAX_ROWS = 5_000  # rows of a table that are read; what is beyond is named, not served
 
 
@@ -140,6 +141,12 @@ def columns_per_request(columns: int, rows: int, cells: int) -> int:
     return min(range(1, min(columns, cells) + 1), key=lambda width: (requests(width), width))
 
 
+def fitting(reply: Sequence[Varbind], before: int) -> int:
+    """How many bindings of the size of these fit a reply, at most twice as many as `before`; fewer is for the agent to say."""
+    octets = sum(8 + len(varbind.oid) + len(varbind.cell.raw) for varbind in reply)
+    return max(before, min(2 * before, REPLY_OCTETS * len(reply) // octets, MAX_CELLS)) if octets else before
+
+
 async def walk(
     session: Session, columns: Sequence[ColumnData], cells: int, until: Oid | None, harvest: Harvest
 ) -> None:
@@ -160,6 +167,7 @@ async def walk(
         if not reply:
             for column in batch:
                 column.problem = "empty_reply"
+        cells = fitting(reply, cells)
         for position, varbind in enumerate(reply[: len(batch) * repetitions]):
             harvest.varbinds += 1
             column = batch[position % len(batch)]
