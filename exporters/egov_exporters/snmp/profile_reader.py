@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from egov_exporters.snmp.oid import Oid, parse_oid
+from egov_exporters.snmp.reads import pinned, reads, unique
 from egov_exporters.snmp.schema import (
     INDEX_TYPES,
     LABEL_TYPES,
@@ -74,12 +75,12 @@ class Reader:
         served = self._each(data.get("tables", ()), self._table, data)
         profile = Profile(
             name=name,
-            scalars=_unique(scalars),
-            tables=tuple(table for one in served for table in (*_reads(one), one)),
+            scalars=unique(scalars),
+            tables=tuple(table for one in served for table in (*reads(one), one)),
             title=str(data.get("title", "")),
             state="proven" if state == "proven" else "untested",
             detections=self._detections(data),
-            pinned=_pinned(scalars, served),
+            pinned=pinned(scalars, served),
         )
         self._check_names(profile, data)
         return profile
@@ -134,7 +135,7 @@ class Reader:
             raise ProfileError(f"{self._at(item)} table {name} has a label twice")
         own = tuple(label for label in labels if label.key is None and label.via is None)
         far = tuple(label for label in labels if label not in own)
-        return Table(name, index, own, _unique(columns), far)
+        return Table(name, index, own, unique(columns), far)
 
     def _index(self, value: Any, item: Any) -> tuple[IndexPart, ...]:
         if isinstance(value, str):
@@ -287,45 +288,3 @@ class Reader:
             return parse_oid(str(value))
         except ValueError as why:
             raise ProfileError(f"{self._at(item)} {why}") from None
-
-
-def _unique(columns: list[Column]) -> tuple[Column, ...]:
-    """Each object once: metrics of the same object are put beside its first."""
-    found: dict[Oid, Column] = {}
-    for column in columns:
-        first = found.get(column.oid)
-        found[column.oid] = column if first is None else replace(first, also=(*first.also, column))
-    return tuple(found.values())
-
-
-def _needed(table: Table) -> dict[Oid, str]:
-    """The columns that the table's rows depend on beside its own labels, with their sources."""
-    found: dict[Oid, str] = {}
-    for label in table.lookups:
-        if label.via is not None:
-            found.setdefault(label.via, label.source)
-        found.setdefault(label.oid, label.source)
-    for column in table.columns:
-        for metric in column.metrics():
-            found.update({oid: metric.source for oid in metric.needs() if oid not in found})
-    own = {label.oid for label in table.labels}
-    return {oid: source for oid, source in found.items() if oid not in own}
-
-
-def _pinned(scalars: list[Column], tables: list[Table]) -> frozenset[Oid]:
-    """Objects whose cells mean more than one number: see `Profile.pinned`."""
-    columns = [*scalars, *(column for table in tables for column in table.columns)]
-    judged = {metric.oid for column in columns for metric in column.metrics() if metric.judged}
-    return frozenset(judged.union(*(_needed(one) for one in tables), (one.oid for t in tables for one in t.labels)))
-
-
-def _reads(table: Table) -> list[Table]:
-    """What must be read before `table`, as a table that is not served."""
-    needed = _needed(table)
-    if not needed:
-        return []
-    columns = tuple(
-        Column(f"{table.name}_{at}", oid, "gauge", "", source=source, needed=True)
-        for at, (oid, source) in enumerate(needed.items())
-    )
-    return [Table(f"{table.name}_lookups", table.index, (), columns, served=False)]
