@@ -168,11 +168,11 @@ class Reader:
             if any(one not in names for one in wanted):
                 raise ProfileError(f"{self._at(item)} label {label} looks up by {wanted}; the index has {names}")
             key = tuple(names.index(one) for one in wanted)
-        via = self._oid(item["via"], item) if "via" in item else None
+        via, via_source = self._reference(item["via"], item) if "via" in item else (None, "")
         if key is not None and via is not None:
             raise ProfileError(f"{self._at(item)} label {label} has both lookup and via")
         oid, source, enum = self._oid(item["oid"], item), self._source(item, label), self._enum(item, label)
-        return LabelColumn(label, oid, kind, source, key, via, enum)
+        return LabelColumn(label, oid, kind, source, key, via, via_source, enum)
 
     # Columns
 
@@ -205,9 +205,12 @@ class Reader:
         told: dict[str, Any] = {}
         if "scale" in item:
             told["scale"] = float(item["scale"])
+            if not 1e-12 <= abs(told["scale"]) <= 1e12:
+                raise ProfileError(f"{self._at(item)} {column.name} has the scale {item['scale']}")
         for key in ("scale_by", "units", "digits"):
             if key in item:
-                told[key] = self._oid(item[key], item)
+                told[key], source = self._reference(item[key], item)
+                told["sources"] = (*told.get("sources", ()), (told[key], source))
         if "absent" in item:
             told["absent"] = frozenset(int(one) for one in item["absent"])
         if "true_for" in item:
@@ -258,6 +261,13 @@ class Reader:
         return Detection(family, prefixes, pattern, modules, in_flight)
 
     # Small things
+
+    def _reference(self, value: Any, item: Any) -> tuple[Oid, str]:
+        """Another column: its OID, or `{oid, source}`."""
+        if not isinstance(value, Mapping):
+            return self._oid(value, item), ""
+        self._keys(value, {"oid", "source"}, "a reference")
+        return self._oid(value["oid"], item), self._source(value, OURS)
 
     def _source(self, item: Any, name: str) -> str:
         told = str(item.get("source", "" if name.startswith(OURS) or not self.mib else name))

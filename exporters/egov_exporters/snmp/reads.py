@@ -22,11 +22,12 @@ def needed(table: Table) -> dict[Oid, str]:
     found: dict[Oid, str] = {}
     for label in table.lookups:
         if label.via is not None:
-            found.setdefault(label.via, label.source)
+            found.setdefault(label.via, label.via_source)
         found.setdefault(label.oid, label.source)
     for column in table.columns:
         for metric in column.metrics():
-            found.update({oid: metric.source for oid in metric.needs() if oid not in found})
+            told = dict(metric.sources) | {one.oid: one.source for one in metric.conditions}
+            found.update({oid: told.get(oid, "") for oid in metric.needs() if oid not in found})
     own = {label.oid for label in table.labels}
     return {oid: source for oid, source in found.items() if oid not in own}
 
