@@ -325,10 +325,23 @@ def test_check_says_all_that_is_wrong_with_lines(tmp_path: Path) -> None:
     assert "cannot be read" in check_profile(tmp_path / "none.yml")[0]
 
 
-WORDS = st.sampled_from(
-    ["module", "x", "name", "oid", "1.3.6.1", "type", "gauge", "help", "tables", "scalars", "columns", "labels",
-     "index", "label", "lookup", "via", "only", "in", "detect", "family", "sysObjectID", "scale", "enum", "absent", "Bits"]
-)  # fmt: skip
+KEYS = ["module", "name", "oid", "type", "help", "tables", "scalars", "columns", "labels", "index", "label", "lookup"]
+MORE = [
+    "via",
+    "only",
+    "in",
+    "detect",
+    "family",
+    "sysObjectID",
+    "scale",
+    "enum",
+    "absent",
+    "x",
+    "1.3.6.1",
+    "gauge",
+    "Bits",
+]
+WORDS = st.sampled_from(KEYS + MORE)
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | WORDS | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=6),
