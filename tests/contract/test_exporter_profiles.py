@@ -18,8 +18,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
 
-from snmp_accuracy import DOCS, Score, measure, measure_walks, tables, walk_table
+from snmp_accuracy import DOCS, measure, measure_walks, tables, walk_table
 from snmp_agent import Agent, AgentWire, Table, device
+from snmp_compare import Score
 from snmp_recordings import PROJECT, folder, read, says, walks
 
 from egov_exporters.snmp import ber

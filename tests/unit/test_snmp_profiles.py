@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -272,6 +273,8 @@ def test_any_octets_are_a_value_or_a_reason(tag: int, raw: bytes, conversion: st
         ({"parse": "("}, "not a regular expression"),
         ({"name": "egov_not_a_word"}, "not in the common vocabulary"),
         ({"scale": "much"}, "lacks or misuses"),
+        ({"scale": "inf"}, "scale inf"),
+        ({"scale": 0}, "scale 0"),
         ({"absent": 7}, "lacks or misuses"),
         ({"only": {"in": [1]}}, "lacks or misuses 'oid'"),
     ],
@@ -307,9 +310,59 @@ def test_check_says_all_that_is_wrong_with_lines(tmp_path: Path) -> None:
     )
     told = check_profile(file)
     assert [line.removeprefix(f"{file}:")[:2] for line in told[:2]] == ["3:", "4:"]
-    assert told[2:] == [f"{file}: d has no source; name its MIB object"]
+    assert told[2:] == [f"{file}: d (1.3.6.2) has no source; name its MIB object"]
+    file.write_text(
+        "module: x\nmib: X-MIB\ntables:\n  - name: t\n    index: i\n    columns:\n"
+        "      - {name: d, oid: 1.3.6.2, type: gauge, help: h, scale_by: 1.3.6.3, units: {oid: 1.3.6.4, source: u}}\n"
+    )
+    assert check_profile(file) == [f"{file}: t_0 (1.3.6.3) has no source; name its MIB object"]
     file.write_text("module: x\nmib: X-MIB\nscalars:\n  - {name: d, oid: 1.3.6.2, type: gauge, help: h}\n")
     assert check_profile(file) == []
+    file.write_text("module: 2026-99-99")
+    assert "is not valid YAML" in check_profile(file)[0]
     file.write_text("module: [")
     assert len(check_profile(file)) == 1 and "is not valid YAML" in check_profile(file)[0]
     assert "cannot be read" in check_profile(tmp_path / "none.yml")[0]
+
+
+KEYS = ["module", "name", "oid", "type", "help", "tables", "scalars", "columns", "labels", "index", "label", "lookup"]
+MORE = [
+    "via",
+    "only",
+    "in",
+    "detect",
+    "family",
+    "sysObjectID",
+    "scale",
+    "enum",
+    "absent",
+    "x",
+    "1.3.6.1",
+    "gauge",
+    "Bits",
+]
+WORDS = st.sampled_from(KEYS + MORE)
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | WORDS | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=6),
+    max_leaves=25,
+)
+
+
+@given(ANYTHING, ANYTHING, ANYTHING)
+def test_any_content_is_a_profile_or_a_sentence(whole: Any, tables: Any, detect: Any) -> None:
+    """Never another exception, whatever stands where."""
+    for data in (whole, {"module": "x", "tables": tables, "scalars": tables, "detect": detect}):
+        try:
+            parse_profile(data, "x.yml")
+        except ProfileError as why:
+            assert str(why).startswith("x.yml:")
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_any_file_is_judged(raw: bytes) -> None:
+    """Bytes that are no YAML, YAML that is no profile: sentences."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "x.yml"
+        file.write_bytes(raw)
+        assert all(isinstance(line, str) and line.startswith(str(file)) for line in check_profile(file))

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from egov_exporters.snmp.oid import Oid, parse_oid
+from egov_exporters.snmp.reads import pinned, reads, unique
 from egov_exporters.snmp.schema import (
     INDEX_TYPES,
     LABEL_TYPES,
@@ -74,12 +75,12 @@ class Reader:
         served = self._each(data.get("tables", ()), self._table, data)
         profile = Profile(
             name=name,
-            scalars=_unique(scalars),
-            tables=tuple(table for one in served for table in (*_reads(one), one)),
+            scalars=unique(scalars),
+            tables=tuple(table for one in served for table in (*reads(one), one)),
             title=str(data.get("title", "")),
             state="proven" if state == "proven" else "untested",
             detections=self._detections(data),
-            pinned=_pinned(scalars, served),
+            pinned=pinned(scalars, served),
         )
         self._check_names(profile, data)
         return profile
@@ -134,7 +135,7 @@ class Reader:
             raise ProfileError(f"{self._at(item)} table {name} has a label twice")
         own = tuple(label for label in labels if label.key is None and label.via is None)
         far = tuple(label for label in labels if label not in own)
-        return Table(name, index, own, _unique(columns), far)
+        return Table(name, index, own, unique(columns), far)
 
     def _index(self, value: Any, item: Any) -> tuple[IndexPart, ...]:
         if isinstance(value, str):
@@ -167,11 +168,11 @@ class Reader:
             if any(one not in names for one in wanted):
                 raise ProfileError(f"{self._at(item)} label {label} looks up by {wanted}; the index has {names}")
             key = tuple(names.index(one) for one in wanted)
-        via = self._oid(item["via"], item) if "via" in item else None
+        via, via_source = self._reference(item["via"], item) if "via" in item else (None, "")
         if key is not None and via is not None:
             raise ProfileError(f"{self._at(item)} label {label} has both lookup and via")
         oid, source, enum = self._oid(item["oid"], item), self._source(item, label), self._enum(item, label)
-        return LabelColumn(label, oid, kind, source, key, via, enum)
+        return LabelColumn(label, oid, kind, source, key, via, via_source, enum)
 
     # Columns
 
@@ -204,9 +205,12 @@ class Reader:
         told: dict[str, Any] = {}
         if "scale" in item:
             told["scale"] = float(item["scale"])
+            if not 1e-12 <= abs(told["scale"]) <= 1e12:
+                raise ProfileError(f"{self._at(item)} {column.name} has the scale {item['scale']}")
         for key in ("scale_by", "units", "digits"):
             if key in item:
-                told[key] = self._oid(item[key], item)
+                told[key], source = self._reference(item[key], item)
+                told["sources"] = (*told.get("sources", ()), (told[key], source))
         if "absent" in item:
             told["absent"] = frozenset(int(one) for one in item["absent"])
         if "true_for" in item:
@@ -258,6 +262,13 @@ class Reader:
 
     # Small things
 
+    def _reference(self, value: Any, item: Any) -> tuple[Oid, str]:
+        """Another column: its OID, or `{oid, source}`."""
+        if not isinstance(value, Mapping):
+            return self._oid(value, item), ""
+        self._keys(value, {"oid", "source"}, "a reference")
+        return self._oid(value["oid"], item), self._source(value, OURS)
+
     def _source(self, item: Any, name: str) -> str:
         told = str(item.get("source", "" if name.startswith(OURS) or not self.mib else name))
         return f"{self.mib}::{told}" if told and self.mib and "::" not in told else told
@@ -287,45 +298,3 @@ class Reader:
             return parse_oid(str(value))
         except ValueError as why:
             raise ProfileError(f"{self._at(item)} {why}") from None
-
-
-def _unique(columns: list[Column]) -> tuple[Column, ...]:
-    """Each object once: metrics of the same object are put beside its first."""
-    found: dict[Oid, Column] = {}
-    for column in columns:
-        first = found.get(column.oid)
-        found[column.oid] = column if first is None else replace(first, also=(*first.also, column))
-    return tuple(found.values())
-
-
-def _needed(table: Table) -> dict[Oid, str]:
-    """The columns that the table's rows depend on beside its own labels, with their sources."""
-    found: dict[Oid, str] = {}
-    for label in table.lookups:
-        if label.via is not None:
-            found.setdefault(label.via, label.source)
-        found.setdefault(label.oid, label.source)
-    for column in table.columns:
-        for metric in column.metrics():
-            found.update({oid: metric.source for oid in metric.needs() if oid not in found})
-    own = {label.oid for label in table.labels}
-    return {oid: source for oid, source in found.items() if oid not in own}
-
-
-def _pinned(scalars: list[Column], tables: list[Table]) -> frozenset[Oid]:
-    """Objects whose cells mean more than one number: see `Profile.pinned`."""
-    columns = [*scalars, *(column for table in tables for column in table.columns)]
-    judged = {metric.oid for column in columns for metric in column.metrics() if metric.judged}
-    return frozenset(judged.union(*(_needed(one) for one in tables), (one.oid for t in tables for one in t.labels)))
-
-
-def _reads(table: Table) -> list[Table]:
-    """What must be read before `table`, as a table that is not served."""
-    needed = _needed(table)
-    if not needed:
-        return []
-    columns = tuple(
-        Column(f"{table.name}_{at}", oid, "gauge", "", source=source, needed=True)
-        for at, (oid, source) in enumerate(needed.items())
-    )
-    return [Table(f"{table.name}_lookups", table.index, (), columns, served=False)]

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from egov_exporters.snmp.oid import dotted
 from egov_exporters.snmp.profile_reader import ProfileError, Reader
 from egov_exporters.snmp.schema import NUMBERS, STRINGS, TYPES, Column, LabelColumn, Profile, Table
 
@@ -85,9 +86,12 @@ def check_profile(path: Path) -> list[str]:
     reader = _reader(str(path))
     profile = reader.profile(data)
     if profile is not None:
-        for column in profile.metrics():
-            if not column.source:
-                reader.problems.append(f"{path}: {column.name} has no source; name its MIB object")
+        columns = [*profile.scalars, *(column for table in profile.tables for column in table.columns)]
+        for metric in (metric for column in columns for metric in column.metrics()):
+            if not metric.source:
+                reader.problems.append(
+                    f"{path}: {metric.name} ({dotted(metric.oid)}) has no source; name its MIB object"
+                )
     return reader.problems
 
 
@@ -100,6 +104,8 @@ def _read(content: str, where: str) -> Any:
         raise ProfileError(f"{where}:{line}: is not valid YAML: {getattr(why, 'problem', why)}") from None
     except RecursionError:
         raise ProfileError(f"{where}: is nested too deeply") from None
+    except (ValueError, TypeError, AttributeError) as why:  # what YAML takes for a date, a number ... and is none
+        raise ProfileError(f"{where}: is not valid YAML: {why}") from None
 
 
 def _reader(where: str) -> Reader:

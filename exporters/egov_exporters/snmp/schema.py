@@ -70,6 +70,7 @@ class LabelColumn:
     source: str = ""
     key: tuple[int, ...] | None = None
     via: Oid | None = None
+    via_source: str = ""
     enum: Mapping[int, str] = field(default_factory=dict)
 
 
@@ -97,7 +98,8 @@ class Column:
 
     The number served is the cell's number times `scale`, times the number in `scale_by`, times ten to the power that
     `units` (SensorDataScale) and `digits` (decimal places) say. `also` holds further metrics made of the same object.
-    A `fallback` stands in where the series is not there yet. `needed` marks a column that is read for others only.
+    `sources` are those of the columns that it needs. A `fallback` stands in where the series is not there yet. `needed`
+    marks a column that is read for others only.
     """
 
     name: str
@@ -115,6 +117,7 @@ class Column:
     parse: re.Pattern[str] | None = None
     convert: str = ""
     conditions: tuple[Condition, ...] = ()
+    sources: tuple[tuple[Oid, str], ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
     also: tuple[Column, ...] = ()
     fallback: bool = False
