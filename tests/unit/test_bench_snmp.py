@@ -235,7 +235,7 @@ def test_one_kind_of_switch_is_known_to_bear_four_requests_and_the_other_to_nobo
         return [rule.in_flight for rule in rules if any(identity.object_id[: len(one)] == one for one in rule.prefixes)]
 
     assert found(mib.UNKNOWN) == []
-    assert found(mib.KNOWN) == [4]
+    assert set(found(mib.KNOWN)) == {4}
 
 
 def test_a_switch_has_what_if_mib_walks() -> None:

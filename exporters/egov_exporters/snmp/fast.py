@@ -29,7 +29,9 @@ from egov_exporters.snmp.walk import ColumnData, Harvest
 
 REPLY_OCTETS = 1_400  # of a reply PDU: what fits an Ethernet frame beside the headers of UDP and SNMP
 BINDING_OCTETS = 7  # three headers, and one octet for a number to grow
+PDU_OCTETS, TAIL_OCTETS = 30, 32  # around all bindings; of a binding behind the last row
 MAX_CELLS = 96  # net-snmp answers with 100 at most
+TRIED_WIDTHS = 6
 MAX_COLUMNS = 60  # so that a request fits a frame as well
 STATIC, NUMBER, IGNORED = 0, 1, 2
 HEAD = (ber.INTEGER, ber.INTEGER, ber.INTEGER, ber.SEQUENCE)  # request id, error status, error index, bindings
@@ -358,7 +360,7 @@ def _chunks(
             # New rows show in the labels; a table without labels shows them in its first columns.
             ends = columns is labels or not labels
             for rows, group in groups.items():
-                for part, first, last in pack(group, rows, harvest, octets):
+                for part, first, last in pack(group, rows, harvest, octets, ends):
                     tails = part if ends and last == len(rows) else []
                     yield _chunk(part, rows, first, last, tails, scalars, harvest, kinds)
                     scalars = []
@@ -368,11 +370,12 @@ def _chunks(
 
 
 def pack(
-    columns: list[Oid], rows: Sequence[Oid], harvest: Harvest, octets: int
+    columns: list[Oid], rows: Sequence[Oid], harvest: Harvest, octets: int, ends: bool = False
 ) -> Iterator[tuple[list[Oid], int, int]]:
-    """Split columns x rows into blocks whose replies have at most `octets`, in few requests; a block has a cell at least.
+    """Split columns x rows into few blocks whose replies have at most `octets`, but for a row that alone has more.
 
-    How many columns go side by side is chosen by the mean size of a cell, how many rows by the true sizes.
+    The few widths that promise most by the mean size of a cell are tried with the true sizes. If `ends`, there is room
+    for one row more, of whatever stands behind the last one.
     """
     names = [len(oid_octets(column)) for column in columns]
     tails = [len(oid_octets((1, 3, *row))) - 1 for row in rows]
@@ -388,19 +391,28 @@ def pack(
     def requests(width: int) -> int:
         return -(-len(columns) // width) * -(-len(rows) // max(1, cells // width))
 
-    width = min(range(1, min(len(columns), cells, MAX_COLUMNS) + 1), key=lambda one: (requests(one), one))
-    width = -(-len(columns) // -(-len(columns) // width))
+    widths = sorted(range(1, min(len(columns), cells, MAX_COLUMNS) + 1), key=lambda one: (requests(one), one))
+    spare = PDU_OCTETS if not ends else PDU_OCTETS + TAIL_OCTETS
+    tried = [list(_blocks(columns, sizes, width, octets, spare)) for width in widths[:TRIED_WIDTHS]]
+    yield from min(tried, key=len)
+
+
+def _blocks(
+    columns: list[Oid], sizes: list[list[int]], width: int, octets: int, spare: int
+) -> Iterator[tuple[list[Oid], int, int]]:
+    """Blocks of `width` columns, as many rows in each as have room beside `spare` octets and those of more tails."""
     for left in range(0, len(columns), width):
         part = columns[left : left + width]
         heights = [sum(row[left : left + width]) for row in sizes]
+        room = octets - spare - (TAIL_OCTETS * (len(part) - 1) if spare > PDU_OCTETS else 0)
         first = total = 0
         for last, height in enumerate(heights):
-            if last > first and (total + height > octets or (last + 1 - first) * len(part) > MAX_CELLS):
+            if last > first and (total + height > room or (last + 1 - first) * len(part) > MAX_CELLS):
                 yield part, first, last
                 first = last
                 total = 0
             total += height
-        yield part, first, len(rows)
+        yield part, first, len(sizes)
 
 
 def _chunk(

@@ -142,7 +142,7 @@ def columns_per_request(columns: int, rows: int, cells: int) -> int:
 
 
 def fitting(reply: Sequence[Varbind], before: int) -> int:
-    """How many bindings of the size of these fit a reply, at most twice as many as `before`; fewer is for the agent to say."""
+    """How many bindings of this size fit a reply: from `before` to twice as many. Fewer is for the agent to say."""
     octets = sum(8 + len(varbind.oid) + len(varbind.cell.raw) for varbind in reply)
     return max(before, min(2 * before, REPLY_OCTETS * len(reply) // octets, MAX_CELLS)) if octets else before
 
