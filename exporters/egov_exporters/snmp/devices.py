@@ -90,7 +90,7 @@ class Device:
     security: Security
     busy: asyncio.Lock
     learned: dict[str, Learned] = field(default_factory=dict)
-    running: dict[tuple[str, ...], asyncio.Task[Any]] = field(default_factory=dict)
+    running: dict[tuple[str, ...], asyncio.Future[Any]] = field(default_factory=dict)
     silent: int = 0
     in_flight: int = 1
     counts: Counter[str] = field(default_factory=Counter)  # datagrams sent, retried; scrapes, plans held, plans stale

@@ -202,14 +202,20 @@ class Exporter:
         device = self.devices.get(query.target, query.auth)
         key = (*(profile.name for profile in query.profiles), *([AUTO] if query.auto else []))
         running = device.running.get(key)
-        if running is None:
-            running = asyncio.create_task(self._scrape(query, device, seconds))
-            device.running[key] = running
-            running.add_done_callback(lambda _: device.running.pop(key, None))
-            return await asyncio.shield(running)
-        self.metrics.shared.inc()
-        async with asyncio.timeout(seconds):
-            return await asyncio.shield(running)
+        if running is not None:
+            self.metrics.shared.inc()
+            async with asyncio.timeout(seconds):
+                return await asyncio.shield(running)
+        # Not a task of its own: that would cost each scrape three more turns of the loop, and a client that goes away
+        # ends nothing here (aiohttp lets a handler finish).
+        running = device.running[key] = asyncio.get_running_loop().create_future()
+        try:
+            result = await self._scrape(query, device, seconds)
+            running.set_result(result)
+            return result
+        finally:
+            running.cancel()
+            del device.running[key]
 
     async def _scrape(self, query: Query, device: Device, seconds: float) -> ScrapeResult:
         self.metrics.in_flight.inc()
