@@ -332,8 +332,8 @@ def discovery() -> bytes:
     return ber.encode_tlv(0x30, body + scoped)
 
 
-def test_the_owner_is_asked_to_poll_within_bounds(tmp_path: Path) -> None:
-    """At once, then once more at the end of the time; an owner that fails or hangs costs polls, not traps."""
+def test_polls_are_asked_for_within_bounds(tmp_path: Path) -> None:
+    """At once, then once more at the end of the time; a poll that fails or hangs costs polls, not traps."""
 
     async def body() -> None:
         calls: list[str] = []
@@ -344,7 +344,7 @@ def test_the_owner_is_asked_to_poll_within_bounds(tmp_path: Path) -> None:
             if event.origin.source == "127.0.0.3":
                 await never.wait()
             if event.origin.source == "127.0.0.2":
-                raise RuntimeError("the owner's mistake")
+                raise RuntimeError("a mistake")
 
         async with receiving(tmp_path, on_event, Limits(poll_seconds=1, polls=2)) as ours:
             storm(ours.receiver.addresses[0], 10, ["127.0.0.1"])

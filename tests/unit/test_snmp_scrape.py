@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from snmp_agent import Agent, AgentWire, Table, device
-from test_snmp_fast import switch
+from test_snmp_fast import ERRORS, NAME, switch
 
-from egov_exporters.snmp.ber import COUNTER32, Cell
+from egov_exporters.snmp.ber import COUNTER32, OCTET_STRING, Cell
 from egov_exporters.snmp.oid import parse_oid
 from egov_exporters.snmp.profiles import Profile, ProfileError, load_profiles, parse_profile
 from egov_exporters.snmp.scrape import ScrapeResult, scrape
@@ -89,6 +89,26 @@ def test_the_deadline_of_a_planned_scrape_keeps_what_came() -> None:
     series = [line for line in page.splitlines() if line.startswith("if")]
     assert 0 < len(series) < len([line for line in whole.page.decode().splitlines() if line.startswith("if")])
     assert set(series) <= set(whole.page.decode().splitlines())
+
+
+def test_a_device_that_sends_too_much() -> None:
+    """Ten thousand rows, a name of 60,000 octets: rows are bounded, the name is left out, both are counted."""
+    table: Table = {}
+    for row in range(1, 10_001):
+        table[*ERRORS, row] = Cell(COUNTER32, b"\x01")
+        table[*NAME, row] = Cell(OCTET_STRING, b"x")
+    table[*NAME, 1] = Cell(OCTET_STRING, b"y" * 60_000)
+
+    async def go() -> ScrapeResult:
+        wire: Any = AgentWire(Agent(table, octets=65_000))
+        return await scrape(wire, device(), [load_profiles()["if_mib"]], 60)
+
+    result = asyncio.run(go())
+    assert result.answered and not result.complete
+    assert result.problems()["too_many_rows"] >= 1 and result.problems()["text_too_long"] == 1
+    lines = result.page.decode().splitlines()
+    assert 0 < len([line for line in lines if line.startswith("ifInErrors{")]) <= 5_000
+    assert max(map(len, lines)) < 2_000
 
 
 def test_a_target_that_dies_between_modules() -> None:

@@ -195,6 +195,36 @@ def test_four_in_flight_come_back_in_any_order() -> None:
     asyncio.run(run())
 
 
+def test_what_comes_too_late_is_dropped() -> None:
+    """A reply after the last wait, and one after the scrape was given up: counted, and nothing else."""
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        asked: list[bytes] = []
+
+        def answer(data: bytes, seen: int) -> list[bytes]:
+            asked.append(data)
+            return []
+
+        transport, _ = await loop.create_datagram_endpoint(lambda: Liar(answer), local_addr=("127.0.0.1", 0))
+        wire = Wire()
+        with pytest.raises(NoAnswer):
+            await Dialogue(wire, peer(transport.get_extra_info("sockname"))).get([NAME])
+        volley = wire.start(peer(transport.get_extra_info("sockname")), [encode_pdu(GET, [oid_octets(NAME)])])
+        await asyncio.sleep(0.05)
+        wire.forget(volley)
+        back = ("127.0.0.1", wire._sockets[socket.AF_INET].getsockname()[1])
+        for data in {request_id_of(one): one for one in asked}.values():
+            transport.sendto(reply(request_id_of(data)), back)
+        await asyncio.sleep(0.1)
+        assert wire.dropped == {"late_or_unknown": 2} and not volley.done.done()
+        assert not wire._pending and not wire._active
+        wire.close()
+        transport.close()
+
+    asyncio.run(run())
+
+
 @given(st.binary(max_size=60))
 def test_any_datagram_has_an_id_or_none(data: bytes) -> None:
     """The look at the plain part raises nothing."""

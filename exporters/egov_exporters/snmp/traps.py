@@ -189,7 +189,7 @@ class TrapReceiver:
                 self.metrics.polls.labels("joined").inc()
 
     def _poll(self, event: Event) -> None:
-        """Tell the owner. What it does runs beside everything else; its failure is counted and said, no more."""
+        """Tell whoever reads devices. That runs beside everything else; its failure is counted and said, no more."""
         if len(self._tasks) >= self._limits.polls:
             self.metrics.polls.labels("busy").inc()
             return

@@ -53,6 +53,8 @@ def _grid(title: str, cold: bool) -> Iterator[Case]:
             for kind in (SMALL, LARGE):
                 name = f"{title}-{word}-{PORTS[kind]}-{version}"
                 yield Case(name, module, kind, version, targets=1 if cold else ROTATED[kind], cold=cold)
+            if not cold:
+                yield Case(f"{title}-{word}-48-{version}-four", module, FAMILY, version, targets=ROTATED[FAMILY])
 
 
 CASES = (
