@@ -54,7 +54,7 @@ def _grid(title: str, cold: bool) -> Iterator[Case]:
                 name = f"{title}-{word}-{PORTS[kind]}-{version}"
                 yield Case(name, module, kind, version, targets=1 if cold else ROTATED[kind], cold=cold)
             if not cold:
-                yield Case(f"{title}-{word}-48-{version}-four", module, FAMILY, version, targets=ROTATED[FAMILY])
+                yield Case(f"{title}-four-{word}-48-{version}", module, FAMILY, version, targets=ROTATED[FAMILY])
 
 
 CASES = (
