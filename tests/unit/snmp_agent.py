@@ -93,7 +93,7 @@ class AgentWire:
         """See `Wire.start`."""
         count = len(requests)
         done = asyncio.get_running_loop().create_future()
-        volley = Volley(peer, peer.key, requests, 1 << 24, done, [NOTHING] * count, [0.0] * count)
+        volley = Volley(peer, peer.key, requests, 1 << 24, done, [NOTHING] * count)
         self.tasks.append(asyncio.create_task(self._serve(volley)))
         return volley
 

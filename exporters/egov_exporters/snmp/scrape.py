@@ -139,8 +139,10 @@ async def scrape(
     for module in result.modules:
         _decode(device, module)
         _watch(device.of(module.profile), module, now)
-    result.modules = [module for module in result.modules if not _absent(device, module, now)]
     device.silent = 0 if result.answered else device.silent + 1
+    result.modules = [module for module in result.modules if not _absent(device, module, now)]
+    if not result.modules:
+        result.failure = result.failure or "has nothing of what its family has"
     if device.silent:
         device.security.doubt()
     device.seconds = result.seconds = time.monotonic() - begun

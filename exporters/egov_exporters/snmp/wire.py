@@ -64,7 +64,6 @@ class Volley:
     first_id: int
     done: asyncio.Future[None]
     replies: list[bytes]
-    arrived: list[float]  # monotonic seconds
     traffic: Traffic = field(default_factory=Traffic)
     begun: int = 0
     answered: int = 0
@@ -107,7 +106,7 @@ class Wire:
         count = len(requests)
         volley = Volley(
             peer, peer.key, requests, self._free_ids(count), asyncio.get_running_loop().create_future(),
-            [NOTHING] * count, [0.0] * count,
+            [NOTHING] * count,
         )  # fmt: skip
         self._active.add(volley)
         try:
@@ -218,7 +217,6 @@ class Wire:
         del self._pending[number]
         volley.waiting.pop(index, None)
         volley.replies[index] = reply
-        volley.arrived[index] = time.monotonic()
         volley.answered += 1
         if volley.answered == len(volley.requests):
             self._finish(volley, None)
