@@ -51,7 +51,7 @@ def explained(target: str, auth: str, told: Told) -> str:
     return "".join(parts)
 
 
-TITLES = ("Metric / 指标", "Object / 对象", "Rows / 行", "Series / 序列", "", "Example / 示例")
+TITLES = ("Metric / 指标", "Object / 对象", "Rows / 行", "Series / 序列", "State / 状态", "Example / 示例")
 
 
 def rows_of(found: Iterable[Explained]) -> list[tuple[str, ...]]:
