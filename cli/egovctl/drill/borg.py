@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from egovctl.drill.causes import Cause
 from egovctl.errors import CannotMeasure
 from egovctl.i18n import both, told
 
@@ -28,9 +29,13 @@ WAYS_OUT = ("BORG_PASSPHRASE", "BORG_PASSCOMMAND", "BORG_REPO", "BORG_RSH", "BOR
 class BorgFailed(CannotMeasure):
     """Borg could not do it. The text has its own words."""
 
+    cause = Cause.REPOSITORY_DAMAGED
+
 
 class ScratchFull(CannotMeasure):
     """There is no room for what is restored."""
+
+    cause = Cause.NO_ROOM
 
     @classmethod
     def now(cls) -> ScratchFull:

@@ -22,14 +22,13 @@ from egovctl.checks.engine import run_checks
 from egovctl.checks.model import Status
 from egovctl.drill import journal
 from egovctl.drill.journal import Journal
+from egovctl.drill.methods import METHODS
 from egovctl.drill.model import Drill, Item, Method, Options, Outcome, Progress, Run, Target, Verdict, Work
-from egovctl.drill.restore_files import RestoreFiles
 from egovctl.errors import UsageError
 from egovctl.evidence import Chain, Record
 from egovctl.evidence.record import now
 from egovctl.i18n import both, tr
 
-METHODS: dict[str, Method] = {"restore-files": RestoreFiles()}
 KILLED = {"zh": "演练被强行终止，本次启动时已清理", "en": "the run was killed; cleaned up at the next start"}
 INTERRUPTED = {"zh": "被操作人员中断", "en": "interrupted by the operator"}
 

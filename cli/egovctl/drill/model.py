@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from egovctl.checks.context import Context
 from egovctl.checks.model import Model, Name, Text
+from egovctl.drill.causes import Cause
 from egovctl.evidence import Head
 
 
@@ -73,6 +74,7 @@ class Item:
     rpo_promised_seconds: float | None = None
     files_compared: int = 0
     details: dict[str, Any] = field(default_factory=dict)
+    causes: tuple[Cause, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -8,52 +8,41 @@ moment when the archives were listed: what would be lost if the host were gone t
 from __future__ import annotations
 
 import errno
-import json
 import re
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from egovctl import transport
 from egovctl.checks.context import Context
 from egovctl.drill.borg import Archive, Deadline, Repository, ScratchFull, TookTooLong
+from egovctl.drill.causes import Cause
 from egovctl.drill.compare import Comparison, Manifest, compare
+from egovctl.drill.judging import (
+    HEADROOM,
+    Finding,
+    Promise,
+    broken_promises,
+    finding,
+    heartbeat_age,
+    hindered,
+    judged,
+    not_possible,
+    too_slow,
+)
 from egovctl.drill.model import Item, Outcome, Target, Verdict, Work
+from egovctl.drill.phases import Timer
 from egovctl.errors import CannotMeasure, UsageError
-from egovctl.i18n import both, told, tr
+from egovctl.i18n import told, tr
 from egovctl.plan import Service
 from egovctl.secrets import Secrets
 
 PROOF = "/var/lib/egov/backup"  # <service>/manifest.json and heartbeat.json, written before each backup
 REPOSITORIES = "/srv/borg"
-PATIENCE = 2.0  # times the promised RTO: whoever takes longer is stopped
-SHORTEST_LIMIT = 120.0
-HEADROOM = 16 << 20
 NAMES_KEPT = 50
-CLOCK_TOLERANCE = 60.0
-
-
-@dataclass
-class _Timer:
-    """Wall seconds by phase, in order."""
-
-    phases: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        begun = time.monotonic()
-        try:
-            yield
-        finally:
-            self.phases[name] = round(time.monotonic() - begun, 3)
-
-    @property
-    def total(self) -> float:
-        return round(sum(self.phases.values()), 3)
+METADATA = ("mode", "owner")
 
 
 class RestoreFiles:
@@ -106,27 +95,24 @@ class RestoreFiles:
 
     def rehearse(self, work: Work, target: Target) -> Item:
         """Restore and judge one target. A fault of the backup is a verdict; what hinders the drill is an outcome."""
-        service, timer = work.context.service(target.service), _Timer()
+        service, timer = work.context.service(target.service), Timer()
+        promise = Promise(service.rto, service.rpo)
         root = work.folder / f"{target.service}-{target.host}"
         try:
-            return self._rehearse(work, target, service, root, timer)
+            return self._rehearse(work, target, service, promise, root, timer)
         except TookTooLong:
-            limit = _limit(service)
-            reason = {
-                "zh": f"{limit:.0f} 秒（承诺 RTO 的 {PATIENCE:g} 倍）内未能恢复，已停止",
-                "en": f"not restored within {limit:.0f} s, {PATIENCE:g} times the promised RTO: stopped",
-            }
-            return _item(target, service, Outcome.ABORTED, Verdict.NOT_MET, [reason], timer)
+            return too_slow(target, promise, timer)
         except CannotMeasure as error:
-            return _item(target, service, Outcome.ERROR, Verdict.UNKNOWN, [_both(error)], timer)
+            return _hindered(target, promise, timer, error)
         except OSError as error:
-            full = ScratchFull.now() if error.errno == errno.ENOSPC else error
-            return _item(target, service, Outcome.ERROR, Verdict.UNKNOWN, [_both(full)], timer)
+            return _hindered(target, promise, timer, ScratchFull.now() if error.errno == errno.ENOSPC else error)
         finally:
             shutil.rmtree(root, ignore_errors=True)
 
-    def _rehearse(self, work: Work, target: Target, service: Service, root: Path, timer: _Timer) -> Item:
-        deadline = Deadline.after(_limit(service))
+    def _rehearse(
+        self, work: Work, target: Target, service: Service, promise: Promise, root: Path, timer: Timer
+    ) -> Item:
+        deadline = Deadline.after(promise.limit)
         repository = repository_of(work.context, target.host)
         wanted = [path.lstrip("/") for path in (*_paths(service), f"{PROOF}/{target.service}")]
         work.progress(f"{target}: find")
@@ -148,8 +134,26 @@ class RestoreFiles:
                 archived,
                 lambda done, total: work.progress(f"{target}: verify {done}/{total}"),
             )
-        age = _age(root, target.service, listed_unix)
-        return _judge(target, service, timer, archive, manifest, comparison, age)
+        age = heartbeat_age(root / PROOF.lstrip("/") / target.service / "heartbeat.json", listed_unix)
+        findings = [
+            *_wrong_source(target, manifest),
+            *_differences(comparison),
+            *broken_promises(promise, timer.total, age),
+        ]
+        details = {
+            "archive": archive.name,
+            "manifest_taken_at": manifest.taken_at,
+            "missing": comparison.missing[:NAMES_KEPT],
+            "extra": comparison.extra[:NAMES_KEPT],
+            "changed": dict(list(comparison.changed.items())[:NAMES_KEPT]),
+            "differences": len(comparison.missing) + len(comparison.extra) + len(comparison.changed),
+        }
+        return judged(target, promise, timer, findings, compared=comparison.compared, age=age, details=details)
+
+
+def _hindered(target: Target, promise: Promise, timer: Timer, error: Exception) -> Item:
+    found = not_possible(getattr(error, "cause", Cause.UNREACHABLE), error)
+    return hindered(target, promise, timer, Outcome.ERROR, Verdict.UNKNOWN, [found])
 
 
 def repository_of(context: Context, host: str) -> Repository:
@@ -187,10 +191,6 @@ def _paths(service: Service) -> tuple[str, ...]:
     return service.backup.paths if service.backup else ()
 
 
-def _limit(service: Service) -> float:
-    return max(SHORTEST_LIMIT, service.rto * PATIENCE)
-
-
 def _require_room(root: Path, archived: dict[str, dict[str, Any]]) -> None:
     needed = sum(int(item.get("size") or 0) for item in archived.values()) + HEADROOM
     free = shutil.disk_usage(root).free
@@ -204,110 +204,23 @@ def _require_room(root: Path, archived: dict[str, dict[str, Any]]) -> None:
         )
 
 
-def _age(root: Path, service: str, listed_unix: float) -> float | None:
-    """Seconds from the heartbeat in the archive to when archives were listed; None when there is no heartbeat."""
-    path = root / PROOF.lstrip("/") / service / "heartbeat.json"
-    try:
-        return round(listed_unix - float(json.loads(path.read_text(encoding="utf-8"))["unix"]), 3)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _both(error: Exception) -> dict[str, str]:
-    said = both(error)
-    return {"zh": f"无法完成：{said['zh']}", "en": said["en"]}
-
-
-def _item(
-    target: Target,
-    service: Service,
-    outcome: Outcome,
-    verdict: Verdict,
-    reasons: list[dict[str, str]],
-    timer: _Timer,
-) -> Item:
-    return Item(
-        target.service,
-        target.host,
-        outcome,
-        verdict,
-        tuple(reasons),
-        timer.phases,
-        rto_promised_seconds=float(service.rto),
-        rpo_promised_seconds=float(service.rpo),
-    )
-
-
-def _judge(
-    target: Target,
-    service: Service,
-    timer: _Timer,
-    archive: Archive,
-    manifest: Manifest,
-    comparison: Comparison,
-    age: float | None,
-) -> Item:
-    reasons = [
-        *_wrong_source(target, manifest),
-        *_differences(comparison),
-        *_broken_promises(service, timer.total, age),
-    ]
-    outcome, verdict = Outcome.COMPLETED, Verdict.NOT_MET if reasons else Verdict.MET
-    if comparison.compared == 0 and not comparison.missing:
-        outcome, verdict = Outcome.ERROR, Verdict.UNKNOWN
-        reasons = [{"zh": "没有比对任何文件：不算通过", "en": "no file was compared: that is no pass"}]
-    elif age is None or age < -CLOCK_TOLERANCE:
-        reasons.append({"zh": "备份中没有可信的心跳时间，RPO 未知", "en": "no credible heartbeat: the RPO is unknown"})
-        verdict = Verdict.UNKNOWN if verdict is Verdict.MET else verdict
-    return Item(
-        target.service,
-        target.host,
-        outcome,
-        verdict,
-        tuple(reasons),
-        timer.phases,
-        timer.total,
-        float(service.rto),
-        age,
-        float(service.rpo),
-        comparison.compared,
-        {
-            "archive": archive.name,
-            "manifest_taken_at": manifest.taken_at,
-            "missing": comparison.missing[:NAMES_KEPT],
-            "extra": comparison.extra[:NAMES_KEPT],
-            "changed": dict(list(comparison.changed.items())[:NAMES_KEPT]),
-            "differences": len(comparison.missing) + len(comparison.extra) + len(comparison.changed),
-        },
-    )
-
-
-def _wrong_source(target: Target, manifest: Manifest) -> Iterator[dict[str, str]]:
-    if (manifest.service, manifest.host) != (target.service, target.host):
-        other = f"{manifest.service}@{manifest.host}"
-        yield {
-            "zh": f"备份属于 {other}，不是 {target}",
-            "en": f"this is a backup of {other}, not of {target}",
-        }
-
-
-def _differences(comparison: Comparison) -> Iterator[dict[str, str]]:
-    changed = [f"{path} ({how})" for path, how in comparison.changed.items()]
+def _differences(comparison: Comparison) -> Iterator[Finding]:
+    content = [f"{path} ({how})" for path, how in comparison.changed.items() if how not in METADATA]
+    metadata = [f"{path} ({how})" for path, how in comparison.changed.items() if how in METADATA]
     named = (
-        ("缺少", "missing", comparison.missing),
-        ("多出", "extra", comparison.extra),
-        ("内容或属性不同", "changed", changed),
+        (Cause.FILES_MISSING, "缺少", "missing", comparison.missing),
+        (Cause.FILES_EXTRA, "多出", "extra", comparison.extra),
+        (Cause.CONTENT_CHANGED, "内容不同", "changed", content),
+        (Cause.METADATA_CHANGED, "属性不同", "with other attributes", metadata),
     )
-    for zh, en, names in named:
+    for cause, zh, en, names in named:
         if names:
             shown = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
-            yield {"zh": f"{zh} {len(names)} 个文件：{shown}", "en": f"{len(names)} files {en}: {shown}"}
+            yield finding(cause, f"{zh} {len(names)} 个文件：{shown}", f"{len(names)} files {en}: {shown}")
 
 
-def _broken_promises(service: Service, rto: float, age: float | None) -> Iterator[dict[str, str]]:
-    if rto > service.rto:
-        text = f"RTO {rto:.0f} s > {service.rto} s"
-        yield {"zh": f"恢复超时：{text}", "en": f"restored too late: {text}"}
-    if age is not None and age > service.rpo:
-        text = f"RPO {age:.0f} s > {service.rpo} s"
-        yield {"zh": f"备份过旧：{text}", "en": f"the backup is too old: {text}"}
+def _wrong_source(target: Target, manifest: Manifest) -> Iterator[Finding]:
+    if (manifest.service, manifest.host) != (target.service, target.host):
+        other = f"{manifest.service}@{manifest.host}"
+        sentence = (f"备份属于 {other}，不是 {target}", f"this is a backup of {other}, not of {target}")
+        yield finding(Cause.WRONG_SOURCE, *sentence)
