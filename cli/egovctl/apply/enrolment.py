@@ -18,8 +18,14 @@ from egovctl.paths import Inventory
 
 FIRST, LAST = "egov-enrol-1", "egov-enrol-end"
 CONTROL = "control"
+# Control's keys at the backup node, each with a forced command of its own: read, append its own state, delete.
+BORG_KEYS = {
+    "borg_restore_ed25519": "restore",
+    "borg_ed25519": "borg",
+    "borg_retention_ed25519": "retention",
+}
 ALWAYS = ("ssh_host_ed25519", "borg_ed25519", "syslog_sha256")
-SSH_KEYS = ("ssh_host_ed25519", "borg_ed25519", "log_seal_ed25519")
+SSH_KEYS = ("ssh_host_ed25519", "borg_ed25519", "log_seal_ed25519", "offsite_ed25519")
 OTHER_KEYS = {
     "wireguard": (TUNNEL_KEY, " WireGuard 公钥", "a WireGuard public key"),
     "syslog_sha256": (FINGERPRINT, "证书的 SHA-256 指纹", "the SHA-256 fingerprint of a certificate"),
@@ -58,14 +64,17 @@ def write_record(inventory: Inventory, host: str, keys: Mapping[str, str]) -> bo
 
 
 def ensure_control(inventory: Inventory) -> str:
-    """Control's own keys, made at first use: deploy and restore. Returns the deploy key's public half."""
+    """Control's own keys, made at first use: to deploy, and those at the backup node. The deploy key's public half."""
     folder = inventory.deploy_key.parent
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:  # every host's worker comes here
         fcntl.flock(lock, fcntl.LOCK_EX)
         deploy = _ensure_key(inventory.deploy_key, f"egov-deploy@{inventory.name}")
-        restore = _ensure_key(inventory.deploy_key.with_name("borg_restore_ed25519"), f"restore@{inventory.name}")
-        write_record(inventory, CONTROL, {"deploy_ed25519": deploy, "borg_restore_ed25519": restore})
+        others = {
+            name: _ensure_key(inventory.deploy_key.with_name(name), f"{what}@{inventory.name}")
+            for name, what in BORG_KEYS.items()
+        }
+        write_record(inventory, CONTROL, {"deploy_ed25519": deploy, **others})
     return deploy
 
 
@@ -87,18 +96,22 @@ def _plain(text: str, where: str) -> str:
     return match[0]
 
 
-def lacking(record: Mapping[str, str], tunnels: bool, seals: bool) -> list[str]:
+def lacking(record: Mapping[str, str], tunnels: bool, seals: bool, pulls: bool = False) -> list[str]:
     """Keys that a host's record does not have yet, of those that its place in the plan asks for."""
     wanted = [*ALWAYS, *(["wireguard"] if tunnels else []), *(["log_seal_ed25519"] if seals else [])]
+    wanted += ["offsite_ed25519"] if pulls else []
     return [name for name in wanted if name not in record]
 
 
-def script(program: str, deploy_key: str, check: bool, tunnels: bool = False, seals: bool = False) -> str:
+def script(
+    program: str, deploy_key: str, check: bool, tunnels: bool = False, seals: bool = False, pulls: bool = False
+) -> str:
     """The first contact's script with its settings in front, for `/bin/sh -s`.
 
-    `tunnels`: the host ends tunnels; `seals`: it keeps the city's logs and seals them.
+    `tunnels`: the host ends tunnels; `seals`: it keeps the city's logs and seals them; `pulls`: it keeps generations of
+    the backups, off-site.
     """
-    flags = {"CHECK": check, "TUNNELS": tunnels, "SEALS": seals}
+    flags = {"CHECK": check, "TUNNELS": tunnels, "SEALS": seals, "PULLS": pulls}
     settings = {"DEPLOY_KEY": deploy_key, **{name: "yes" if flag else "" for name, flag in flags.items()}}
     return "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items()) + program
 

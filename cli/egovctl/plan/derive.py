@@ -22,7 +22,13 @@ LEASED = (100, 199)  # of 256 addresses of a users' LAN; smaller or larger LANs 
 SMALLEST_LEASED = 16  # addresses; a smaller LAN has no room for leases beside its fixed hosts
 BACKUP_BUNDLE = "borgmatic"  # the bundle that backs a host up, for `manage`
 TRANSIT_KINDS = frozenset({"core", "hub"})
-ZONE_OF_KIND: dict[str, Zone] = {"noc": "management", "backup": "services", "video": "services", "services": "services"}
+ZONE_OF_KIND: dict[str, Zone] = {
+    "noc": "management",
+    "backup": "services",
+    "offsite": "management",  # nobody has business there
+    "video": "services",
+    "services": "services",
+}
 ROLE_OF_KIND: dict[str, HostRole] = {
     "core": "core",
     "hub": "hub",
@@ -32,6 +38,7 @@ ROLE_OF_KIND: dict[str, HostRole] = {
     "mobile": "access",
     "noc": "noc",
     "backup": "backup",
+    "offsite": "offsite",
     "video": "video",
     "services": "services",
 }

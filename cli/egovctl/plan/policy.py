@@ -101,6 +101,7 @@ PERMISSIONS = (
     Permission("routers", "cores", "udp", (NTP,)),
     Permission("log_senders", "noc", "tcp", (SYSLOG_TLS,)),
     Permission("backup_clients", "backup", "tcp", (SSH,)),
+    Permission("offsite", "backup", "tcp", (SSH,)),
     Permission("users", "services", "tcp", (HTTP, HTTPS)),
     Permission("users", "services", "icmp"),
 )
@@ -161,6 +162,7 @@ def policy_of(city: City) -> Policy:
         _hosts("cores", (host for host in hosts if host.role == "core")),
         _hosts("log_senders", (host for host in hosts if host.router or "managed" in host.groups)),
         _hosts("backup", (host for host in hosts if host.role == "backup")),
+        _hosts("offsite", (host for host in hosts if host.role == "offsite")),
         _hosts("backup_clients", (host for host in hosts if "backup_clients" in host.groups)),
         _hosts("devices", (host for host in hosts if host.platform == "unmanaged")),
         _lans("users", (lan for lan in city.lans if lan.zone == "users")),

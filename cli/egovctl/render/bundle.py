@@ -15,7 +15,17 @@ from egovctl.i18n import tr
 from egovctl.plan import Host
 
 Selector = Literal[
-    "managed", "router", "tunnel", "shaped", "lan_router", "leasing", "backup_client", "backup", "noc", "control"
+    "managed",
+    "router",
+    "tunnel",
+    "shaped",
+    "lan_router",
+    "leasing",
+    "backup_client",
+    "backup",
+    "offsite",
+    "noc",
+    "control",
 ]
 Mode = Annotated[str, Field(pattern=r"^0[0-7]{3}$")]
 

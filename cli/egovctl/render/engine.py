@@ -15,6 +15,7 @@ from egovctl.paths import Inventory, project_root
 from egovctl.plan import City, Host, Plan, load
 from egovctl.plan.policy import lan_services, policy_of
 from egovctl.plan.source import read_source
+from egovctl.render.backups import backup_quotas, narrowest_links
 from egovctl.render.bundle import Bundle, FileSpec, load_bundles
 from egovctl.render.enrolled import read_enrolled, require_control
 from egovctl.render.lookups import backed_up, by_role, known_names
@@ -79,10 +80,11 @@ def render_city(inventory: Inventory) -> Rendered:
         "administrators": plan.administrators,
         "log_senders": log_senders(managed, enrolled),
         "by_role": by_role(city),
+        "backup_quotas": backup_quotas(plan, city),
     }
     # Whatever a host needs of the whole city is looked up, never searched for: a city has thousands of hosts.
     sites = {site.name: site for site in plan.sites}
-    names, backups = known_names(city), backed_up(plan)
+    names, backups, thin = known_names(city), backed_up(plan), narrowest_links(plan, city)
     workshop = Workshop.of(bundles)
     hosts = {}
     for host in configured:
@@ -97,6 +99,7 @@ def render_city(inventory: Inventory) -> Rendered:
             "tunnels": host.tunnels,
             "shaped": shaped_links(host),
             "backups": backups.get(host.name, []),
+            "thin_mbps": thin.get(host.name),
             "lan": lan,
             "lan_services": lan_services(lan) if lan else (),
             "rules": policy.rules_for(host, lan),
