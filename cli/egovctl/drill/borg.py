@@ -98,6 +98,10 @@ class Repository:
         plain = ["--noflags", "--noacls", "--noxattrs"]
         self._run(["extract", *plain, f"{self.location}::{archive.name}", *paths], deadline, cwd=into)
 
+    def call(self, arguments: list[str], deadline: Deadline) -> str:
+        """Run any other verb, whose arguments name the location themselves; what it printed. BorgFailed as ever."""
+        return self._run(arguments, deadline)
+
     def _environment(self, descriptor: int) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name not in WAYS_OUT}
         kept |= {"BORG_PASSPHRASE_FD": str(descriptor), "BORG_BASE_DIR": str(self.base), "LC_ALL": "C.UTF-8"}

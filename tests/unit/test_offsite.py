@@ -1,0 +1,323 @@
+"""egov-offsite against real borg repositories: what is good is kept, what is not never pushes out what was.
+
+A failure here means that whoever holds the backup node can take the last good copy away, or that a damaged one counts.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import types
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PROGRAM = REPOSITORY / "playbooks" / "roles" / "offsite" / "files" / "egov-offsite"
+needs_tools = pytest.mark.skipif(
+    shutil.which("borg") is None or shutil.which("rsync") is None, reason="borgbackup or rsync is not installed"
+)
+
+
+def program() -> types.ModuleType:
+    loader = importlib.machinery.SourceFileLoader("egov_offsite", str(PROGRAM))
+    spec = importlib.util.spec_from_loader("egov_offsite", loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+offsite = program()
+
+
+STATES = ("after-one", "after-two")
+
+
+class Site:
+    """A backup node's folder of repositories, and an off-site node beside it."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, stock: Path | None = None) -> None:
+        self.stock = stock
+        self.node, self.root, self.base = folder / "node", folder / "offsite", folder / "base"
+        self.textfile = folder / "egov_offsite.prom"
+        for path in (self.node, self.root / "generations"):
+            path.mkdir(parents=True)
+        if stock is not None:
+            shutil.copytree(stock / "base", self.base)
+        keep = {"newest": 24, "daily": 14, "weekly": 8, "monthly": 12}
+        self.settings = {"sources": [{"name": "borg", "from": f"{self.node}/"}], "keep": keep, "gone_percent": 50}
+        self.settings |= {"read_whole_days": 7, "reserve_mib": 1, "kib_per_second": None}
+        self.write()
+        monkeypatch.setenv("EGOV_OFFSITE_ROOT", str(self.root))
+        monkeypatch.setenv("EGOV_OFFSITE_SETTINGS", str(folder / "offsite.json"))
+        monkeypatch.setenv("EGOV_OFFSITE_TEXTFILE", str(self.textfile))
+        monkeypatch.setattr(offsite.os, "geteuid", lambda: 1000)  # no users of the role's here
+        monkeypatch.setattr(offsite.os, "sync", lambda: None)  # seconds, where others write
+
+    def write(self) -> None:
+        (self.node.parent / "offsite.json").write_text(json.dumps(self.settings))
+
+    def borg(self, *arguments: str) -> None:
+        ways = {"BORG_PASSPHRASE": "x", "BORG_BASE_DIR": str(self.base), "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes"}
+        ways |= {"BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes"}
+        subprocess.run(["borg", *arguments], env={**os.environ, **ways}, check=True, capture_output=True)
+
+    def backup(self, number: int, host: str = "h1") -> None:
+        if self.stock is not None and host == "h1" and number <= len(STATES):
+            shutil.rmtree(self.node / "h1", ignore_errors=True)
+            shutil.copytree(self.stock / STATES[number - 1], self.node / "h1")
+            return
+        data = self.node.parent / "data"
+        data.mkdir(exist_ok=True)
+        for name in range(6):
+            (data / f"{name}").write_bytes(os.urandom(40_000))
+        if not (self.node / host).exists():
+            self.borg("init", "-e", "repokey", str(self.node / host))
+        self.borg("create", f"{self.node / host}::documents-2026-01-{number:02}T00:00:00", str(data))
+
+    def generation(self) -> dict[str, dict[str, object]]:
+        for verb in ("prepare", "pull", "seal"):
+            offsite.main([verb])
+        return self.said()
+
+    def said(self, place: int = -1) -> dict[str, dict[str, object]]:
+        folder = sorted((self.root / "generations").iterdir())[place]
+        return json.loads((folder / "generation.json").read_text())["repositories"]
+
+    def kept(self, host: str = "h1", place: int = -1) -> Path:
+        return sorted((self.root / "generations").iterdir())[place] / "borg" / host
+
+    def segments(self, host: str = "h1") -> list[Path]:
+        found = [path for path in (self.node / host / "data").rglob("*") if path.is_file()]
+        return sorted(found, key=lambda path: int(path.name))
+
+
+@pytest.fixture(scope="session")
+def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository after its first backup and after its second; making them costs seconds, copying nothing."""
+    folder = tmp_path_factory.mktemp("stock")
+    with pytest.MonkeyPatch.context() as patch:
+        made = Site(folder / "work", patch)
+        for number, name in enumerate(STATES, start=1):
+            made.backup(number)
+            shutil.copytree(made.node / "h1", folder / name)
+    shutil.copytree(made.base, folder / "base")
+    return folder
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stock: Path) -> Site:
+    return Site(tmp_path, monkeypatch, stock)
+
+
+def archives(site: Site, repository: Path) -> list[str]:
+    copy = site.node.parent / "restored"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(repository, copy)
+    for path in (copy, *copy.rglob("*")):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    # With nothing remembered: borg refuses an older state of what it knows.
+    base = site.node.parent / "forgetful"
+    shutil.rmtree(base, ignore_errors=True)
+    ways = {"BORG_PASSPHRASE": "x", "BORG_BASE_DIR": str(base), "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes"}
+    done = subprocess.run(
+        ["borg", "list", "--short", str(copy)], env={**os.environ, **ways}, check=True, capture_output=True, text=True
+    )
+    return done.stdout.split()
+
+
+@needs_tools
+def test_a_generation_is_a_repository_that_borg_reads_and_unchanged_segments_cost_a_name_each(site: Site) -> None:
+    site.backup(1)
+    first = site.generation()["borg/h1"]
+    site.backup(2)
+    second = site.generation()["borg/h1"]
+    assert first["why"] == second["why"] == "" and second["head"] > first["head"]  # type: ignore[operator]
+    assert archives(site, site.kept(place=0)) == ["documents-2026-01-01T00:00:00"]
+    assert len(archives(site, site.kept())) == 2
+    shared = [path for path in site.kept(place=0).rglob("data/*/*") if path.stat().st_nlink == 2]
+    assert shared and all(path.samefile(site.kept() / path.relative_to(site.kept(place=0))) for path in shared)
+    assert not [path for path in site.kept().rglob("*") if path.is_file() and path.stat().st_mode & 0o222]
+    assert 'egov_offsite_repository_ok{repository="borg/h1"} 1' in site.textfile.read_text()
+
+
+def flip(site: Site, number: int) -> None:
+    path = site.segments()[number]
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    os.utime(path, (1, 1))
+
+
+def lose(site: Site) -> None:
+    next(path for path in site.segments() if path.stat().st_size > 1000).unlink()
+
+
+def cut(site: Site, number: int) -> None:
+    path = site.segments()[number]
+    path.write_bytes(path.read_bytes()[:-5])
+
+
+def foreign(site: Site) -> None:
+    shutil.rmtree(site.node / "h1")
+    site.backup(3, "h9")
+    (site.node / "h9").rename(site.node / "h1")
+
+
+def prune(site: Site) -> None:
+    site.borg("delete", str(site.node / "h1") + "::documents-2026-01-01T00:00:00", "documents-2026-01-02T00:00:00")
+    site.borg("compact", "--cleanup-commits", "--threshold", "1", str(site.node / "h1"))
+
+
+def roll_back(site: Site) -> None:
+    site.backup(1)
+
+
+ATTACKS: dict[str, tuple[Callable[[Site], object], str]] = {
+    "rm -rf": (lambda site: shutil.rmtree(site.node / "h1"), "gone from the backup node"),
+    "emptied": (lambda site: [path.unlink() for path in site.segments()], "no segment of it ends in a commit"),
+    "an old segment flipped": (lambda site: flip(site, 0), "damaged"),
+    "the newest data flipped": (lambda site: flip(site, -3), "damaged|missing|had come to"),
+    "the last commit flipped": (lambda site: flip(site, -1), "had come to commit"),
+    "an old segment cut": (lambda site: cut(site, 1), "cut|damaged"),
+    "a segment deleted": (lose, "segments are missing, the first is"),
+    "another repository": (foreign, "another repository than before"),
+    "deleted and compacted": (prune, "per cent of what was there before is gone"),
+    "an old state put back": (roll_back, "had come to"),
+    "no configuration": (lambda site: (site.node / "h1" / "config").write_text("x"), "no configuration"),
+    "a link in its place": (
+        lambda site: (shutil.rmtree(site.node / "h1"), (site.node / "h1").symlink_to("/etc")),
+        "gone from the backup node",
+    ),
+}
+
+
+@needs_tools
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_whatever_the_backup_node_shows_the_last_good_state_stays(site: Site, attack: str) -> None:
+    site.backup(2)
+    good = site.generation()["borg/h1"]
+    act, words = ATTACKS[attack]
+    act(site)
+    for _ in range(2):
+        found = site.generation()["borg/h1"]
+        assert re.search(words, str(found["why"])), found
+        assert found["at"] == good["at"] and found["head"] == good["head"]
+        assert len(archives(site, site.kept())) == 2
+    assert 'egov_offsite_repository_ok{repository="borg/h1"} 0' in site.textfile.read_text()
+
+
+@needs_tools
+def test_the_others_go_on_when_one_is_damaged_and_a_new_one_that_is_bad_is_not_kept(site: Site) -> None:
+    site.backup(1)
+    site.backup(1, "h2")
+    site.generation()
+    flip(site, 0)
+    site.backup(2, "h2")
+    (site.node / "h3").mkdir()
+    (site.node / "h3" / "config").write_text("[repository]\n")
+    found = site.generation()
+    assert found["borg/h1"]["why"] and not found["borg/h2"]["why"]
+    assert found["borg/h3"]["at"] is None and not site.kept("h3").exists()
+    assert len(archives(site, site.kept("h2"))) == 2
+
+
+@needs_tools
+def test_a_person_can_accept_what_the_backup_node_has(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    site.backup(1)
+    site.backup(2)
+    site.generation()
+    prune(site)
+    assert site.generation()["borg/h1"]["why"]
+    with pytest.raises(SystemExit, match="there is no borg/h9"):
+        offsite.main(["accept", "borg/h9"])
+    offsite.main(["accept", "borg/h1"])
+    assert site.generation()["borg/h1"]["why"] == ""
+    assert archives(site, site.kept()) == [] and len(archives(site, site.kept(place=0))) == 2
+    site.backup(3)
+    assert site.generation()["borg/h1"]["why"] == "", "accepted once, and no more"
+
+
+@needs_tools
+def test_ordinary_retention_is_no_loss_of_history(site: Site) -> None:
+    for number in range(1, 6):
+        site.backup(number)
+    site.generation()
+    site.borg("delete", f"{site.node / 'h1'}::documents-2026-01-01T00:00:00")
+    site.borg("compact", str(site.node / "h1"))
+    site.backup(6)
+    assert site.generation()["borg/h1"]["why"] == ""
+    assert len(archives(site, site.kept())) == 5
+
+
+@needs_tools
+def test_a_write_under_way_is_no_fault(site: Site) -> None:
+    site.backup(1)
+    site.generation()
+    newest = site.segments()[-1]
+    (newest.parent / str(int(newest.name) + 1)).write_bytes(site.segments()[0].read_bytes()[:100])
+    (site.node / "h1" / "lock.exclusive").mkdir()
+    assert site.generation()["borg/h1"]["why"] == ""
+    assert not list(site.kept().glob("lock*"))
+
+
+@needs_tools
+def test_what_was_read_once_is_read_again_after_some_days(site: Site) -> None:
+    site.backup(1)
+    site.generation()
+    rotten = next(path for path in site.kept().rglob("data/*/*") if path.stat().st_size > 1000)
+    status = rotten.stat()
+    rotten.chmod(0o600)
+    data = bytearray(rotten.read_bytes())
+    data[500] ^= 1
+    rotten.write_bytes(data)
+    os.utime(rotten, (status.st_atime, status.st_mtime))
+    assert site.generation()["borg/h1"]["why"] == "", "the same file, and read when it came"
+    site.settings["read_whole_days"] = 0
+    site.write()
+    assert "damaged" in str(site.generation()["borg/h1"]["why"])
+
+
+def test_a_pull_that_failed_leaves_everything_as_it_was(site: Site) -> None:
+    offsite.main(["prepare"])
+    site.settings["sources"] = [{"name": "borg", "from": f"{site.node}/nowhere/"}]
+    site.write()
+    with pytest.raises(SystemExit, match="rsync exited"):
+        offsite.main(["pull"])
+    with pytest.raises(SystemExit, match="nothing was pulled"):
+        offsite.main(["seal"])
+    assert list((site.root / "generations").iterdir()) == []
+    assert "egov_offsite_failed_pulls 1\n" in site.textfile.read_text()
+    site.settings["reserve_mib"] = 1 << 40
+    site.write()
+    with pytest.raises(SystemExit, match="are kept free: nothing is pulled"):
+        offsite.main(["prepare"])
+
+
+@given(
+    st.lists(st.integers(0, 3 * 366 * 24), max_size=120, unique=True),
+    st.fixed_dictionaries({name: st.integers(0, 20) for name in ("newest", "daily", "weekly", "monthly")}),
+)
+@settings(max_examples=150, deadline=None)
+def test_generations_are_dropped_by_count_alone_and_the_newest_never(hours: list[int], keep: dict[str, int]) -> None:
+    from datetime import UTC, datetime, timedelta
+
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    stamps = sorted((begin + timedelta(hours=hour)).strftime("%Y%m%dT%H%M%SZ") for hour in hours)
+    dropped = offsite.superfluous(stamps, keep)
+    kept = [stamp for stamp in stamps if stamp not in dropped]
+    assert set(dropped) <= set(stamps) and (not stamps or stamps[-1] in kept)
+    assert len(kept) <= sum(keep.values()) + 1
+    assert set(stamps[-keep["newest"] :] if keep["newest"] else []) <= set(kept)
+    assert offsite.superfluous(kept, keep) == []
+    months = dict.fromkeys(stamp[:6] for stamp in stamps)
+    assert len({stamp[:6] for stamp in kept}) >= min(len(months), keep["monthly"])
