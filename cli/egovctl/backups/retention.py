@@ -146,8 +146,8 @@ def _nothing_missing(seen: Seen) -> None:
             tr(
                 f"{host} 的仓库缺少 {count} 份曾经登记的备份（{names}）：没有清理，数据仍可找回，"
                 "请按 docs/backups.md 处理",
-                f"the repository of {host} lacks {count} archives that were seen there ({names}): nothing was compacted, "
-                "so they can be brought back; docs/backups.md says how",
+                f"the repository of {host} lacks {count} archives that were seen there ({names}): nothing was "
+                "compacted, so they can be brought back; docs/backups.md says how",
             )
         )
 
