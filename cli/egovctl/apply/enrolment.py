@@ -6,7 +6,7 @@ import fcntl
 import os
 import shlex
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import yaml
@@ -19,13 +19,16 @@ from egovctl.paths import Inventory
 FIRST, LAST = "egov-enrol-1", "egov-enrol-end"
 CONTROL = "control"
 # Control's keys at the backup node, each with a forced command of its own: read, append its own state, delete.
-BORG_KEYS = {
+BACKUP_KEYS = {
     "borg_restore_ed25519": "restore",
+    "pgbackrest_restore_ed25519": "restore",
     "borg_ed25519": "borg",
     "borg_retention_ed25519": "retention",
 }
 ALWAYS = ("ssh_host_ed25519", "borg_ed25519", "syslog_sha256")
-SSH_KEYS = ("ssh_host_ed25519", "borg_ed25519", "log_seal_ed25519", "offsite_ed25519")
+# SSH keys that only some places in the plan ask for, by the group of the hosts that need them.
+BY_GROUP = {"postgresql": "wal_ed25519", "postgresql_backups": "pgbackrest_ed25519", "role_offsite": "offsite_ed25519"}
+SSH_KEYS = ("ssh_host_ed25519", "borg_ed25519", "log_seal_ed25519", *BY_GROUP.values())
 OTHER_KEYS = {
     "wireguard": (TUNNEL_KEY, " WireGuard 公钥", "a WireGuard public key"),
     "syslog_sha256": (FINGERPRINT, "证书的 SHA-256 指纹", "the SHA-256 fingerprint of a certificate"),
@@ -72,7 +75,7 @@ def ensure_control(inventory: Inventory) -> str:
         deploy = _ensure_key(inventory.deploy_key, f"egov-deploy@{inventory.name}")
         others = {
             name: _ensure_key(inventory.deploy_key.with_name(name), f"{what}@{inventory.name}")
-            for name, what in BORG_KEYS.items()
+            for name, what in BACKUP_KEYS.items()
         }
         write_record(inventory, CONTROL, {"deploy_ed25519": deploy, **others})
     return deploy
@@ -96,23 +99,27 @@ def _plain(text: str, where: str) -> str:
     return match[0]
 
 
-def lacking(record: Mapping[str, str], tunnels: bool, seals: bool, pulls: bool = False) -> list[str]:
+def keys_of_groups(groups: Iterable[str]) -> list[str]:
+    """The SSH keys that a host needs for being in these groups."""
+    return [BY_GROUP[name] for name in groups if name in BY_GROUP]
+
+
+def lacking(record: Mapping[str, str], tunnels: bool, seals: bool, more: Iterable[str] = ()) -> list[str]:
     """Keys that a host's record does not have yet, of those that its place in the plan asks for."""
-    wanted = [*ALWAYS, *(["wireguard"] if tunnels else []), *(["log_seal_ed25519"] if seals else [])]
-    wanted += ["offsite_ed25519"] if pulls else []
+    wanted = [*ALWAYS, *(["wireguard"] if tunnels else []), *(["log_seal_ed25519"] if seals else []), *more]
     return [name for name in wanted if name not in record]
 
 
 def script(
-    program: str, deploy_key: str, check: bool, tunnels: bool = False, seals: bool = False, pulls: bool = False
+    program: str, deploy_key: str, check: bool, tunnels: bool = False, seals: bool = False, more: Iterable[str] = ()
 ) -> str:
     """The first contact's script with its settings in front, for `/bin/sh -s`.
 
-    `tunnels`: the host ends tunnels; `seals`: it keeps the city's logs and seals them; `pulls`: it keeps generations of
-    the backups, off-site.
+    `tunnels`: the host ends tunnels; `seals`: it keeps the city's logs and seals them; `more`: other SSH keys it needs.
     """
-    flags = {"CHECK": check, "TUNNELS": tunnels, "SEALS": seals, "PULLS": pulls}
+    flags = {"CHECK": check, "TUNNELS": tunnels, "SEALS": seals}
     settings = {"DEPLOY_KEY": deploy_key, **{name: "yes" if flag else "" for name, flag in flags.items()}}
+    settings["MORE_KEYS"] = " ".join(more)
     return "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items()) + program
 
 

@@ -18,6 +18,7 @@ from egovctl.backups.keeping import Keep, superfluous
 from egovctl.backups.register import PLANNED, RETIRED, Archived, Known, Seen, compare, known, listed, record_look
 from egovctl.checks.context import Context
 from egovctl.drill.borg import BorgFailed, Deadline, Repository
+from egovctl.drill.causes import Cause
 from egovctl.errors import CannotMeasure, JudgedFailure
 from egovctl.evidence import Chain, Record
 from egovctl.i18n import both, told, tr
@@ -154,8 +155,10 @@ def _nothing_missing(seen: Seen) -> None:
 
 def _check(repository: Repository, host: str) -> None:
     try:
-        repository.call(["check", repository.location], Deadline.after(WORK_SECONDS))
+        repository.call(["check", repository.location], Deadline.after(WORK_SECONDS), strict=True)
     except BorgFailed as error:
+        if error.cause is not Cause.REPOSITORY_DAMAGED:
+            raise
         said = both(error)
         raise JudgedFailure(
             told(

@@ -135,9 +135,14 @@ class Repository:
         argv = ["extract", *plain, f"{self.location}::{archive.name}", *paths]
         return self._start(argv, deadline, lambda ended: None, cwd=into, begun=begun)
 
-    def call(self, arguments: list[str], deadline: Deadline) -> str:
-        """Run any other verb, whose arguments name the location themselves; what it printed. BorgFailed as ever."""
-        return self._run(arguments, deadline)
+    def call(self, arguments: list[str], deadline: Deadline, *, strict: bool = False) -> str:
+        """Run any other verb, whose arguments name the location themselves; what it printed. BorgFailed as ever.
+
+        `strict`: a warning is a failure too, as `check` gives one for what it finds.
+        """
+        good = (0,) if strict else (0, WARNING)
+        with self._start(arguments, deadline, lambda ended: ended.out.decode(), good=good) as pending:
+            return pending.result()
 
     def _environment(self, descriptor: int) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name not in WAYS_OUT}
@@ -153,6 +158,7 @@ class Repository:
         cwd: Path | None = None,
         on_out: Callable[[bytes], None] | None = None,
         begun: Callable[[str], None] | None = None,
+        good: tuple[int, ...] = (0, WARNING),
     ) -> Pending[T]:
         verb = next(word for word in arguments if not word.startswith("-"))
         heard = Heard(begun)
@@ -162,7 +168,7 @@ class Repository:
             self.healed.extend(heard.healed)
             if any(FULL in line for line in heard.lines) and verb == "extract":
                 raise ScratchFull.now()
-            if ended.status not in (0, WARNING):
+            if ended.status not in good:
                 raise judge(verb, self.location, ended.status, heard)
             return parse(ended)
 

@@ -22,6 +22,9 @@ Selector = Literal[
     "lan_router",
     "leasing",
     "backup_client",
+    "mariadb",
+    "postgresql",
+    "postgresql_backups",
     "backup",
     "offsite",
     "noc",
@@ -116,6 +119,8 @@ class Bundle:
                 return host.role in ("access", "hub")
             case "backup_client":
                 return "backup_clients" in host.groups
+            case "mariadb" | "postgresql" | "postgresql_backups":
+                return self.spec.hosts in host.groups
             case _:
                 return host.role == self.spec.hosts
 

@@ -30,6 +30,7 @@ Host *
 BACKUP_WAYS = {
     "backup": (
         ("borg", "borg", "borg_restore_ed25519"),
+        ("pgbackrest", "pgbackrest-read", "pgbackrest_restore_ed25519"),
         ("state", "borg", "borg_ed25519"),
         ("retention", "borg", "borg_retention_ed25519"),
     ),

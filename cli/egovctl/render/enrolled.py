@@ -21,6 +21,9 @@ SSH_KEYS = (
     "borg_retention_ed25519",
     "log_seal_ed25519",
     "offsite_ed25519",
+    "pgbackrest_ed25519",
+    "pgbackrest_restore_ed25519",
+    "wal_ed25519",
 )
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a file a host: the quick one
 KEYS = {**dict.fromkeys(SSH_KEYS, PUBLIC_KEY), "syslog_sha256": FINGERPRINT, "wireguard": TUNNEL_KEY}

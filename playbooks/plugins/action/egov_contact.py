@@ -34,9 +34,12 @@ class ActionModule(ActionBase):
                 contact.wait_in_band(inventory, host, arguments["wait"])
             why = contact.in_band(inventory, host)
             choose = contact.first_contact_variables if why else contact.in_band_variables
-            role, tunnels = task_vars["egov_role"], bool(task_vars["egov_tunnels"])
-            record = enrolment.read_record(inventory, host)
-            lacking = enrolment.lacking(record, tunnels, role == "noc", role == "offsite")
+            lacking = enrolment.lacking(
+                enrolment.read_record(inventory, host),
+                bool(task_vars["egov_tunnels"]),
+                task_vars["egov_role"] == "noc",
+                enrolment.keys_of_groups(task_vars["group_names"]),
+            )
             found = {"in_band": not why, "why": why, "lacking": lacking}
             return {**result, **found, "variables": choose(inventory, host)}
         except EgovError as error:

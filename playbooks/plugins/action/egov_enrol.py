@@ -35,8 +35,9 @@ class ActionModule(ActionBase):
         program = Path(self._find_needle("files", PROGRAM)).read_text(encoding="utf-8")
         try:
             tunnels = bool(task_vars["egov_tunnels"])
-            seals, pulls = task_vars["egov_role"] == "noc", task_vars["egov_role"] == "offsite"
-            script = enrolment.script(program, enrolment.ensure_control(inventory), check, tunnels, seals, pulls)
+            seals = task_vars["egov_role"] == "noc"
+            more = enrolment.keys_of_groups(task_vars["group_names"])
+            script = enrolment.script(program, enrolment.ensure_control(inventory), check, tunnels, seals, more)
             answer = shell_of(self)("/bin/sh -s", script.encode())
             known = enrolment.read_record(inventory, host).get("ssh_host_ed25519")
             keys, changed = enrolment.parse(host, answer.stdout + "\n" + answer.stderr)

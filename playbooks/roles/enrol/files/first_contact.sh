@@ -1,6 +1,6 @@
 # First contact, run as root by `/bin/sh -s`: the deploy user, its key and its sudo rights; the host's own keys.
-# In front of this text stand DEPLOY_KEY, CHECK, TUNNELS when the host ends tunnels, SEALS when it keeps and seals the
-# logs, and PULLS when it keeps generations of the backups. Only public halves are printed.
+# In front of this text stand DEPLOY_KEY, CHECK, TUNNELS when the host ends tunnels, SEALS when it keeps and seals
+# the logs, and MORE_KEYS, names of other SSH keys that it needs. Only public halves are printed.
 set -eu
 umask 077
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -14,7 +14,6 @@ borg_key=/etc/egov/keys/borg_ed25519
 tunnel_key=/etc/egov/keys/wireguard
 syslog_key=/etc/egov/keys/syslog
 seal_key=/etc/egov/keys/log_seal_ed25519
-offsite_key=/etc/egov/keys/offsite_ed25519
 host_key=/etc/ssh/ssh_host_ed25519_key.pub
 note=/var/lib/egov/enrol.sha256
 changed=
@@ -120,10 +119,13 @@ if [ -n "$SEALS" ] && { ! [ -s "$seal_key" ] || ! [ -s "$seal_key.pub" ]; }; the
 	changed="$changed seal_key"
 	[ -n "$CHECK" ] || ssh_key "$seal_key" "egov-logs@$(uname -n)"
 fi
-if [ -n "$PULLS" ] && { ! [ -s "$offsite_key" ] || ! [ -s "$offsite_key.pub" ]; }; then
-	changed="$changed offsite_key"
-	[ -n "$CHECK" ] || ssh_key "$offsite_key" "egov-offsite@$(uname -n)"
-fi
+for name in $MORE_KEYS; do
+	key=/etc/egov/keys/$name
+	if ! [ -s "$key" ] || ! [ -s "$key.pub" ]; then
+		changed="$changed $name"
+		[ -n "$CHECK" ] || ssh_key "$key" "${name%_ed25519}@$(uname -n)"
+	fi
+done
 
 echo egov-enrol-1
 echo "changed $changed"
@@ -140,7 +142,9 @@ fi
 if [ -n "$SEALS" ] && [ -s "$seal_key.pub" ]; then
 	echo "log_seal_ed25519 $(cat "$seal_key.pub")"
 fi
-if [ -n "$PULLS" ] && [ -s "$offsite_key.pub" ]; then
-	echo "offsite_ed25519 $(cat "$offsite_key.pub")"
-fi
+for name in $MORE_KEYS; do
+	if [ -s "/etc/egov/keys/$name.pub" ]; then
+		echo "$name $(cat "/etc/egov/keys/$name.pub")"
+	fi
+done
 echo egov-enrol-end
