@@ -15,6 +15,7 @@ from egovctl.report.tables import plain_table, short_time
 from egovctl.report.words import OUTCOME, VERDICT, VERDICT_STYLE, duration, word
 
 PHASES = {
+    "fetch": {"zh": "取回", "en": "fetch"},
     "find": {"zh": "查找", "en": "find"},
     "restore": {"zh": "恢复", "en": "restore"},
     "verify": {"zh": "核对", "en": "verify"},
