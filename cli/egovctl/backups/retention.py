@@ -13,19 +13,16 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from egovctl import transport
 from egovctl.backups.keeping import Keep, superfluous
 from egovctl.backups.register import PLANNED, RETIRED, Archived, Known, Seen, compare, known, listed, record_look
 from egovctl.checks.context import Context
 from egovctl.drill.borg import BorgFailed, Deadline, Repository
 from egovctl.drill.causes import Cause
+from egovctl.drill.ways import CONTROL, way_to
 from egovctl.errors import CannotMeasure, JudgedFailure
 from egovctl.evidence import Chain, Record
 from egovctl.i18n import both, told, tr
-from egovctl.secrets import Secrets
 
-REPOSITORIES = "/srv/borg"
-CONTROL = "control"
 LOOK_SECONDS = 600.0
 WORK_SECONDS = 6 * 3600.0
 SHOWN = 5
@@ -39,20 +36,6 @@ class Retention:
     host: str
     archives: int
     deleted: tuple[Archived, ...]
-
-
-def way_to(context: Context, host: str, way: str) -> Repository:
-    """A host's repository over one of control's keys: `borg` reads, `retention` deletes. CannotMeasure without one."""
-    node = next((item.name for item in context.city.hosts.values() if item.role == "backup"), None)
-    if node is None:
-        raise CannotMeasure(told("规划中没有备份节点", "the plan has no backup node"))
-    if not context.inventory.ssh_config.is_file():
-        raise transport.not_rendered(context.inventory, context.inventory.ssh_config)
-    passphrase = Secrets(context.inventory).get(f"borg_passphrase_{host}")
-    ssh = ("ssh", *transport.ssh_options(context.inventory))
-    # A folder of its own: what it remembers of a repository is what control saw, whatever drills did meanwhile.
-    base = context.inventory.state / "borg-retention"
-    return Repository(f"ssh://{node}-{way}{REPOSITORIES}/{host}", passphrase, base, ssh)
 
 
 def repository_name(context: Context, host: str) -> str:

@@ -154,3 +154,18 @@ def backups(inventory: Inventory, output: str, accept: str | None) -> None:
     publish_or_say(context, chain)
     whole = all(item.whole for item in seen) or accept is not None
     sys.exit(3 if silent else 0 if whole else 1)
+
+
+@evidence.command()
+@inventory_option
+def seal(inventory: Inventory) -> None:
+    """Seal what control alone holds (keys, secrets, evidence, plan) into its repository on the backup node."""
+    from egovctl.backups.own_state import seal as sealed
+    from egovctl.checks import open_context, require_network
+    from egovctl.evidence import open_chain
+
+    context = open_context(inventory)
+    require_network(inventory)
+    body = sealed(context, open_chain(inventory, context.city.plan_revision)).body
+    files, total, name = body["files"], body["bytes"], body["archive"]
+    click.echo(tr(f"已封存 {files} 个文件，{total} 字节：{name}", f"sealed {files} files, {total} bytes: {name}"))

@@ -19,6 +19,7 @@ from egovctl.render.backups import backup_quotas, narrowest_links
 from egovctl.render.bundle import Bundle, FileSpec, load_bundles
 from egovctl.render.enrolled import read_enrolled, require_control
 from egovctl.render.lookups import backed_up, by_role, known_names, stanzas_of
+from egovctl.render.rehearsals import WORK, promised_backups, rehearsals
 from egovctl.render.shaping import shaped_links
 from egovctl.render.workshop import Workshop
 
@@ -82,6 +83,9 @@ def render_city(inventory: Inventory) -> Rendered:
         "log_senders": log_senders(managed, enrolled),
         "by_role": by_role(city),
         "backup_quotas": backup_quotas(plan, city),
+        "rehearsals": rehearsals(plan, city),
+        "control_work": WORK,
+        "promised_backups": promised_backups(plan, city),
         "stanzas": stanzas,
     }
     # Whatever a host needs of the whole city is looked up, never searched for: a city has thousands of hosts.
