@@ -15,12 +15,12 @@ STATE_SERVICE = "suite-state"  # what is in it
 def way_to(context: Context, host: str, way: str) -> Repository:
     """A host's repository: `borg` reads, `state` appends to control's own, `retention` deletes.
 
-    CannotMeasure without its passphrase. What borg remembers of it is kept apart from the drills': it is what control
-    saw of the real one, whatever copies were restored from meanwhile.
+    CannotMeasure without its passphrase. What borg remembers of it is kept for each way: the same repository under
+    another name would be refused, and so would be an older state than was seen there.
     """
     passphrase = Secrets(context.inventory).get(f"borg_passphrase_{host}")
     if not context.inventory.ssh_config.is_file():
         raise transport.not_rendered(context.inventory, context.inventory.ssh_config)
     ssh = ("ssh", *transport.ssh_options(context.inventory))
     location = f"ssh://{backup_node(context)}-{way}{REPOSITORIES}/{host}"
-    return Repository(location, passphrase, context.inventory.state / "borg-retention", ssh)
+    return Repository(location, passphrase, context.inventory.state / "borg-ways" / way, ssh)
