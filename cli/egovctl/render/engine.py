@@ -19,7 +19,7 @@ from egovctl.render.backups import backup_quotas, narrowest_links
 from egovctl.render.bundle import Bundle, FileSpec, load_bundles
 from egovctl.render.enrolled import read_enrolled, require_control
 from egovctl.render.lookups import backed_up, by_role, known_names, stanzas_of
-from egovctl.render.rehearsals import WORK, promised_backups, rehearsals
+from egovctl.render.rehearsals import WORK, offsite_pull_seconds, promised_backups, rehearsals
 from egovctl.render.shaping import shaped_links
 from egovctl.render.workshop import Workshop
 
@@ -85,6 +85,7 @@ def render_city(inventory: Inventory) -> Rendered:
         "backup_quotas": backup_quotas(plan, city),
         "rehearsals": rehearsals(plan, city),
         "control_work": WORK,
+        "pull_seconds": offsite_pull_seconds(plan),
         "promised_backups": promised_backups(plan, city),
         "stanzas": stanzas,
     }

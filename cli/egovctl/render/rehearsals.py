@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from egovctl.plan import City, Plan
+from egovctl.plan.rules_offsite import pull_seconds
 
 SHIPPED = Path(__file__).resolve().parents[1] / "content" / "drills"
 DRILL_OF_ENGINE = {
@@ -66,6 +67,11 @@ def promised_backups(plan: Plan, city: City) -> list[Promised]:
         if service.backup
         for host in city.backed_up(service.hosts, service.backup.engine)
     ]
+
+
+def offsite_pull_seconds(plan: Plan) -> int:
+    """Seconds between two pulls of the off-site node; 0 where there is none."""
+    return next((pull_seconds(site) for site in plan.sites if site.kind == "offsite"), 0)
 
 
 def _sets(plan: Plan, city: City) -> Iterator[tuple[str, str]]:
