@@ -29,7 +29,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             shutil.copytree(source / name, target, ignore=shutil.ignore_patterns("enrolled", "__pycache__"))
         else:
             shutil.copy(source / name, target)
-    (tmp_path / "cli").symlink_to(source / "cli")
+    for name in ("cli", "dashboards"):
+        (tmp_path / name).symlink_to(source / name)
     monkeypatch.setenv("EGOV_PROJECT", str(tmp_path))
     return tmp_path
 

@@ -87,7 +87,7 @@ def _latest(records: list[Record]) -> Iterator[Sample]:
         elif record.kind == "backup.look":
             looks |= {host: (record.at, found) for host, found in record.body["hosts"].items()}
         elif record.kind == "backup.accepted":
-            nothing = {"missing": [], "strange": []}
+            nothing: dict[str, Any] = {"missing": [], "strange": []}
             at, found = looks.get(record.body["host"], (record.at, {"archives": 0}))
             looks[record.body["host"]] = (at, {**found, **nothing})
         elif record.kind == "backup.sealed":

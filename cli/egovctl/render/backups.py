@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from egovctl.plan import City, Plan
+from egovctl.plan.models import Service
 from egovctl.plan.paths import Finder
 from egovctl.plan.routing import topology_of
+
+SNAPSHOT = "/var/lib/prometheus/egov-snapshot"  # what Prometheus has measured, made before each backup of it
+
+
+def measured_backups(services: Iterable[Service]) -> list[Service]:
+    """Those services that back up what Prometheus has measured."""
+    return [service for service in services if service.backup and SNAPSHOT in service.backup.paths]
 
 
 def backup_quotas(plan: Plan, city: City) -> dict[str, str]:

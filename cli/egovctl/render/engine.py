@@ -15,7 +15,7 @@ from egovctl.paths import Inventory, project_root
 from egovctl.plan import City, Host, Plan, load
 from egovctl.plan.policy import lan_services, policy_of
 from egovctl.plan.source import read_source
-from egovctl.render.backups import backup_quotas, narrowest_links
+from egovctl.render.backups import backup_quotas, measured_backups, narrowest_links
 from egovctl.render.bundle import Bundle, FileSpec, load_bundles
 from egovctl.render.enrolled import read_enrolled, require_control
 from egovctl.render.lookups import backed_up, by_role, known_names, stanzas_of
@@ -108,6 +108,7 @@ def render_city(inventory: Inventory) -> Rendered:
             "shaped": shaped_links(host),
             "backups": backups.get(host.name, []),
             "thin_mbps": thin.get(host.name),
+            "measured_backups": measured_backups(backups.get(host.name, [])),
             "stanza": clusters.get(host.name),
             "lan": lan,
             "lan_services": lan_services(lan) if lan else (),
