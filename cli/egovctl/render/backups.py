@@ -24,15 +24,15 @@ def backup_quotas(plan: Plan, city: City) -> dict[str, str]:
 
 
 def narrowest_links(plan: Plan, city: City) -> dict[str, int]:
-    """host → Mbit/s of the narrowest link between it and the backup node, of those to which a thin link leads.
+    """host → Mbit/s of the narrowest link between it and the backup node, of clients and of the off-site node.
 
-    Thin is what `shares` calls so. Where no link on the way is thin, backups need no limit, and the host is not in it.
+    Only where that link is thin, which is what `shares` calls so: elsewhere backups need no limit.
     """
     nodes = [host.name for host in city.hosts.values() if host.role == "backup" and host.router]
-    clients = city.backed_up(city.hosts)
+    away = [host.name for host in city.hosts.values() if host.role == "offsite"]
     finder = Finder(topology_of(city), nodes)
     found = {}
-    for name in clients:
+    for name in (*city.backed_up(city.hosts), *away):
         path = finder.routed(name)
         if path is not None and path.hops and path.mbps <= plan.shares.thin_mbps:
             found[name] = path.mbps
