@@ -2,10 +2,13 @@
 
 Each request is a GetBulk over several columns whose reply is known but for its numbers: all other octets are compared
 at once with a skeleton (`reply & mask == skeleton`, both as one large integer), and the numbers are taken out by one
-`struct.unpack`. Names and other texts are read every time and are part of the skeleton, so a page never shows
-yesterday's name. A reply of another shape (a counter grew an octet) is parsed and becomes the new skeleton. A reply of
-other rows, another text, an error or a value that cannot be served is `Stale`: the general path (`walk`, `decode`)
-reads the module again. Both give the same page; a property test holds them to it.
+`struct.unpack`. Texts are part of the skeleton. A reply of another shape (a counter grew an octet) is parsed and
+becomes the new skeleton. A reply of other rows, another text, an error or a value that cannot be served is `Stale`: the
+general path (`walk`, `decode`) reads the module again. Both give the same page; a property test holds them to it.
+
+The labels of a table whose numbers are read are asked for only once in LABEL_SECONDS, and before that as soon as they
+may be others: the device's uptime is not what it must be by now, or a row's state, speed, break or octets say so (see
+`plausible.shaken`). Rows that come, go or move show in the numbers' own names, every time.
 """
 
 from __future__ import annotations
@@ -34,6 +37,10 @@ MAX_CELLS = 96  # net-snmp answers with 100 at most
 TRIED_WIDTHS = 6
 MAX_COLUMNS = 60  # so that a request fits a frame as well
 STATIC, NUMBER, IGNORED = 0, 1, 2
+SYS_UPTIME: Oid = (1, 3, 6, 1, 2, 1, 1, 3)
+LABEL_SECONDS = 60.0  # how old a label may be on the page
+UPTIME_SLACK, UPTIME_DRIFT = 3.0, 0.02  # seconds that an agent's uptime may lag, and the share it may run wrong
+ROLL = 1 << 32  # hundredths of a second after which sysUpTime begins anew
 HEAD = (ber.INTEGER, ber.INTEGER, ber.INTEGER, ber.SEQUENCE)  # request id, error status, error index, bindings
 NO_FORM = struct.Struct("")
 
@@ -101,6 +108,7 @@ class Chunk:
     kinds: bytes
     tails: tuple[bytes, ...]
     known: tuple[Cell | None, ...] | None  # values of STATIC cells, until a skeleton holds them
+    labels: bool = False  # nothing but labels of a table whose numbers other chunks have
     size: int = -1
     mask: int = 0
     skeleton: int = 0
@@ -140,6 +148,11 @@ class Chunk:
                 raise Stale("rows_added")
         self._learn(reply, identity, found, known)
         return tuple(numbers)
+
+    def last(self) -> bytes:
+        """A reply as it was, if it has nothing but texts; else, and if none was kept, empty."""
+        whole = self.size >= 0 and set(self.kinds) == {STATIC}
+        return self.skeleton.to_bytes(self.size, "little") if whole else b""
 
     def _statics(self) -> tuple[Cell | None, ...]:
         """The values that must be as they were; the skeleton has them unchanged, for its mask keeps them whole."""
@@ -239,14 +252,45 @@ class Plan:
 
     chunks: list[Chunk]
     blocks: list[Block]
-    requests: list[Pdu]
-    varbinds: int
+    ages: dict[str, bool]  # table → whether its labels rest
+    uptime: tuple[int, int] | None = None  # which chunk's which number is the device's uptime
     until: float = 0.0  # monotonic; when it is to be made anew
     watched: tuple[Block, ...] = ()  # those whose numbers are compared with the ones before
+    labels_at: float = 0.0  # monotonic; when the labels were read
+    beat: tuple[float, int] | None = None  # monotonic, and the device's uptime then
 
-    def read(self, replies: Sequence[bytes]) -> list[tuple[int, ...]]:
-        """The numbers of each reply. Raises Stale."""
-        return [chunk.read(reply) for chunk, reply in zip(self.chunks, replies, strict=True)]
+    @property
+    def requests(self) -> list[Pdu]:
+        """All requests."""
+        return [chunk.request for chunk in self.chunks]
+
+    def due(self, now: float) -> list[int]:
+        """Which chunks to ask for now; labels that are not old are left out."""
+        young = self.uptime is not None and self.beat is not None and now - self.labels_at < LABEL_SECONDS
+        return [at for at, chunk in enumerate(self.chunks) if not (young and chunk.labels)]
+
+    def varbinds(self, asked: Iterable[int]) -> int:
+        """How many bindings these chunks' replies have."""
+        return sum(len(self.chunks[at].names) + len(self.chunks[at].tails) for at in asked)
+
+    def read(self, asked: Sequence[int], replies: Sequence[bytes]) -> list[tuple[int, ...]]:
+        """The numbers of each chunk, none of those that were not asked for. Raises Stale."""
+        found: list[tuple[int, ...]] = [()] * len(self.chunks)
+        for at, reply in zip(asked, replies, strict=True):
+            found[at] = self.chunks[at].read(reply)
+        return found
+
+    def ran_on(self, read: Sequence[tuple[int, ...]], now: float) -> bool:
+        """Whether the device has been up since its labels were read: its uptime went on as time did."""
+        if self.uptime is None:
+            return False
+        chunk, place = self.uptime
+        ticks = read[chunk][place]
+        before, self.beat = self.beat, (now, ticks)
+        if before is None:
+            return False
+        seconds, went = now - before[0], ((ticks - before[1]) % ROLL) / 100
+        return abs(went - seconds) <= UPTIME_SLACK + UPTIME_DRIFT * seconds
 
     def page(self, read: Sequence[tuple[int, ...]], seen: set[str]) -> list[bytes]:
         """The families' texts; those whose name is in `seen` are left out, and the others' names are added to it."""
@@ -258,13 +302,19 @@ class Plan:
             parts.append(block.text if not block.rows else block.print(block.numbers(read)))
         return parts
 
-    def harvest(self, profile: Profile, replies: Sequence[bytes]) -> Harvest:
-        """What the replies that came (others are empty) hold, for the general path to decode."""
+    def harvest(self, profile: Profile, asked: Sequence[int], replies: Sequence[bytes]) -> Harvest:
+        """What the replies that came (others are empty) hold, for the general path to decode. Labels that were not
+        asked for are as they were.
+        """
         columns = {oid_octets(one): ColumnData(one) for one in column_oids(profile)}
         harvest = Harvest(columns={one.column: one for one in columns.values()})
         scalars = {oid_octets((*one.oid, 0)): one.oid for one in profile.scalars}
+        also = oid_octets((*SYS_UPTIME, 0))
         expected: dict[Oid, int] = {}
-        for chunk, reply in zip(self.chunks, replies, strict=True):
+        came = dict(zip(asked, replies, strict=True))
+        spoke = any(replies)  # what is remembered of a device is no sign of its life
+        for at, chunk in enumerate(self.chunks):
+            reply = came.get(at, chunk.last() if spoke else b"")
             found = split(reply)[2] if reply else []
             harvest.varbinds += len(found)
             for place, name in enumerate(chunk.names):
@@ -276,6 +326,8 @@ class Plan:
                 if name in scalars:
                     if cell:
                         harvest.scalars[scalars[name]] = cell
+                    continue
+                if name == also:
                     continue
                 column = columns[next(name[:end] for end in range(len(name), 0, -1) if name[:end] in columns)]
                 expected[column.column] = expected.get(column.column, 0) + 1
@@ -313,13 +365,14 @@ def make_plan(profile: Profile, harvest: Harvest, decoded: Decoded, octets: int 
     for number_of_chunk, (chunk, cells) in enumerate(chunks):
         read = [cell for cell, kind in zip(cells, chunk.kinds, strict=True) if kind == NUMBER]
         places.update({cell: (number_of_chunk, place) for place, cell in enumerate(read)})
+    uptime = places.get((SYS_UPTIME, (0,)))
     templates: dict[tuple[str, ...], bytes] = {}
     blocks = [_block(family, places, templates) for family in families]
     return Plan(
         [chunk for chunk, _ in chunks],
         blocks,
-        [chunk.request for chunk, _ in chunks],
-        sum(len(chunk.names) + len(chunk.tails) for chunk, _ in chunks),
+        {table.name: _rests(table, harvest, kinds) for table in profile.tables},
+        uptime,
         watched=tuple(block for block in blocks if block.name in WATCHED and block.runs),
     )
 
@@ -338,7 +391,7 @@ class _Kinds:
         """A number that is shown is read; a text, and what decides whether something is shown, is compared."""
         if column in self._fixed:
             return STATIC
-        if (column, row) in self._numbers:
+        if (column, row) in self._numbers or column == SYS_UPTIME:
             return NUMBER
         return STATIC if column in self._texts else IGNORED
 
@@ -348,6 +401,8 @@ def _chunks(
 ) -> Iterator[tuple[Chunk, list[tuple[Oid, Oid]]]]:
     """The requests, labels before values, each with its cells (column, row) in the order of the reply."""
     scalars: list[tuple[Oid, Oid]] = [(oid, (0,)) for oid in harvest.scalars]
+    if (*SYS_UPTIME, 0) in harvest.also and SYS_UPTIME not in harvest.scalars:
+        scalars.append((SYS_UPTIME, (0,)))
     read: set[Oid] = set()
     for table in profile.tables:
         labels = [label.oid for label in table.labels]
@@ -357,16 +412,27 @@ def _chunks(
             groups: dict[tuple[Oid, ...], list[Oid]] = {}
             for column in fresh:
                 groups.setdefault(tuple(sorted(harvest.columns[column].cells)), []).append(column)
-            # New rows show in the labels; a table without labels shows them in its first columns.
-            ends = columns is labels or not labels
+            # New rows show in the labels, and between two readings of these in the first numbers.
+            ends, resting = True, columns is labels and _rests(table, harvest, kinds)
             for rows, group in groups.items():
                 for part, first, last in pack(group, rows, harvest, octets, ends):
                     tails = part if ends and last == len(rows) else []
-                    yield _chunk(part, rows, first, last, tails, scalars, harvest, kinds)
-                    scalars = []
+                    ends = ends and not (tails and columns is not labels)  # one column's end is enough
+                    yield _chunk(part, rows, first, last, tails, [] if resting else scalars, harvest, kinds, resting)
+                    scalars = scalars if resting else []
                 ends = False
     if scalars:
         yield _chunk([], (), 0, 0, [], scalars, harvest, kinds)
+
+
+def _rests(table: Table, harvest: Harvest, kinds: _Kinds) -> bool:
+    """Whether the table's labels need not be read each time: numbers of the same rows are."""
+    rows = {row for label in table.labels for row in harvest.columns[label.oid].cells}
+    return any(
+        rows == set(cells) and all(kinds.of(column.oid, row) == NUMBER for row in cells)
+        for column in table.columns
+        if (cells := harvest.columns[column.oid].cells)
+    )
 
 
 def pack(
@@ -374,8 +440,8 @@ def pack(
 ) -> Iterator[tuple[list[Oid], int, int]]:
     """Split columns x rows into few blocks whose replies have at most `octets`, but for a row that alone has more.
 
-    The few widths that promise most by the mean size of a cell are tried with the true sizes. If `ends`, there is room
-    for one row more, of whatever stands behind the last one.
+    The few widths that promise most by the mean size of a cell are tried with the true sizes. If `ends`, the last
+    blocks have room for one row more, of whatever stands behind the last one.
     """
     names = [len(oid_octets(column)) for column in columns]
     tails = [len(oid_octets((1, 3, *row))) - 1 for row in rows]
@@ -392,22 +458,23 @@ def pack(
         return -(-len(columns) // width) * -(-len(rows) // max(1, cells // width))
 
     widths = sorted(range(1, min(len(columns), cells, MAX_COLUMNS) + 1), key=lambda one: (requests(one), one))
-    spare = PDU_OCTETS if not ends else PDU_OCTETS + TAIL_OCTETS
-    tried = [list(_blocks(columns, sizes, width, octets, spare)) for width in widths[:TRIED_WIDTHS]]
+    room, tail = octets - PDU_OCTETS, TAIL_OCTETS if ends else 0
+    tried = [list(_blocks(columns, sizes, width, room, tail)) for width in widths[:TRIED_WIDTHS]]
     yield from min(tried, key=len)
 
 
 def _blocks(
-    columns: list[Oid], sizes: list[list[int]], width: int, octets: int, spare: int
+    columns: list[Oid], sizes: list[list[int]], width: int, room: int, tail: int
 ) -> Iterator[tuple[list[Oid], int, int]]:
-    """Blocks of `width` columns, as many rows in each as have room beside `spare` octets and those of more tails."""
+    """Blocks of `width` columns, as many rows in each as have room; beside the last row `tail` octets a column."""
     for left in range(0, len(columns), width):
         part = columns[left : left + width]
         heights = [sum(row[left : left + width]) for row in sizes]
-        room = octets - spare - (TAIL_OCTETS * (len(part) - 1) if spare > PDU_OCTETS else 0)
         first = total = 0
         for last, height in enumerate(heights):
-            if last > first and (total + height > room or (last + 1 - first) * len(part) > MAX_CELLS):
+            behind = bool(tail) and last == len(heights) - 1
+            rows = last + 1 - first + behind
+            if last > first and (total + height + behind * tail * len(part) > room or rows * len(part) > MAX_CELLS):
                 yield part, first, last
                 first = last
                 total = 0
@@ -424,14 +491,16 @@ def _chunk(
     scalars: list[tuple[Oid, Oid]],
     harvest: Harvest,
     kinds: _Kinds,
+    labels: bool = False,
 ) -> tuple[Chunk, list[tuple[Oid, Oid]]]:
     """One request: scalars as non-repeaters, then `columns` from row `first` on, and one row more for `tails`."""
     cells = [*scalars, *((column, row) for row in rows[first:last] for column in columns)]
     cursors = [oid_octets((*column, *(rows[first - 1] if first else ()))) for column in columns]
     asked = [*(oid_octets(oid) for oid, _ in scalars), *cursors]
     repetitions = last - first + bool(tails)
-    values = [harvest.scalars[column] if row == (0,) and column in harvest.scalars else
-              harvest.columns[column].cells[row] for column, row in cells]  # fmt: skip
+    single: dict[tuple[Oid, Oid], Cell] = {(oid, (0,)): cell for oid, cell in harvest.scalars.items()}
+    single |= {(oid[:-1], oid[-1:]): cell for oid, cell in harvest.also.items()}
+    values = [single[cell] if cell in single else harvest.columns[cell[0]].cells[cell[1]] for cell in cells]
     meaning = bytes(kinds.of(column, row) for column, row in cells)
     chunk = Chunk(
         _interned(encode_pdu(GET_BULK, asked, len(scalars), repetitions)),
@@ -439,6 +508,7 @@ def _chunk(
         meaning,
         tuple(oid_octets(column) for column in tails),
         tuple(value if kind == STATIC else None for kind, value in zip(meaning, values, strict=True)),
+        labels,
     )
     return chunk, cells
 

@@ -213,10 +213,10 @@ class LocalSession:
         """See `Session.get`."""
         return ber.decode_pdu(ask(ber.encode_pdu(ber.GET, [ber.oid_octets(oid) for oid in oids]))).varbinds
 
-    async def get_bulk(self, oids: list[Oid], repetitions: int) -> list[ber.Varbind]:
+    async def get_bulk(self, oids: list[Oid], repetitions: int, once: int = 0) -> list[ber.Varbind]:
         """See `Session.get_bulk`."""
         names = [ber.oid_octets(oid) for oid in oids]
-        return ber.decode_pdu(ask(ber.encode_pdu(ber.GET_BULK, names, 0, repetitions))).varbinds
+        return ber.decode_pdu(ask(ber.encode_pdu(ber.GET_BULK, names, once, repetitions))).varbinds
 
 
 def ask(request: ber.Pdu) -> bytes:
