@@ -15,8 +15,9 @@ from snmp_agent import Agent, AgentWire, Table, device
 from egov_exporters.snmp import ber, fast
 from egov_exporters.snmp.ber import Cell
 from egov_exporters.snmp.decode import Decoded
-from egov_exporters.snmp.fast import Plan, Stale, make_plan, runs_of
+from egov_exporters.snmp.fast import Plan, Stale
 from egov_exporters.snmp.oid import Oid, parse_oid
+from egov_exporters.snmp.planning import make_plan, runs_of
 from egov_exporters.snmp.profiles import load_profiles
 from egov_exporters.snmp.scrape import ScrapeResult, scrape
 from egov_exporters.snmp.session import NoAnswer

@@ -19,9 +19,11 @@ from egov_exporters.snmp.devices import PLAN_SECONDS, SYS_DESCR, SYS_OBJECT_ID, 
 from egov_exporters.snmp.dialogue import Dialogue
 from egov_exporters.snmp.explain import Explained, explain
 from egov_exporters.snmp.expose import Family, first_of_each_name, header, lines
-from egov_exporters.snmp.fast import SYS_UPTIME, Plan, Stale, make_plan, table_oids
+from egov_exporters.snmp.fast import SYS_UPTIME, Plan, Stale
+from egov_exporters.snmp.planning import make_plan
 from egov_exporters.snmp.plausible import Numbers, Watch, shaken
 from egov_exporters.snmp.profiles import Profile, load_profiles
+from egov_exporters.snmp.reads import table_oids
 from egov_exporters.snmp.session import AgentError, SessionError, Traffic
 from egov_exporters.snmp.walk import Harvest, read_profile
 from egov_exporters.snmp.wire import Peer, Wire

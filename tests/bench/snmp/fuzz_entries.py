@@ -17,8 +17,9 @@ from egov_exporters.snmp import ber
 from egov_exporters.snmp.community import Community
 from egov_exporters.snmp.config import Auth
 from egov_exporters.snmp.decode import decode, number
-from egov_exporters.snmp.fast import NUMBER, STATIC, Chunk, Stale, make_plan
+from egov_exporters.snmp.fast import NUMBER, STATIC, Chunk, Stale
 from egov_exporters.snmp.oid import Oid
+from egov_exporters.snmp.planning import make_plan
 from egov_exporters.snmp.profiles import load_profiles
 from egov_exporters.snmp.security import Again
 from egov_exporters.snmp.session import Rejected, Traffic
