@@ -28,7 +28,7 @@ export BORG_RSH='ssh -i /etc/egov/keys/borg_ed25519 -o IdentitiesOnly=yes -o Bat
 trap 'rm -rf $BORG_BASE_DIR' EXIT
 node=$(cut -d' ' -f1 /etc/egov/borg_known_hosts) repository=ssh://borg@$node/srv/borg/$(hostname)
 """  # noqa: E501 - as typed
-# docs/backups.md: back to the last transaction from before the harm.
+# docs/backup-history.md: back to the last transaction from before the harm.
 UNDO = """
 for segment in data/*/*; do [ "${segment##*/}" -le %s ] || rm "$segment"; done
 rm -f index.* hints.* integrity.*
@@ -152,7 +152,7 @@ def test_root_on_the_client_deletes_and_nothing_is_gone(history: History) -> Non
     assert history.kept()[f"borg/{history.host}"]["why"] == "", "segments came, and none went"
     history.lab.on("backup", f"cd {history.repository} {UNDO % before}")
     code, seen = history.look()
-    assert code == 0 and seen["archives"][-1]["name"] == last, "and it is undone as docs/backups.md says"
+    assert code == 0 and seen["archives"][-1]["name"] == last, "and it is undone as docs/backup-history.md says"
     history.lab.on("offsite", PULL)
     assert "had come to" in history.kept()[f"borg/{history.host}"]["why"], (
         "a state that was put back is not taken unasked"

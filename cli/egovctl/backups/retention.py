@@ -115,9 +115,9 @@ def _whole(host: str, archives: tuple[Archived, ...], chain: Chain) -> Seen:
         raise JudgedFailure(
             tr(
                 f"{host} 的仓库中有 {count} 份来历不明的备份（{names}）：名称或时间不可能出自备份；没有删除任何备份，"
-                "请先查清（docs/backups.md）",
+                "请先查清（docs/backup-history.md）",
                 f"the repository of {host} has {count} archives that no backup made ({names}): nothing was deleted; "
-                "find out where they are from first (docs/backups.md)",
+                "find out where they are from first (docs/backup-history.md)",
             )
         )
     return seen
@@ -129,9 +129,9 @@ def _nothing_missing(seen: Seen) -> None:
         raise JudgedFailure(
             tr(
                 f"{host} 的仓库缺少 {count} 份曾经登记的备份（{names}）：没有清理，数据仍可找回，"
-                "请按 docs/backups.md 处理",
+                "请按 docs/backup-history.md 处理",
                 f"the repository of {host} lacks {count} archives that were seen there ({names}): nothing was "
-                "compacted, so they can be brought back; docs/backups.md says how",
+                "compacted, so they can be brought back; docs/backup-history.md says how",
             )
         )
 
