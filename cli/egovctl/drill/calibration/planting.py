@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ class Planting:
         argv = [*DIES_WITH_US, sys.executable, "-m", MODULE, "--folder", str(folder), "--seed", str(seed)]
         argv += ["--instances", str(instances), "--clean", str(clean)]
         argv += [word for name in kinds for word in ("--kind", name)]
+        self._planted: deque[dict[str, Any]] = deque()
         self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def __enter__(self) -> Planting:
@@ -54,15 +56,15 @@ class Planting:
 
     def sealed(self) -> Sealed:
         """The case that was asked for, once it is planted."""
-        return Sealed(**self._answer())
+        if not self._planted:
+            self._planted.append(self._answer())
+        return Sealed(**self._planted.popleft())
 
-    def reveal(self, number: int) -> None:
-        """Have the seal of this case opened."""
+    def reveal(self, number: int) -> tuple[dict[str, Any], str]:
+        """Have the seal of this case opened: label and nonce."""
         self._ask({"do": "reveal", "number": number})
-
-    def revealed(self) -> tuple[dict[str, Any], str]:
-        """Label and nonce."""
-        answer = self._answer()
+        while "label" not in (answer := self._answer()):
+            self._planted.append(answer)  # the next case, which was asked for before
         return answer["label"], answer["nonce"]
 
     def _ask(self, request: dict[str, Any]) -> None:

@@ -40,7 +40,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Row:
-    """One kind of fault. `instead` are the causes that were named first in place of the right one, with their numbers."""
+    """One kind of fault. `instead` counts the causes that were named first in place of the right one."""
 
     kind: str
     title: dict[str, str]
@@ -87,13 +87,13 @@ class Score:
 
 
 def found(one: Judged) -> bool:
-    """Whether a case was judged as its label asks: never met for a fault, and unknown only where nothing can be said."""
-    return one.verdict == one.label["verdict"]
+    """Whether a case was judged as its label asks: a fault is never met, and unknown only where nothing can be said."""
+    return one.verdict == str(one.label["verdict"])
 
 
 def named(one: Judged) -> bool:
     """Whether the first cause is a right one."""
-    return bool(one.causes) and one.causes[0] in one.label["causes"]
+    return one.causes[:1] != () and one.causes[0] in one.label["causes"]
 
 
 def score(judged: Iterable[Judged]) -> Score:
