@@ -67,12 +67,7 @@ class Score:
             worst = min(self.rows, key=lambda row: row.found.value)
             goals += [
                 ("发现率", "found", self.found.value, FOUND_GOAL),
-                (
-                    f"最差故障 {worst.kind} 的发现率",
-                    f"found of the worst kind, {worst.kind},",
-                    worst.found.value,
-                    WORST_GOAL,
-                ),
+                (f"最差故障 {worst.kind} 发现率", f"found of {worst.kind}, the worst,", worst.found.value, WORST_GOAL),
                 ("原因判断正确率", "cause named", self.named.value, NAMED_GOAL),
             ]
         said = [
