@@ -11,15 +11,20 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from egovctl.drill.borg import TookTooLong
+from egovctl.drill.pgbackrest import PgRepository
+
+NO_MORE: Mapping[str, str] = {}
 REPOSITORY = Path(__file__).resolve().parents[2]
 TOOLS = REPOSITORY / ".tools"
 POSTGRESQL = TOOLS / "usr" / "lib" / "postgresql" / "15" / "bin"
@@ -28,7 +33,7 @@ MARIADBD = TOOLS / "usr" / "sbin" / "mariadbd"
 MARIADB = TOOLS / "usr" / "bin" / "mariadb"
 LIBRARIES = TOOLS / "usr" / "lib" / "x86_64-linux-gnu"
 STANZA = "register"
-PASSPHRASE = "correct horse"  # noqa: S105
+PASSPHRASE = "correct horse"
 # PostgreSQL refuses root; mapped so, root is an ordinary user that owns its own files and has no other right.
 UNPRIVILEGED = ("unshare", "--user", "--map-user=1000", "--map-group=1000", "--") if os.geteuid() == 0 else ()
 DIES_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL", "--")
@@ -55,7 +60,7 @@ def available(*programs: Path) -> bool:
     return all(program.is_file() for program in programs)
 
 
-def environment(**more: str) -> dict[str, str]:
+def in_environment(**more: str) -> dict[str, str]:
     """The environment of a program of .tools/."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "MYSQL", "MARIADB"))}
     return {**kept, "LD_LIBRARY_PATH": str(LIBRARIES), "LC_ALL": "C.UTF-8", "TZ": "UTC", **more}
@@ -64,7 +69,7 @@ def environment(**more: str) -> dict[str, str]:
 def call(argv: Sequence[object], *, input: bytes | None = None, timeout: float = 60, **more: str) -> bytes:
     """Run a program as an ordinary user; its output, or an AssertionError with its words."""
     done = subprocess.run(
-        [*UNPRIVILEGED, *map(str, argv)], input=input, capture_output=True, env=environment(**more), timeout=timeout
+        [*UNPRIVILEGED, *map(str, argv)], input=input, capture_output=True, env=in_environment(**more), timeout=timeout
     )
     assert done.returncode == 0, f"{argv[0]}: {done.stderr.decode('utf-8', 'replace')[-2000:]}"
     return done.stdout
@@ -89,6 +94,10 @@ class Cluster:
     def repository(self) -> Path:
         """The pgBackRest repository: what a drill restores from."""
         return self.folder / "repository"
+
+    def source(self, **other: Any) -> PgRepository:
+        """The repository as a drill takes it."""
+        return local_repository(self.repository, **other)
 
     def make(self, rows: int = 400) -> None:
         """Initialise, start, load the register, and make the stanza."""
@@ -158,7 +167,7 @@ class Cluster:
             rows = self.sql(f"COPY (SELECT * FROM register.{name} ORDER BY 1) TO STDOUT") + "\n"
             digest = hashlib.sha256(rows.encode()).hexdigest() if keyed else None
             tables[f"register.{name}"] = {"rows": rows.count("\n"), "sha256": digest}
-        return {"tables": tables}
+        return {"tables": tables, "snapshot": self.sql("SELECT pg_current_snapshot()")}
 
     def switch(self) -> str:
         """End the WAL segment and wait until it is in the repository; its name."""
@@ -206,7 +215,12 @@ class Cluster:
         return {f"PGBACKREST_{name}": value for name, value in chosen.items()}
 
     def _environment(self) -> dict[str, str]:
-        return environment(**self._variables())
+        return in_environment(**self._variables())
+
+
+def local_repository(path: Path, stanza: str = STANZA, passphrase: str = PASSPHRASE) -> PgRepository:
+    """A repository in a folder, as a drill takes it."""
+    return PgRepository(stanza, passphrase, str(path), (), ("env", f"LD_LIBRARY_PATH={LIBRARIES}", str(PGBACKREST)))
 
 
 def segments(repository: Path, stanza: str = STANZA) -> list[Path]:
@@ -219,6 +233,104 @@ def copied(source: Path, target: Path) -> Path:
     """A copy to spoil, made with `cp -a`: times are kept, and blocks are shared where the file system can."""
     subprocess.run(["cp", "-a", "--reflink=auto", str(source), str(target)], check=True)
     return target
+
+
+class ToolsProgram:
+    """A program that keeps running (drill.scratch.Started)."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self._process, self._log = process, log
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.poll()
+
+    @property
+    def said(self) -> str:
+        return self._log.read_text(encoding="utf-8", errors="replace")[-65536:]
+
+    def stop(self, patience: float = 30.0, number: int = signal.SIGTERM) -> int:
+        if self.alive:
+            self._process.send_signal(number)
+        try:
+            return self._process.wait(patience)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+
+class ToolsBox:
+    """A box (drill.scratch.Box) without walls, for tests on data of their own: programs of .tools/, `folder` as it is."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.started: list[ToolsProgram] = []
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        user: str = "nobody",
+        input: bytes | None = None,
+        timeout: float = 60.0,
+        environment: Mapping[str, str] = NO_MORE,
+    ) -> subprocess.CompletedProcess[bytes]:
+        try:
+            return subprocess.run(
+                [*DIES_WITH_PARENT, *UNPRIVILEGED, *_in_tools(argv)],
+                input=input or b"",
+                capture_output=True,
+                timeout=timeout,
+                cwd=self.folder,
+                env=in_environment(**environment),
+            )
+        except subprocess.TimeoutExpired:
+            raise TookTooLong(f"{argv[0]} took more than {timeout:.0f} s: stopped") from None
+
+    def start(
+        self, argv: Sequence[str], *, user: str = "nobody", environment: Mapping[str, str] = NO_MORE
+    ) -> ToolsProgram:
+        log = self.folder / f"said-{len(self.started)}"
+        with log.open("wb") as stream:
+            process = subprocess.Popen(
+                [*DIES_WITH_PARENT, *UNPRIVILEGED, *_in_tools(argv)],
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                cwd=self.folder,
+                env=in_environment(**environment),
+            )
+        self.started.append(ToolsProgram(process, log))
+        return self.started[-1]
+
+    def owned(self, path: Path, user: str) -> str:
+        return self.inside(path)
+
+    def inside(self, path: Path) -> str:
+        path.relative_to(self.folder)
+        return str(path)
+
+
+@contextmanager
+def tools_box(folder: Path, limits: object) -> Iterator[ToolsBox]:
+    """What a restore takes as `open_box`; whatever still runs at the end is a fault."""
+    box = ToolsBox(folder)
+    try:
+        yield box
+    finally:
+        left = [program for program in box.started if program.alive]
+        for program in left:
+            program.stop(1.0)
+    assert not left, "a server was left running"
+
+
+def _in_tools(argv: Sequence[str]) -> list[str]:
+    """The argv with the programs of .tools/ instead of the system's."""
+    return [f"{TOOLS}{word}" if word.startswith("/usr/") and (TOOLS / word[1:]).is_file() else word for word in argv]
 
 
 @contextmanager
@@ -293,7 +405,7 @@ class MariaDb:
         options += [f"--pid-file={self.folder}/pid", f"--lc-messages-dir={TOOLS}/usr/share/mysql"]
         argv = [*DIES_WITH_PARENT, *UNPRIVILEGED, str(MARIADBD), "--no-defaults", *options]
         with (self.folder / "server.log").open("ab") as log:
-            self.server = subprocess.Popen(argv, stdout=log, stderr=log, env=environment())
+            self.server = subprocess.Popen(argv, stdout=log, stderr=log, env=in_environment())
         for _ in range(600):
             with suppress(AssertionError):
                 self.sql("SELECT 1", database="mysql")
