@@ -21,8 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from egovctl.drill.borg import TookTooLong
+from egovctl.drill.call import TookTooLong
 from egovctl.drill.pgbackrest import PgRepository
+from egovctl.drill.scratch import Box, Limits, Scratch
 
 NO_MORE: Mapping[str, str] = {}
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -32,6 +33,7 @@ PGBACKREST = TOOLS / "usr" / "bin" / "pgbackrest"
 MARIADBD = TOOLS / "usr" / "sbin" / "mariadbd"
 MARIADB = TOOLS / "usr" / "bin" / "mariadb"
 LIBRARIES = TOOLS / "usr" / "lib" / "x86_64-linux-gnu"
+ROOM = 2 << 30  # octets that the tests of one process need at most
 STANZA = "register"
 PASSPHRASE = "correct horse"
 # PostgreSQL refuses root; mapped so, root is an ordinary user that owns its own files and has no other right.
@@ -94,6 +96,29 @@ class Cluster:
     def repository(self) -> Path:
         """The pgBackRest repository: what a drill restores from."""
         return self.folder / "repository"
+
+    def copied_to(self, folder: Path) -> Cluster:
+        """The same (stopped) cluster elsewhere, to go on with."""
+        assert self.server is None
+        copied(self.folder, folder)
+        return Cluster(folder, self.stanza, self.passphrase)
+
+    @contextmanager
+    def running(self) -> Iterator[Cluster]:
+        """Running meanwhile; at the end its plug is pulled, so that nothing is archived that was not."""
+        self.start()
+        try:
+            yield self
+        finally:
+            self.kill()
+
+    def promote(self) -> None:
+        """Begin a new timeline, as a standby does that takes over."""
+        self.kill()
+        (self.data / "standby.signal").touch()
+        self.settings["hot_standby"] = "on"
+        self.start()
+        call([POSTGRESQL / "pg_ctl", "-D", self.data, "-w", "promote"])
 
     def source(self, **other: Any) -> PgRepository:
         """The repository as a drill takes it."""
@@ -264,7 +289,7 @@ class ToolsProgram:
 
 
 class ToolsBox:
-    """A box (drill.scratch.Box) without walls, for tests on data of their own: programs of .tools/, `folder` as it is."""
+    """A box (drill.scratch.Box) without walls, for data of the tests' own: programs of .tools/, `folder` as it is."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -315,6 +340,32 @@ class ToolsBox:
         return str(path)
 
 
+class WithTools:
+    """A real box that has .tools/ at INSIDE, a folder that every box has, and takes its programs before others."""
+
+    INSIDE = "/var"
+
+    def __init__(self, box: Box) -> None:
+        self._box, self.folder = box, box.folder
+        self.owned, self.inside = box.owned, box.inside
+
+    def run(self, argv: Sequence[str], *, environment: Mapping[str, str] = NO_MORE, **how: Any) -> Any:
+        return self._box.run(_in_tools(argv, self.INSIDE), environment=self._with(environment), **how)
+
+    def start(self, argv: Sequence[str], *, environment: Mapping[str, str] = NO_MORE, **how: Any) -> Any:
+        return self._box.start(_in_tools(argv, self.INSIDE), environment=self._with(environment), **how)
+
+    def _with(self, environment: Mapping[str, str]) -> dict[str, str]:
+        return {"LD_LIBRARY_PATH": f"{self.INSIDE}/{LIBRARIES.relative_to(TOOLS)}", **environment}
+
+
+@contextmanager
+def scratch_box(folder: Path, limits: Limits) -> Iterator[WithTools]:
+    """A real box as `open_box`, with the programs of .tools/."""
+    with Scratch.programs(folder, limits, readonly={TOOLS: WithTools.INSIDE}) as box:
+        yield WithTools(box)
+
+
 @contextmanager
 def tools_box(folder: Path, limits: object) -> Iterator[ToolsBox]:
     """What a restore takes as `open_box`; whatever still runs at the end is a fault."""
@@ -328,15 +379,16 @@ def tools_box(folder: Path, limits: object) -> Iterator[ToolsBox]:
     assert not left, "a server was left running"
 
 
-def _in_tools(argv: Sequence[str]) -> list[str]:
+def _in_tools(argv: Sequence[str], where: str = str(TOOLS)) -> list[str]:
     """The argv with the programs of .tools/ instead of the system's."""
-    return [f"{TOOLS}{word}" if word.startswith("/usr/") and (TOOLS / word[1:]).is_file() else word for word in argv]
+    return [f"{where}{word}" if word.startswith("/usr/") and (TOOLS / word[1:]).is_file() else word for word in argv]
 
 
 @contextmanager
 def workplace(prefix: str = "egov-database-") -> Iterator[Path]:
-    """A temporary folder with a short name: a unix socket's path ends at 107 bytes."""
-    folder = Path(tempfile.mkdtemp(prefix=prefix, dir="/tmp"))
+    """A temporary folder, in memory where there is, with a short name: a unix socket's path ends at 107 bytes."""
+    parent = next(path for path in ("/dev/shm", "/tmp") if shutil.disk_usage(path).free > ROOM)
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     try:
         yield folder
     finally:

@@ -50,7 +50,8 @@ def questions_to(context: Context, service: str) -> tuple[Question, ...]:
     shelf = content.read_shelf("application", Application, content.folders_of_applications(context.inventory))
     if service not in shelf.entries and service not in shelf.broken:
         return ()
-    return shelf.get(service).questions
+    application: Application = shelf.get(service)
+    return application.questions
 
 
 def answers(questions: Iterable[Question], ask: Callable[[str], str]) -> Iterator[Finding]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -10,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from egovctl.checks.context import Context
-from egovctl.drill.borg import ScratchFull, TookTooLong
-from egovctl.drill.causes import Cause
-from egovctl.drill.judging import Finding, Promise, finding, hindered, not_possible, too_slow
-from egovctl.drill.model import Item, Outcome, Target, Verdict
+from egovctl.drill.call import TookTooLong
+from egovctl.drill.causes import HINDRANCES, Cause
+from egovctl.drill.judging import Finding, Promise, failed, finding, too_slow
+from egovctl.drill.model import Item, Target, Verdict
 from egovctl.drill.phases import Timer
 from egovctl.drill.scratch import Box, Limits, Scratch
-from egovctl.errors import CannotMeasure, UsageError
-from egovctl.i18n import both, told, tr
+from egovctl.errors import CannotMeasure
+from egovctl.i18n import both, told
 from egovctl.lab import state as lab_state
 from egovctl.lab.image import Image
 from egovctl.lab.names import LabNames
@@ -27,8 +26,8 @@ SHRINKS = 2.0  # times the largest shrinking between two manifests that is still
 OpenBox = Callable[[Path, Limits], AbstractContextManager[Box]]
 
 
-class BackupFault(CannotMeasure):
-    """Something is wrong with the backup itself: the promise is not met."""
+class Fault(CannotMeasure):
+    """What ended a restore. Its cause says whether the backup is at fault or the drill was hindered."""
 
     def __init__(self, cause: Cause, zh: str, en: str) -> None:
         super().__init__(told(zh, en))
@@ -37,14 +36,6 @@ class BackupFault(CannotMeasure):
     def finding(self) -> Finding:
         """What to say of it when the drill goes on."""
         return Finding(self.cause, both(self))
-
-
-class Hindrance(CannotMeasure):
-    """Something keeps the drill from its end, and says nothing of the backup."""
-
-    def __init__(self, cause: Cause, zh: str, en: str) -> None:
-        super().__init__(told(zh, en))
-        self.cause = cause
 
 
 @dataclass(frozen=True)
@@ -68,7 +59,7 @@ def tables_of(body: Any) -> dict[str, Table]:
 
 
 def shrinking(manifests: Iterable[Mapping[str, Table]]) -> dict[str, int]:
-    """By how many rows each table shrank at most from one manifest to the next (oldest first): 0 for one that only grows."""
+    """By how many rows each table shrank at most from one manifest to the next, oldest first."""
     worst: dict[str, int] = {}
     before: Mapping[str, Table] = {}
     for tables in manifests:
@@ -126,48 +117,21 @@ def empty(promised: Mapping[str, Table]) -> Iterator[Finding]:
 
 
 def ended(target: Target, promise: Promise, timer: Timer, error: Exception, findings: Sequence[Finding] = ()) -> Item:
-    """A restore that an error ended: a fault of the backup is not met, a hindrance is unknown.
-
-    What was found wrong before (`findings`) is not met whatever came after.
-    """
-    if isinstance(error, TookTooLong):
-        item = too_slow(target, promise, timer)
-        return replace(
-            item,
-            reasons=(*(one.text for one in findings), *item.reasons),
-            causes=tuple(dict.fromkeys((*(one.cause for one in findings), *item.causes))),
-        )
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        error = ScratchFull.now()
-    found = not_possible(getattr(error, "cause", Cause.UNREACHABLE), error)
-    outcome = Outcome.COMPLETED if isinstance(error, BackupFault) else Outcome.ERROR
-    verdict = Verdict.NOT_MET if findings or outcome is Outcome.COMPLETED else Verdict.UNKNOWN
-    return hindered(target, promise, timer, outcome, verdict, [*findings, found])
+    """A restore that an error ended. What was found wrong before (`findings`) is not met whatever came after."""
+    slow = isinstance(error, TookTooLong)
+    item = too_slow(target, promise, timer) if slow else failed(target, promise, timer, error)
+    return replace(
+        item,
+        verdict=Verdict.NOT_MET if findings else item.verdict,
+        reasons=(*(one.text for one in findings), *item.reasons),
+        causes=tuple(dict.fromkeys((*(one.cause for one in findings), *item.causes))),
+    )
 
 
-def targets_of(context: Context, services: tuple[str, ...], engine: str) -> list[Target]:
-    """Every service with a backup of this engine on each of its hosts, or only `services`; UsageError for others."""
-    known = {service.name: service for service in context.plan.services}
-    for name in services:
-        if name not in known:
-            has = ", ".join(known)
-            raise UsageError(
-                tr(f"规划中没有服务 {name}；其中有：{has}", f"service {name} is not in the plan; it has: {has}")
-            )
-        backup = known[name].backup
-        if backup is None or backup.engine != engine:
-            raise UsageError(
-                tr(
-                    f"规划中服务 {name} 没有 {engine} 备份，因此无可恢复",
-                    f"service {name} has no {engine} backup in the plan, so there is nothing to restore",
-                )
-            )
-    chosen = [
-        service
-        for service in known.values()
-        if service.backup and service.backup.engine == engine and (not services or service.name in services)
-    ]
-    return [Target(service.name, host) for service in chosen for host in context.city.backed_up(service.hosts)]
+def credible(item: Item) -> Item:
+    """The item, unknown when all that was found is what leaves a drill without an answer (a wrong clock, say)."""
+    unsure = item.causes and set(item.causes) <= HINDRANCES
+    return replace(item, verdict=Verdict.UNKNOWN, rpo_seconds=None) if unsure else item
 
 
 def opener(context: Context) -> OpenBox:

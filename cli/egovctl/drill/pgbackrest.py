@@ -1,4 +1,4 @@
-"""pgBackRest as a drill needs it: what there is, restore, fetch WAL. It runs in a box, since it reads what may be hostile.
+"""pgBackRest as a drill needs it: what there is, restore, fetch WAL. It runs in a box: what it reads may be hostile.
 
 Debian 12's 2.45 dies of a segmentation fault when a catalogue cannot be decrypted, and tries again for 15 s what is
 damaged: both are met here. The passphrase goes into the box's environment, never onto a command line or a disk.
@@ -17,9 +17,9 @@ from typing import Any
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from egovctl.drill.borg import Deadline
+from egovctl.drill.call import Deadline
 from egovctl.drill.causes import Cause
-from egovctl.drill.database import BackupFault, Hindrance
+from egovctl.drill.database import Fault
 from egovctl.drill.relay import Relay
 from egovctl.drill.scratch import Box, User
 from egovctl.drill.wal import Archive, Place, Segment, lsn
@@ -29,9 +29,21 @@ PROGRAM = "/usr/bin/pgbackrest"
 CATALOGUES = ("backup/{0}/backup.info", "backup/{0}/backup.info.copy", "archive/{0}/archive.info")
 SALTED = b"Salted__"
 CHUNK = 16  # segments fetched at once: what idle ones hold of zeros takes no room longer than that
-SEGMENTATION_FAULT = (139, -11)
+# Say what went wrong with a segment, else each one's SHA-1, and move them over; holes are made of their zeros.
+TAKE_OVER = """
+cd "$1" || exit
+for f in *.error; do [ ! -f "$f" ] || { echo "$f"; head -c 2000 "$f" | tr "\\n" " "; echo; }; done
+sha1sum -- ???????????????????????? 2>/dev/null
+for f in ????????????????????????; do [ ! -f "$f" ] || { fallocate -d "$f"; mv "$f" "$2"; }; done
+rm -f ./*.ok
+"""
+ERROR = re.compile(r"\[\w+Error\] [^\[\n]+")
+SUM = re.compile(r"([0-9a-f]{40})  ([0-9A-F]{24})")
+SEGMENTATION_FAULT = -11
 FULL = "No space left on device"
 NOTHING_THERE = (1, 2, 3)  # of a stanza's status: no path, no backup, no data
+NO_CATALOGUE = 3
+MISSING = ("备份库的目录文件缺失", "the repository's catalogue is missing")
 ERROR_LINE = re.compile(r"(?:ERROR: \[\d+\]: |WARN: )?(?P<text>.+)")
 
 
@@ -127,7 +139,7 @@ class PgBackRest:
         box.owned(folder, USER)
 
     def catalogue(self) -> Catalogue:
-        """What there is; BackupFault when it cannot be read, Hindrance when the repository cannot be reached."""
+        """What there is; Fault when it cannot be read, Fault when the repository cannot be reached."""
         done = self._run(["info", "--output=json"], stanza=True)
         try:
             found = json.loads(done.stdout)[0] if done.returncode == 0 else None
@@ -137,7 +149,9 @@ class PgBackRest:
             raise self._failed("info", done, self._why_unreadable())
         status = found["status"]
         if status["code"] in NOTHING_THERE:
-            raise BackupFault(
+            if status["code"] == NO_CATALOGUE and self.folders():
+                raise Fault(Cause.REPOSITORY_DAMAGED, *MISSING)
+            raise Fault(
                 Cause.NO_BACKUP,
                 f"备份库中没有 {self._source.stanza} 的备份：{status['message']}",
                 f"the repository has no backup of {self._source.stanza}: {status['message']}",
@@ -182,20 +196,14 @@ class PgBackRest:
             options = ["--archive-async", "--process-max=2", *(one.place.name for one in some)]
             done = self._run(["archive-get:async", *options], stanza=True)
             self._hindered(done)
-            script = (
-                'cd "$1" && for f in *.error; do [ ! -f "$f" ] || { echo "$f"; head -c 2000 "$f" | tr "\\n" " "; exit 0; }; '
-                "done; sha1sum -- ???????????????????????? 2>/dev/null; for f in ????????????????????????; do "
-                '[ ! -f "$f" ] || { fallocate -d "$f"; mv "$f" "$2"; }; done; rm -f ./*.ok'
-            )
-            said = self._inside(["sh", "-c", script, "sh", incoming, self._box.inside(self.wal)]).decode(
-                "utf-8", "replace"
-            )
-            sums = {
-                line[42:]: line[:40] for line in said.splitlines() if re.match(r"[0-9a-f]{40}  [0-9A-F]{24}$", line)
-            }
+            moved = self._inside(["sh", "-c", TAKE_OVER, "sh", incoming, self._box.inside(self.wal)])
+            said = moved.decode("utf-8", "replace")
+            if "terminated unexpectedly" in said:
+                raise self._unreachable(" ".join(said.split())[:300])
+            sums = {found.group(2): found.group(1) for line in said.splitlines() if (found := SUM.fullmatch(line))}
             for one in some:
                 if sums.get(one.place.name) != one.sha1:
-                    why = "SHA-1" if one.place.name in sums else " ".join(said.split())[:300]
+                    why = "SHA-1" if one.place.name in sums else _why(said)
                     self._inside(["rm", "-f", self._box.inside(self.wal / one.place.name)])
                     return Fetched(brought, one.place, why)
                 brought += 1
@@ -245,35 +253,39 @@ class PgBackRest:
         return {f"PGBACKREST_{name}": value for name, value in chosen.items()}
 
     def _hindered(self, done: CompletedProcess[bytes]) -> None:
-        """Raise Hindrance when the way, the room or a limit was the matter, and not the backup."""
+        """Raise one when the way, the room or a limit was the matter, and not the backup."""
         said = done.stderr.decode("utf-8", "replace")
         if FULL in said:
-            raise Hindrance(Cause.NO_ROOM, "临时目录已满", "the scratch is full")
+            raise Fault(Cause.NO_ROOM, "临时目录已满", "the scratch is full")
+        if done.returncode < 0 and done.returncode != SEGMENTATION_FAULT:
+            raise Fault(Cause.TOOL_FAILED, "pgBackRest 被终止", f"pgBackRest was killed by signal {-done.returncode}")
         if trouble := self._relay.trouble:
-            raise Hindrance(
-                Cause.UNREACHABLE, f"无法读取备份库：{trouble}", f"the repository cannot be reached: {trouble}"
-            )
+            raise Fault(Cause.UNREACHABLE, f"无法读取备份库：{trouble}", f"the repository cannot be reached: {trouble}")
         if "greeting key" in said:
-            raise Hindrance(
-                Cause.UNREACHABLE,
+            raise Fault(
+                Cause.NOT_READY,
                 f"本机与备份库的 pgBackRest 版本不同：{_telling(said)}",
                 f"pgBackRest is of another version here than at the repository: {_telling(said)}",
             )
         if done.returncode == 127:
-            raise Hindrance(Cause.UNREACHABLE, "没有安装 pgBackRest", "pgBackRest is not installed")
+            raise Fault(Cause.NOT_READY, "没有安装 pgBackRest", "pgBackRest is not installed")
 
-    def _failed(self, verb: str, done: CompletedProcess[bytes], fault: BackupFault | None = None) -> Exception:
+    @staticmethod
+    def _unreachable(why: str) -> Fault:
+        return Fault(Cause.UNREACHABLE, f"无法读取备份库：{why}", f"the repository cannot be reached: {why}")
+
+    def _failed(self, verb: str, done: CompletedProcess[bytes], fault: Fault | None = None) -> Exception:
         self._hindered(done)
         if fault is not None:
             return fault
         said = done.stderr.decode("utf-8", "replace")
         why = _telling(said) or f"exit code {done.returncode}"
         if "LockAcquire" in said or "stop file exists" in said:
-            return Hindrance(Cause.LOCKED, f"备份库被锁定：{why}", f"the repository is locked: {why}")
+            return Fault(Cause.LOCKED, f"备份库被锁定：{why}", f"the repository is locked: {why}")
         cause = Cause.NO_BACKUP if "no backup set found" in said else Cause.REPOSITORY_DAMAGED
-        return BackupFault(cause, f"pgBackRest {verb} 失败：{why}", f"pgBackRest {verb} failed: {why}")
+        return Fault(cause, f"pgBackRest {verb} 失败：{why}", f"pgBackRest {verb} failed: {why}")
 
-    def _why_unreadable(self) -> BackupFault:
+    def _why_unreadable(self) -> Fault:
         """Whether a catalogue that cannot be read is damaged, or the passphrase is not its own."""
         there = False
         for name in CATALOGUES:
@@ -282,12 +294,10 @@ class PgBackRest:
             there = there or bool(done.stdout)
             if decrypts(done.stdout, self._source.passphrase):
                 sentence = ("备份库的目录文件已损坏", "the repository's catalogue is damaged")
-                return BackupFault(Cause.REPOSITORY_DAMAGED, *sentence)
+                return Fault(Cause.REPOSITORY_DAMAGED, *sentence)
         if not there:
-            return BackupFault(
-                Cause.REPOSITORY_DAMAGED, "备份库的目录文件缺失", "the repository's catalogue is missing"
-            )
-        return BackupFault(
+            return Fault(Cause.REPOSITORY_DAMAGED, *MISSING)
+        return Fault(
             Cause.PASSPHRASE_WRONG,
             "备份库无法用规划中的密钥解密",
             "the repository cannot be decrypted with the passphrase that control has",
@@ -317,7 +327,13 @@ def _catalogue(found: Mapping[str, Any]) -> Catalogue:
         )
     except (KeyError, TypeError, ValueError):
         sentence = ("备份库的目录内容有误", "the repository's catalogue says what it cannot")
-        raise BackupFault(Cause.REPOSITORY_DAMAGED, *sentence) from None
+        raise Fault(Cause.REPOSITORY_DAMAGED, *sentence) from None
+
+
+def _why(said: str) -> str:
+    """What pgBackRest says of a segment: the first of its errors that names a kind."""
+    errors = ERROR.findall(said)
+    return errors[0].strip()[:200] if errors else "missing"
 
 
 def _telling(said: str) -> str:

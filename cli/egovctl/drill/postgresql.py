@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from egovctl.drill.borg import Deadline, TookTooLong
+from egovctl.drill.call import Deadline, TookTooLong
 from egovctl.drill.causes import Cause
-from egovctl.drill.database import BackupFault, Hindrance
+from egovctl.drill.database import Fault
 from egovctl.drill.scratch import Box, Started, User
 from egovctl.drill.wal import parse_history
 from egovctl.i18n import both, told
@@ -33,7 +33,7 @@ SETTINGS = {
     "shared_preload_libraries": "",
     "session_preload_libraries": "",
     "local_preload_libraries": "",
-    "hot_standby": "off",  # so that no setting of the live cluster must be matched, and whoever gets in is after recovery
+    "hot_standby": "off",  # so that no setting of the live cluster must be matched; who gets in is after recovery
     "recovery_target_timeline": "latest",
     "ssl": "off",
     "jit": "off",
@@ -102,14 +102,14 @@ class PgServer:
         self._wal = box.inside(wal)
         self._folder = box.owned(folder, USER)
         if self._box.run([f"{self._programs}/postgres", "--version"], user=USER, timeout=deadline.left).returncode:
-            raise BackupFault(
+            raise Fault(
                 Cause.VERSION_MISMATCH,
                 f"备份属于 PostgreSQL {version}，控制机没有这个版本",
                 f"the backup is of PostgreSQL {version}, and there is no such version on control",
             )
 
     def control(self) -> Control:
-        """BackupFault when its control file cannot be read."""
+        """Fault when its control file cannot be read."""
         done = self._box.run([f"{self._programs}/pg_controldata", self._data], user=USER, timeout=self._deadline.left)
         lines = (line.partition(":") for line in done.stdout.decode("utf-8", "replace").splitlines())
         said = {name.strip(): value.strip() for name, _, value in lines}
@@ -117,7 +117,7 @@ class PgServer:
             return Control(said["Database system identifier"], int(said["max_prepared_xacts setting"]))
         except (KeyError, ValueError):
             sentence = ("恢复的数据库控制文件无法读取", "the control file of the restored cluster cannot be read")
-            raise BackupFault(Cause.NOT_STARTED, *sentence) from None
+            raise Fault(Cause.NOT_STARTED, *sentence) from None
 
     def start(self, control: Control, until: float | None = None) -> None:
         """Start it recovering to the end of the WAL, or to a moment (Unix time); returns when it is ready."""
@@ -163,7 +163,7 @@ class PgServer:
         done = self._psql(database, text)
         if done.returncode != 0:
             raise Refused(_words(done.stderr.decode("utf-8", "replace")))
-        return done.stdout.decode("utf-8", "replace").rstrip("\n")
+        return str(done.stdout.decode("utf-8", "replace")).rstrip("\n")
 
     def rows(self, database: str, text: str) -> list[list[Any]]:
         """The rows of a query of one JSON array each."""
@@ -172,7 +172,7 @@ class PgServer:
     def digest(self, database: str, table: str, columns: Iterable[str]) -> str:
         """SHA-256 over the table's rows as COPY prints them, in the order of its primary key."""
         order = ", ".join(columns)
-        copy = f"COPY (SELECT * FROM {table} ORDER BY {order}) TO STDOUT"
+        copy = f"COPY (SELECT * FROM {table} ORDER BY {order}) TO STDOUT"  # noqa: S608 - names that the server quoted
         argv = ["sh", "-c", '"$@" | sha256sum', "sh", *self._client(database), "-c", copy]
         return self._must(argv, {"PGOPTIONS": SESSION}).decode("ascii", "replace")[:64]
 
@@ -202,7 +202,7 @@ class PgServer:
 
     def _ready(self) -> bool:
         done = self._psql("postgres", "SELECT pg_is_in_recovery()")
-        return done.returncode == 0 and done.stdout.strip() == b"f"
+        return bool(done.returncode == 0 and done.stdout.strip() == b"f")
 
     def _client(self, database: str) -> list[str]:
         where = ["-h", self._folder, "-U", "postgres", "-d", database]
@@ -229,11 +229,11 @@ class PgServer:
         why = fatal[-1] if fatal else _words(said)
         cause = next((cause for words, cause in DEATHS if words in said), Cause.NOT_STARTED)
         if cause is Cause.NO_ROOM:
-            return Hindrance(cause, "临时目录已满", "the scratch is full")
-        return BackupFault(cause, f"恢复的数据库没有启动：{why}", f"the restored cluster did not start: {why}")
+            return Fault(cause, "临时目录已满", "the scratch is full")
+        return Fault(cause, f"恢复的数据库没有启动：{why}", f"the restored cluster did not start: {why}")
 
 
-class Refused(BackupFault):
+class Refused(Fault):
     """The restored server answered with an error."""
 
     def __init__(self, words: str) -> None:

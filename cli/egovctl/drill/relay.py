@@ -26,6 +26,7 @@ NUMBER = re.compile(r" --process=(\d{1,3}) ")
 RUN = re.compile(r" --exec-id=([0-9]+-[0-9a-f]+) ")
 LONGEST_REQUEST = 8192
 PATIENCE = 10.0
+LEFT_ALONE = "unexpected EOF"  # what pgBackRest says there when the one in the box has died
 CLIENT = """\
 #!/usr/bin/python3 -I
 import os, socket, sys, threading
@@ -95,9 +96,7 @@ class Relay:
     def trouble(self) -> str:
         """What the far side said when it ended badly: an unknown host, a refused key. Empty when it did not."""
         with self._lock:
-            failed = [child for child, _ in self._children if child.poll() not in (None, 0)]
-            words = [word for word in self._words if word]
-        return words[-1] if failed and words else ""
+            return self._words[-1] if self._words else ""
 
     def _serve(self) -> None:
         while not self._closed:
@@ -123,11 +122,10 @@ class Relay:
         )
         with self._lock:
             self._children.append((child, connection))
-        said = child.stderr.read() if child.stderr else b""
-        child.wait()
-        lines = said.decode("utf-8", "replace").strip().splitlines()
-        with self._lock:
-            self._words.append(lines[-1][:300] if lines else "")
+        said = child.stderr.read().decode("utf-8", "replace").strip() if child.stderr else ""
+        if child.wait() != 0 and LEFT_ALONE not in said:
+            with self._lock:
+                self._words.append(said.splitlines()[-1][:300] if said else f"{argv[0]}: exit code {child.returncode}")
         with suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from egovctl.drill.applications import Question
-from egovctl.drill.borg import Deadline
+from egovctl.drill.call import Deadline
 from egovctl.drill.causes import Cause
-from egovctl.drill.database import BackupFault, OpenBox, ended
+from egovctl.drill.database import Fault, OpenBox, credible, ended
 from egovctl.drill.judging import CLOCK_TOLERANCE, Finding, Promise, broken_promises, finding, judged
 from egovctl.drill.model import Item, Progress, Target
 from egovctl.drill.pgbackrest import Backup, Catalogue, PgBackRest, PgRepository
@@ -137,18 +137,20 @@ def _restored(case: Case, found: Found, box: Box) -> Item:
 def _judged(case: Case, found: Found, rows: Rows) -> Item:
     moment = found.listed if case.wanted.until is None else case.wanted.until
     age = None if rows.heartbeat is None else round(moment - rows.heartbeat, 3)
-    if skew := list(_clock(rows, found.backup)):
-        age = None
-    findings = [*case.findings, *rows.findings, *skew, *broken_promises(case.promise, case.timer.total, age)]
+    skew = list(_clock(rows, found.backup))
+    kept = [*case.findings, *rows.findings, *skew]
+    kept += broken_promises(case.promise, case.timer.total, None if skew else age)
     details = {**case.details, **rows.details, "backup": found.backup.label, "kind": found.backup.kind}
-    return judged(case.target, case.promise, case.timer, findings, compared=rows.compared, age=age, details=details)
+    return credible(
+        judged(case.target, case.promise, case.timer, kept, compared=rows.compared, age=age, details=details)
+    )
 
 
 def _chosen(catalogue: Catalogue, until: float | None) -> Backup:
     """The newest backup, or the newest that ended before `until`."""
     there = [one for one in catalogue.backups if until is None or one.stopped <= until]
     if not there:
-        raise BackupFault(Cause.NO_BACKUP, "那一时刻之前没有备份", "there is no backup from before that moment")
+        raise Fault(Cause.NO_BACKUP, "那一时刻之前没有备份", "there is no backup from before that moment")
     return there[-1]
 
 
@@ -165,13 +167,13 @@ def _require_chain(backup: Backup, catalogue: Catalogue, there: frozenset[str]) 
     known = {one.label for one in catalogue.backups}
     missing = [label for label in backup.references if label not in there or label not in known]
     if missing:
-        raise BackupFault(
+        raise Fault(
             Cause.CHAIN_EXPIRED,
             f"增量备份 {backup.label} 所依赖的备份已不在：{', '.join(missing)}",
             f"backup {backup.label} builds on what is not there any more: {', '.join(missing)}",
         )
     if backup.label not in there:
-        raise BackupFault(
+        raise Fault(
             Cause.REPOSITORY_DAMAGED,
             f"目录中的备份 {backup.label} 不存在",
             f"backup {backup.label} is in the catalogue, and not there",

@@ -102,7 +102,7 @@ class Archive:
 
 @dataclass(frozen=True)
 class Way:
-    """The segments that a recovery needs, in order, to the end of the archive; `missing` are those that are not there."""
+    """The segments that a recovery needs, in order, to the end of the archive; `missing` are not there."""
 
     needed: tuple[Place, ...]
     missing: tuple[Place, ...]
@@ -146,7 +146,7 @@ def way(archive: Archive, start: Place, timeline: int, ancestors: Sequence[tuple
 
 
 def before(way_there: Way, archive: Archive, moment: float, slack: float) -> Way:
-    """The part of a way that a recovery to `moment` (Unix time) needs: up to what was archived `slack` seconds later."""
+    """The part of a way that a recovery to `moment` (Unix time) needs: up to what came `slack` seconds later."""
     kept: list[Place] = []
     for place in way_there.needed:
         kept.append(place)
