@@ -24,6 +24,7 @@ from egovctl.drill import journal
 from egovctl.drill.journal import Journal
 from egovctl.drill.methods import METHODS
 from egovctl.drill.model import Drill, Item, Method, Options, Outcome, Progress, Run, Target, Verdict, Work
+from egovctl.drill.scratch import end_left
 from egovctl.errors import UsageError
 from egovctl.evidence import Chain, Record
 from egovctl.evidence.record import now
@@ -71,7 +72,7 @@ def recover(context: Context, chain: Chain) -> list[str]:
     """Clean up after runs that were killed and record them as aborted; returns their ids."""
     done = []
     for path, left in journal.orphans(context.inventory):
-        cleaned = not left.scratch or journal.remove_scratch(Path(left.scratch))
+        cleaned = not left.scratch or _cleared(Path(left.scratch))
         if not any(record.kind == "drill.result" and record.body.get("run") == left.run for record in chain.records()):
             items = tuple(_aborted(target, KILLED) for target in left.targets)
             run = Run(left.run, left.drill, left.started_at, 0.0, items, cleaned, (KILLED,))
@@ -174,8 +175,13 @@ def _aborted(target: Target, *reasons: dict[str, str]) -> Item:
 def _clean(scratch: Path) -> bool:
     """Remove the scratch; a second Ctrl-C does not stop that."""
     with _ignoring_interrupts(), suppress(OSError):
-        return journal.remove_scratch(scratch)
+        return _cleared(scratch)
     return False
+
+
+def _cleared(scratch: Path) -> bool:
+    """Containers and mounts in it first: removing files must never go through a mount."""
+    return end_left(scratch) and journal.remove_scratch(scratch)
 
 
 @contextmanager
