@@ -69,8 +69,7 @@ def profile(note: Note, name: str) -> list[str]:
         "--private-network",
         "--no-new-privileges=yes",
         f"--drop-capability={DROPPED}",
-        # 1, not 0: a core_pattern that is a pipe would still run its program on the machine for 0.
-        "--rlimit=CORE=1",
+        "--rlimit=CORE=1",  # as launch.py does for who enters
         *("--resolv-conf=off", "--timezone=off", "--link-journal=no"),
     ]
 
