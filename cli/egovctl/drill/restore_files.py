@@ -60,7 +60,7 @@ class RestoreFiles:
                         f"service {name} is not in the plan; it has: {has}",
                     )
                 )
-            if known[name].backup is None:
+            if not _in_files(known[name]):
                 raise UsageError(
                     tr(
                         f"规划中服务 {name} 没有备份，因此无可恢复",
@@ -68,7 +68,7 @@ class RestoreFiles:
                     )
                 )
         chosen = [
-            service for service in known.values() if service.backup and (not services or service.name in services)
+            service for service in known.values() if _in_files(service) and (not services or service.name in services)
         ]
         return [Target(service.name, host) for service in chosen for host in context.city.backed_up(service.hosts)]
 
@@ -185,6 +185,10 @@ def _backup_node(context: Context) -> str:
         if host.role == "backup":
             return host.name
     raise CannotMeasure(told("规划中没有备份节点", "the plan has no backup node"))
+
+
+def _in_files(service: Service) -> bool:
+    return service.backup is not None and service.backup.engine == "borg"
 
 
 def _paths(service: Service) -> tuple[str, ...]:

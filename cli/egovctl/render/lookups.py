@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from egovctl.plan import City, Host, Plan
 from egovctl.plan.models import Service
+from egovctl.plan.rules_backups import archive_timeout
 
 
 def by_role(city: City) -> dict[str, list[Host]]:
@@ -18,12 +19,40 @@ def by_role(city: City) -> dict[str, list[Host]]:
 
 
 def backed_up(plan: Plan) -> dict[str, list[Service]]:
-    """host → the services of which it has something to back up."""
+    """host → the services of which it has something for its borg repository."""
     found: dict[str, list[Service]] = {}
     for service in plan.services:
-        for name in dict.fromkeys(service.hosts if service.backup else ()):
+        in_borg = service.backup is not None and service.backup.engine != "postgresql"
+        for name in dict.fromkeys(service.hosts if in_borg else ()):
             found.setdefault(name, []).append(service)
     return found
+
+
+@dataclass(frozen=True)
+class Stanza:
+    """A PostgreSQL cluster and its place in the backup node's repository: both under the service's name."""
+
+    name: str
+    database: str
+    schedule: str
+    archive_timeout: int
+    host: Host
+
+
+def stanzas_of(plan: Plan, city: City) -> list[Stanza]:
+    """The clusters that are backed up, in plan order."""
+    return [
+        Stanza(
+            service.name,
+            service.backup.database or "",
+            service.backup.schedule,
+            archive_timeout(service.rpo),
+            city.hosts[name],
+        )
+        for service in plan.services
+        if service.backup is not None and service.backup.engine == "postgresql"
+        for name in city.backed_up(service.hosts, "postgresql")
+    ]
 
 
 @dataclass(frozen=True)
