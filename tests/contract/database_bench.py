@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from egovctl.drill.borg import Repository
 from egovctl.drill.call import TookTooLong
 from egovctl.drill.pgbackrest import PgRepository
 from egovctl.drill.scratch import Box, Limits, Scratch
@@ -381,7 +383,8 @@ def tools_box(folder: Path, limits: object) -> Iterator[ToolsBox]:
 
 def _in_tools(argv: Sequence[str], where: str = str(TOOLS)) -> list[str]:
     """The argv with the programs of .tools/ instead of the system's."""
-    return [f"{where}{word}" if word.startswith("/usr/") and (TOOLS / word[1:]).is_file() else word for word in argv]
+    found = [f"{where}{word}" if word.startswith("/usr/") and (TOOLS / word[1:]).is_file() else word for word in argv]
+    return [f"--basedir={where}/usr" if word == "--basedir=/usr" else word for word in found]
 
 
 @contextmanager
@@ -449,6 +452,8 @@ class MariaDb:
         self.sql(f"INSERT INTO citizens VALUES {text}")
         text = ",".join(f"({n}, {1 + n % rows}, 'kind {n % 7}', {n % 100}.5)" for n in range(1, 2 * rows + 1))
         self.sql(f"INSERT INTO permits VALUES {text}")
+        self.sql("INSERT INTO visits SELECT now(), md5(id) FROM citizens LIMIT 50")
+        self.sql("INSERT INTO egov_heartbeat VALUES (UTC_TIMESTAMP(6))")
 
     def start(self) -> None:
         """Start and wait until it answers."""
@@ -485,10 +490,86 @@ USE register;
 CREATE TABLE citizens (id bigint PRIMARY KEY, name varchar(100) NOT NULL, born date NOT NULL, address text);
 CREATE TABLE permits (id bigint PRIMARY KEY, citizen bigint NOT NULL, kind varchar(20) NOT NULL,
   fee decimal(10,2) NOT NULL, FOREIGN KEY (citizen) REFERENCES citizens (id));
+CREATE TABLE visits (at datetime NOT NULL, said text);
 CREATE TABLE egov_heartbeat (at datetime(6) PRIMARY KEY);
 """
 
 
-def gzipped(text: bytes) -> bytes:
-    """As a dump is spooled."""
-    return gzip.compress(text, mtime=0)
+# What the mariadb role puts on a host, run with the programs of .tools/ as the server's root.
+DUMPING = """
+import os, sys
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+tool = module_from_spec(spec_from_loader("tool", SourceFileLoader("tool", sys.argv[1])))
+tool.__loader__.exec_module(tool)
+tool.ENVIRONMENT = dict(os.environ)
+tool.CLIENT += ["--user=root"]
+tool.DUMP += ["--user=root"]
+tool.dump(sys.argv[2], sys.argv[3])
+"""
+ROLES = REPOSITORY / "playbooks" / "roles"
+
+
+@dataclass
+class Spool:
+    """What a host's backup of a MariaDB database makes, and the borg repository that it goes into."""
+
+    folder: Path
+    service: str = STANZA
+    host: str = "db"
+    passphrase: str = PASSPHRASE
+
+    @property
+    def proof(self) -> Path:
+        """Stands for /var/lib/egov/backup."""
+        return self.folder / "proof"
+
+    @property
+    def dump(self) -> Path:
+        """The packed dump."""
+        return self.proof / self.service / "dump.sql.gz"
+
+    @property
+    def repository(self) -> Repository:
+        """As a drill takes it."""
+        return Repository(str(self.folder / "borg"), self.passphrase, self.folder / "base")
+
+    def make(self, database: MariaDb, name: str = STANZA) -> None:
+        """Dump with the role's own tool, and make an empty repository."""
+        tools = f"{TOOLS / 'usr' / 'bin'}:{os.environ['PATH']}"
+        where = {"EGOV_MARIADB_SOCKET": str(database.socket), "EGOV_BACKUP_DIR": str(self.proof), "PATH": tools}
+        self.proof.mkdir(parents=True)
+        argv = [sys.executable, "-c", DUMPING, str(ROLES / "mariadb" / "files" / "egov-mariadb"), self.service, name]
+        done = subprocess.run(argv, env=in_environment(**where), capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        self.prove()
+        self.borg("init", "-e", "repokey", str(self.folder / "borg"))
+
+    def prove(self) -> None:
+        """The manifest and the heartbeat, as before each backup."""
+        tool = ROLES / "borgmatic" / "files" / "egov-backup-manifest"
+        where = {**os.environ, "EGOV_BACKUP_DIR": str(self.proof)}
+        subprocess.run([sys.executable, tool, self.service, str(self.dump)], env=where, check=True, capture_output=True)
+        for name in ("manifest.json", "heartbeat.json"):
+            path = self.proof / self.service / name
+            path.write_text(json.dumps(json.loads(path.read_text()) | {"host": self.host}))
+
+    def archive(self, name: str = "2026-01-01T00:00:00") -> None:
+        """Back it up."""
+        self.borg("create", f"{self.folder / 'borg'}::{self.service}-{name}", str(self.proof / self.service))
+
+    def borg(self, *arguments: str) -> None:
+        """One call of borg."""
+        where = {"BORG_PASSPHRASE": self.passphrase, "BORG_BASE_DIR": str(self.folder / "base")}
+        where["BORG_RELOCATED_REPO_ACCESS_IS_OK"] = "yes"
+        subprocess.run(["borg", *arguments], env={**os.environ, **where}, check=True, capture_output=True)
+
+    def copied_to(self, folder: Path) -> Spool:
+        """The same elsewhere, to spoil."""
+        return Spool(copied(self.folder, folder), self.service, self.host, self.passphrase)
+
+    def rewrite(self, old: bytes, new: bytes) -> None:
+        """Change the dump's text; it must have `old`."""
+        text = gzip.decompress(self.dump.read_bytes())
+        assert old in text
+        self.dump.write_bytes(gzip.compress(text.replace(old, new, 1), mtime=0))

@@ -21,10 +21,11 @@ from egovctl.checks.model import Text
 from egovctl.drill import judging
 from egovctl.drill.applications import Question
 from egovctl.drill.causes import Cause
+from egovctl.drill.database import Wanted
 from egovctl.drill.judging import Promise
 from egovctl.drill.model import Item, Outcome, Target, Verdict
 from egovctl.drill.pgbackrest import PgRepository
-from egovctl.drill.restore_postgresql import Wanted, restore_postgresql
+from egovctl.drill.restore_postgresql import restore_postgresql
 
 TARGET = Target("register", "db")
 PROMISE = Promise(rto=1800, rpo=3600)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from egovctl.checks.context import Context
+from egovctl.drill.applications import Question
 from egovctl.drill.call import TookTooLong
 from egovctl.drill.causes import HINDRANCES, Cause
 from egovctl.drill.judging import Finding, Promise, failed, finding, too_slow
@@ -23,6 +24,7 @@ from egovctl.lab.names import LabNames
 
 OWN = "egov_"  # tables of the suite's own: heartbeats, manifests, probes
 SHRINKS = 2.0  # times the largest shrinking between two manifests that is still taken for the service's own doing
+GRACE = 60.0  # seconds that a box may live longer than the restore in it
 OpenBox = Callable[[Path, Limits], AbstractContextManager[Box]]
 
 
@@ -36,6 +38,15 @@ class Fault(CannotMeasure):
     def finding(self) -> Finding:
         """What to say of it when the drill goes on."""
         return Finding(self.cause, both(self))
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be brought back: a database of a service, at the end of the WAL or at a moment (Unix time)."""
+
+    database: str
+    questions: tuple[Question, ...] = ()
+    until: float | None = None
 
 
 @dataclass(frozen=True)

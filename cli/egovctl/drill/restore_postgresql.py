@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from egovctl.drill.applications import Question
 from egovctl.drill.call import Deadline
 from egovctl.drill.causes import Cause
-from egovctl.drill.database import Fault, OpenBox, credible, ended
+from egovctl.drill.database import GRACE, Fault, OpenBox, Wanted, credible, ended
 from egovctl.drill.judging import CLOCK_TOLERANCE, Finding, Promise, broken_promises, finding, judged
 from egovctl.drill.model import Item, Progress, Target
 from egovctl.drill.pgbackrest import Backup, Catalogue, PgBackRest, PgRepository
@@ -30,17 +29,7 @@ from egovctl.errors import CannotMeasure
 FIND_DISK = 64 << 20
 SPARE_DISK = 768 << 20  # the WAL that recovery keeps, a chunk of segments under way, what amcheck and probes write
 WAL_EXPANDS = 10  # times, at most a segment: what an archived one needs here
-GRACE = 60.0
 PITR_SLACK = 900.0  # a commit after the moment wanted comes with the next heartbeat, in a segment archived after it
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What is to be brought back: a database of a service, at the end of the WAL or at a moment (Unix time)."""
-
-    database: str
-    questions: tuple[Question, ...] = ()
-    until: float | None = None
 
 
 @dataclass(frozen=True)
