@@ -128,14 +128,18 @@ class Cluster:
 
     def make(self, rows: int = 400) -> None:
         """Initialise, start, load the register, and make the stanza."""
-        self.repository.mkdir(parents=True)
-        (self.folder / "lock").mkdir()
-        options = ["-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "-k", "--no-sync", "--no-instructions"]
-        call([POSTGRESQL / "initdb", "-D", self.data, *options])
+        self.initialise()
         self.start()
         self.sql("CREATE DATABASE register", database="postgres")
         self.sql(REGISTER.format(rows=rows))
         self.pgbackrest("stanza-create")
+
+    def initialise(self) -> None:
+        """An empty cluster, and its folders."""
+        self.repository.mkdir(parents=True, exist_ok=True)
+        (self.folder / "lock").mkdir()
+        options = ["-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "-k", "--no-sync", "--no-instructions"]
+        call([POSTGRESQL / "initdb", "-D", self.data, *options])
 
     def start(self) -> None:
         """Start and wait until it answers."""

@@ -24,9 +24,6 @@ INSTALL = "/usr/bin/mariadb-install-db"
 POLL = 0.05
 SESSION = "SET SESSION time_zone = '+00:00', sql_mode = '', max_statement_time = 0"
 VERSION = re.compile(r"\b(\d+)\.(\d+)\.\d+-MariaDB")
-# Is it whole? Its beginning, and its end if gzip could read all of it.
-LOOK = 'gzip -dc "$1" 2>/dev/null | head -c 4096; echo; { gzip -dc "$1" 2>/dev/null || echo "$2"; } | tail -c 512'
-BROKEN = "-- egov: not all of it could be unpacked"
 LOAD = 'gzip -dc "$1" | "$2" --no-defaults "$3" -u root --default-character-set=utf8mb4 --database="$4"'
 FULL = ("No space left on device", "Disk full", "is full")
 
@@ -72,10 +69,6 @@ class MariaDbServer:
         done = self._client(f"CREATE DATABASE {quoted(self._database)} CHARACTER SET utf8mb4", None)
         if done.returncode != 0:
             raise self._not_started(done.stderr.decode("utf-8", "replace"))
-
-    def look(self, dump: str) -> str:
-        """The beginning and the end of a packed dump (a path inside); ends otherwise when not all can be unpacked."""
-        return self._run(["sh", "-c", LOOK, "sh", dump, BROKEN]).stdout.decode("utf-8", "replace")
 
     def load(self, dump: str) -> None:
         """Load a packed dump into the database; the first error ends it."""

@@ -24,6 +24,7 @@ from egovctl.drill.call import Deadline
 from egovctl.drill.causes import Cause
 from egovctl.drill.compare import Manifest, NoManifest
 from egovctl.drill.database import GRACE, Fault, OpenBox, Table, Wanted, credible, ended, tables_of
+from egovctl.drill.dumps import is_complete, looked_at, version_of
 from egovctl.drill.judging import Finding, Promise, broken_promises, finding, heartbeat_age, judged
 from egovctl.drill.mariadb import MariaDbServer
 from egovctl.drill.mariadb_rows import Rows, verified
@@ -37,8 +38,7 @@ from egovctl.i18n import told
 DUMP, MANIFEST, HEARTBEAT = "dump.sql.gz", "manifest.json", "heartbeat.json"
 EXPANDS = 30  # times its packed size, at most: what a loaded dump takes
 SPARE_DISK = 512 << 20
-COMPLETED = "-- Dump completed"
-SERVER_VERSION = re.compile(r"-- Server version\s+(\d+)\.(\d+)")
+DATABASE = re.compile(r"^-- Host: .*Database: (\S+)", re.MULTILINE)
 BLOCK = 1 << 20
 
 
@@ -128,7 +128,7 @@ def _loaded(case: Case, came_back: Path, box: Box) -> Item:
         case.findings += _same_file(dumped.manifest, came_back / DUMP, case.target)
         path = box.folder / DUMP
         shutil.move(came_back / DUMP, path)
-        _require_whole(case, server, box.owned(path, "mysql"), dumped.version)
+        _require_whole(case, box, server, box.owned(path, "mysql"), dumped.version)
     try:
         case.say("start")
         with case.timer.phase("start"):
@@ -194,14 +194,13 @@ def _same_file(manifest: Manifest, dump: Path, target: Target) -> Iterator[Findi
         yield finding(Cause.CONTENT_CHANGED, *sentence)
 
 
-def _require_whole(case: Case, server: MariaDbServer, dump: str, version: str) -> None:
+def _require_whole(case: Case, box: Box, server: MariaDbServer, dump: str, version: str) -> None:
     """Fault unless the dump is whole, and of a version that the server here can load."""
     here = server.version()
-    text = server.look(dump)
-    if COMPLETED not in text.rstrip().rpartition("\n")[2]:
+    text = looked_at(box, dump, True, case.deadline, "mysql")
+    if not is_complete(text):
         raise Fault(Cause.DUMP_CUT, "转储不完整：结尾缺失", "the dump is not whole: its end is missing")
-    said = SERVER_VERSION.search(text) or SERVER_VERSION.search(f"-- Server version {version}.")
-    newest = (int(said.group(1)), int(said.group(2))) if said else here
+    newest = version_of(text) or version_of(f"-- Server version {version}") or here
     if newest > here:
         theirs, ours = ".".join(map(str, newest)), ".".join(map(str, here))
         raise Fault(
@@ -209,7 +208,7 @@ def _require_whole(case: Case, server: MariaDbServer, dump: str, version: str) -
             f"转储来自较新的 MariaDB {theirs}，控制机是 {ours}",
             f"the dump is of a newer MariaDB, {theirs}; control has {ours}",
         )
-    named = re.search(r"^-- Host: .*Database: (\S+)", text, re.MULTILINE)
+    named = DATABASE.search(text)
     if named and named.group(1) != case.wanted.database:
         other = named.group(1)
         sentence = (f"转储的是数据库 {other}", f"the dump is of database {other}")
