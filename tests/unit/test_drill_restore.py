@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 
 from egovctl.checks.context import Context, open_context
-from egovctl.drill import Outcome, Verdict, engine, judging, restore_files
+from egovctl.drill import Outcome, Verdict, call, engine, files_of_plan, judging, restore_files
 from egovctl.drill.borg import Repository
+from egovctl.drill.causes import Cause
 from egovctl.drill.model import Options
 from egovctl.errors import UsageError
 from egovctl.evidence import Chain, open_chain
@@ -116,13 +117,13 @@ def bench(tmp_path: Path, template: Path, monkeypatch: pytest.MonkeyPatch) -> Be
     made = Bench(tmp_path, template)
     monkeypatch.setenv("EGOV_PROJECT", str(made.project))
     monkeypatch.setenv("BORG_RELOCATED_REPO_ACCESS_IS_OK", "yes")
-    monkeypatch.setattr(restore_files, "PROOF", str(made.proof))
+    monkeypatch.setattr(files_of_plan, "PROOF", str(made.proof))
     monkeypatch.setattr(engine, "_unsteady", lambda context, drill: [])
 
     def local(context: Context, host: str) -> Repository:
         return Repository(str(made.repository), PASSPHRASE, made.base)
 
-    monkeypatch.setattr(restore_files, "repository_of", local)
+    monkeypatch.setattr(files_of_plan, "repository_of", local)
     return made
 
 
@@ -250,7 +251,8 @@ def test_an_archive_without_manifest_proves_nothing(bench: Bench) -> None:
 
 def test_no_backup_at_all(bench: Bench) -> None:
     result = run(bench)
-    assert result.exit_code == 3 and "there is no backup of documents@minqin-education" in words_of(result)
+    assert result.exit_code == 1 and "there is no backup of documents@minqin-education" in words_of(result)
+    assert result.items[0].causes == (Cause.NO_BACKUP,)
 
 
 def test_a_backup_older_than_the_rpo_breaks_the_promise(bench: Bench) -> None:
@@ -274,9 +276,10 @@ def test_a_backup_of_another_host_is_not_this_ones(bench: Bench) -> None:
 def test_a_wrong_passphrase_is_told_in_one_sentence(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.backup()
     other = Repository(str(bench.repository), "battery staple", bench.base)
-    monkeypatch.setattr(restore_files, "repository_of", lambda context, host: other)
+    monkeypatch.setattr(files_of_plan, "repository_of", lambda context, host: other)
     result = run(bench)
-    assert result.exit_code == 3 and "passphrase" in words_of(result).lower()
+    assert result.exit_code == 1 and "passphrase" in words_of(result).lower()
+    assert result.items[0].causes == (Cause.PASSPHRASE_WRONG,)
     assert "battery staple" not in json.dumps([record.body for record in open_chain(bench.inventory).records()])
 
 
@@ -287,22 +290,23 @@ def test_a_damaged_segment_is_found(bench: Bench) -> None:
     spoiled[len(spoiled) // 3] ^= 1
     segments[-1].write_bytes(spoiled)
     result = run(bench)
-    assert result.exit_code in (1, 3) and result.verdict is not Verdict.MET and words_of(result)
+    assert result.exit_code == 1 and words_of(result)
+    assert result.items[0].causes == (Cause.REPOSITORY_DAMAGED,)
 
 
 def test_the_passphrase_is_on_no_command_line_and_in_no_environment(bench: Bench, monkeypatch) -> None:
     bench.backup()
     seen = []
-    real = subprocess.run
+    real = subprocess.Popen
 
     def spy(argv, **how):
         if "borg" in argv:
             seen.append((" ".join(argv), json.dumps(how["env"])))
         return real(argv, **how)
 
-    monkeypatch.setattr(subprocess, "run", spy)
+    monkeypatch.setattr(call.subprocess, "Popen", spy)
     assert run(bench).exit_code == 0
-    assert len(seen) == 3 and not any(PASSPHRASE in text for pair in seen for text in pair)
+    assert len(seen) == 4 and not any(PASSPHRASE in text for pair in seen for text in pair)
 
 
 def test_a_scratch_that_is_too_small_is_refused_before_anything_is_restored(bench: Bench, monkeypatch) -> None:
@@ -317,7 +321,7 @@ def test_a_scratch_that_is_too_small_is_refused_before_anything_is_restored(benc
 def test_a_scratch_that_fills_up_ends_clean_and_says_so(bench: Bench, tmp_path: Path, monkeypatch) -> None:
     (bench.data / "large").write_bytes(os.urandom(4 << 20))
     bench.backup()
-    monkeypatch.setattr(restore_files, "_require_room", lambda root, archived: None)
+    monkeypatch.setattr(restore_files, "require_room", lambda root, archived: None)
     small = tmp_path / "small"
     small.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(small)], check=True)
@@ -380,14 +384,15 @@ CHILD = """
 import sys, time
 from pathlib import Path
 from egovctl.checks.context import open_context
-from egovctl.drill import engine, restore_files
+from egovctl.drill import engine, files_of_plan, restore_files
 from egovctl.drill.borg import Repository
+from egovctl.drill.causes import Cause
 from egovctl.drill.model import Options
 from egovctl.evidence import open_chain
 from egovctl.paths import Inventory
 root, repository, base, proof = sys.argv[1:]
-restore_files.PROOF = proof
-restore_files.repository_of = lambda context, host: Repository(repository, "correct horse", Path(base))
+files_of_plan.PROOF = proof
+files_of_plan.repository_of = lambda context, host: Repository(repository, "correct horse", Path(base))
 engine._unsteady = lambda context, drill: []
 def stuck(*_):
     print("restored", flush=True)

@@ -20,11 +20,11 @@ from egovctl.checks import content
 from egovctl.checks.context import Context
 from egovctl.checks.engine import run_checks
 from egovctl.checks.model import Status
-from egovctl.drill import journal
+from egovctl.drill import journal, past
+from egovctl.drill.deadman import armed
 from egovctl.drill.journal import Journal
 from egovctl.drill.methods import METHODS
 from egovctl.drill.model import Drill, Item, Method, Options, Outcome, Progress, Run, Target, Verdict, Work
-from egovctl.drill.scratch import end_left
 from egovctl.errors import UsageError
 from egovctl.evidence import Chain, Record
 from egovctl.evidence.record import now
@@ -56,7 +56,8 @@ def run_drill(
     recover(context, chain)
     run_id, started_at, begun = uuid4().hex[:12], now(), time.monotonic()
     scratch = journal.scratch_of(parent, run_id)
-    with journal.held(context.inventory, Journal(run_id, name, str(scratch), tuple(targets), started_at)):
+    kept = Journal(run_id, name, str(scratch), tuple(targets), started_at)
+    with armed(scratch), journal.held(context.inventory, kept):
         with _interruptible():
             items, reasons = _attempt(context, drill, method, targets, chain, run_id, scratch, progress)
         cleaned = _clean(scratch)
@@ -72,7 +73,7 @@ def recover(context: Context, chain: Chain) -> list[str]:
     """Clean up after runs that were killed and record them as aborted; returns their ids."""
     done = []
     for path, left in journal.orphans(context.inventory):
-        cleaned = not left.scratch or _cleared(Path(left.scratch))
+        cleaned = not left.scratch or journal.undo(Path(left.scratch))
         if not any(record.kind == "drill.result" and record.body.get("run") == left.run for record in chain.records()):
             items = tuple(_aborted(target, KILLED) for target in left.targets)
             run = Run(left.run, left.drill, left.started_at, 0.0, items, cleaned, (KILLED,))
@@ -133,7 +134,7 @@ def _attempt(
         if unsteady := _unsteady(context, drill):
             return [_aborted(target, *unsteady) for target in targets], unsteady
         scratch.mkdir(mode=0o700)
-        work = Work(context, scratch, progress)
+        work = Work(context, scratch, progress, past.usual_seconds(history(chain), drill.id))
         for target in targets:
             items.append(_rehearse(method, work, target))
         return items, []
@@ -175,13 +176,8 @@ def _aborted(target: Target, *reasons: dict[str, str]) -> Item:
 def _clean(scratch: Path) -> bool:
     """Remove the scratch; a second Ctrl-C does not stop that."""
     with _ignoring_interrupts(), suppress(OSError):
-        return _cleared(scratch)
+        return journal.undo(scratch)
     return False
-
-
-def _cleared(scratch: Path) -> bool:
-    """Containers and mounts in it first: removing files must never go through a mount."""
-    return end_left(scratch) and journal.remove_scratch(scratch)
 
 
 @contextmanager

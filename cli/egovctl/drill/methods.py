@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
+from egovctl.drill.files_of_plan import RestoreFiles
 from egovctl.drill.model import Method
-from egovctl.drill.restore_files import RestoreFiles
 
 METHODS: dict[str, Method] = {"restore-files": RestoreFiles()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -127,11 +127,15 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Work:
-    """What a method works with. `folder` is the run's own scratch; it is removed at the end whatever happens."""
+    """What a method works with. `folder` is the run's own scratch; it is removed at the end whatever happens.
+
+    `usual` has, by target, the median seconds of its earlier healthy runs of this drill.
+    """
 
     context: Context
     folder: Path
     progress: Progress
+    usual: Mapping[str, float] = field(default_factory=dict)
 
 
 class Method(Protocol):
