@@ -4,5 +4,9 @@ from __future__ import annotations
 
 from egovctl.drill.files_of_plan import RestoreFiles
 from egovctl.drill.model import Method
+from egovctl.drill.restore_system import RestoreSystem
 
-METHODS: dict[str, Method] = {"restore-files": RestoreFiles()}
+METHODS: dict[str, Method] = {
+    "restore-files": RestoreFiles(),
+    "restore-system": RestoreSystem(),
+}

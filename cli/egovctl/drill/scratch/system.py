@@ -154,11 +154,12 @@ class System:
 
 
 @contextmanager
-def system(note: Note, tree: Path, limits: Limits) -> Iterator[System]:
+def system(note: Note, tree: Path, limits: Limits, masked: Sequence[str] = ()) -> Iterator[System]:
     """Boot it. `tree` lies in the room that `note` tells of; its owners are moved to the box's users first."""
     tree = Path(os.path.realpath(tree))
     shift(tree, note.base)
-    argv = [f"--directory={tree}", "--boot", "--console=read-only"]
+    argv = [f"--directory={tree}", "--boot", "--console=read-only", "--"]
+    argv += [f"systemd.mask={unit}" for unit in masked]
     with containers.running(note, limits, argv, {}, [], _booting) as container:
         yield System(tree, note.base, container)
 
