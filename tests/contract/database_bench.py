@@ -233,6 +233,7 @@ class Cluster:
             "REPO1_CIPHER_TYPE": "aes-256-cbc",
             "REPO1_CIPHER_PASS": self.passphrase,
             "REPO1_RETENTION_FULL": "9",
+            "REPO1_BUNDLE": "y",
             "PG1_PATH": str(self.data),
             "PG1_SOCKET_PATH": str(self.folder),
             "PG1_USER": "postgres",

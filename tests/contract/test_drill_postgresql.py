@@ -132,7 +132,7 @@ def impostor(repository: Path) -> None:
     shutil.copyfile(second, first)
 
 
-FULL, DIFF, DATA = "backup/register/*F", "backup/register/*D", "backup/register/*F/pg_data/base/*/1255.zst"
+FULL, DIFF, DATA = "backup/register/*F", "backup/register/*D", "backup/register/*F/bundle/*"
 INFO, ARCHIVE_INFO = "backup/register/backup.info*", "archive/register/archive.info*"
 MANIFEST = "backup/register/*D/backup.manifest*"
 FAULTS = {
