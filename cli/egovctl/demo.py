@@ -202,7 +202,10 @@ def waiting_for(url: str, plan: Plan, city: City) -> list[str]:
         for sample in query(url, "egov_backup_last_success_timestamp_seconds")
     }
     planned = [
-        (service.name, host) for service in plan.services if service.backup for host in city.backed_up(service.hosts)
+        (service.name, host)
+        for service in plan.services
+        if service.backup
+        for host in city.backed_up(service.hosts, service.backup.engine)
     ]
     return [f"backup {service}@{host}" for service, host in planned if (service, host) not in seen]
 

@@ -6,7 +6,7 @@ import fcntl
 import os
 import shlex
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import yaml
@@ -19,7 +19,10 @@ from egovctl.paths import Inventory
 FIRST, LAST = "egov-enrol-1", "egov-enrol-end"
 CONTROL = "control"
 ALWAYS = ("ssh_host_ed25519", "borg_ed25519", "syslog_sha256")
-SSH_KEYS = ("ssh_host_ed25519", "borg_ed25519", "log_seal_ed25519")
+# SSH keys that only some places in the plan ask for, by the group of the hosts that need them.
+BY_GROUP = {"postgresql": "wal_ed25519", "postgresql_backups": "pgbackrest_ed25519"}
+SSH_KEYS = ("ssh_host_ed25519", "borg_ed25519", "log_seal_ed25519", *BY_GROUP.values())
+RESTORE_KEYS = ("borg_restore_ed25519", "pgbackrest_restore_ed25519")
 OTHER_KEYS = {
     "wireguard": (TUNNEL_KEY, " WireGuard 公钥", "a WireGuard public key"),
     "syslog_sha256": (FINGERPRINT, "证书的 SHA-256 指纹", "the SHA-256 fingerprint of a certificate"),
@@ -64,8 +67,10 @@ def ensure_control(inventory: Inventory) -> str:
     with (folder / "lock").open("w") as lock:  # every host's worker comes here
         fcntl.flock(lock, fcntl.LOCK_EX)
         deploy = _ensure_key(inventory.deploy_key, f"egov-deploy@{inventory.name}")
-        restore = _ensure_key(inventory.deploy_key.with_name("borg_restore_ed25519"), f"restore@{inventory.name}")
-        write_record(inventory, CONTROL, {"deploy_ed25519": deploy, "borg_restore_ed25519": restore})
+        restore = {
+            name: _ensure_key(inventory.deploy_key.with_name(name), f"restore@{inventory.name}") for name in RESTORE_KEYS
+        }
+        write_record(inventory, CONTROL, {"deploy_ed25519": deploy, **restore})
     return deploy
 
 
@@ -87,19 +92,27 @@ def _plain(text: str, where: str) -> str:
     return match[0]
 
 
-def lacking(record: Mapping[str, str], tunnels: bool, seals: bool) -> list[str]:
+def keys_of_groups(groups: Iterable[str]) -> list[str]:
+    """The SSH keys that a host needs for being in these groups."""
+    return [BY_GROUP[name] for name in groups if name in BY_GROUP]
+
+
+def lacking(record: Mapping[str, str], tunnels: bool, seals: bool, more: Iterable[str] = ()) -> list[str]:
     """Keys that a host's record does not have yet, of those that its place in the plan asks for."""
-    wanted = [*ALWAYS, *(["wireguard"] if tunnels else []), *(["log_seal_ed25519"] if seals else [])]
+    wanted = [*ALWAYS, *(["wireguard"] if tunnels else []), *(["log_seal_ed25519"] if seals else []), *more]
     return [name for name in wanted if name not in record]
 
 
-def script(program: str, deploy_key: str, check: bool, tunnels: bool = False, seals: bool = False) -> str:
+def script(
+    program: str, deploy_key: str, check: bool, tunnels: bool = False, seals: bool = False, more: Iterable[str] = ()
+) -> str:
     """The first contact's script with its settings in front, for `/bin/sh -s`.
 
-    `tunnels`: the host ends tunnels; `seals`: it keeps the city's logs and seals them.
+    `tunnels`: the host ends tunnels; `seals`: it keeps the city's logs and seals them; `more`: other SSH keys it needs.
     """
     flags = {"CHECK": check, "TUNNELS": tunnels, "SEALS": seals}
     settings = {"DEPLOY_KEY": deploy_key, **{name: "yes" if flag else "" for name, flag in flags.items()}}
+    settings["MORE_KEYS"] = " ".join(more)
     return "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items()) + program
 
 

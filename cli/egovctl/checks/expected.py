@@ -124,7 +124,7 @@ def planned_service(city: City, service: Service) -> dict[str, Any]:
     """
     hosts = list(service.hosts)
     if service.backup is not None:
-        hosts = [name for name in city.backed_up(hosts) if city.hosts[name].manages("node_exporter")]
+        hosts = [name for name in city.backed_up(hosts, service.backup.engine) if _teller(city, service, name)]
         if not hosts:
             raise NotApplicable(
                 "规划的 manage 未在其任何主机上纳入备份与监测",
@@ -132,6 +132,18 @@ def planned_service(city: City, service: Service) -> dict[str, Any]:
             )
     return {
         "hosts": hosts,
+        "tellers": {name: _teller(city, service, name) for name in hosts},
         "rto_seconds": float(service.rto),
         "rpo_seconds": float(service.rpo),
     }
+
+
+def _teller(city: City, service: Service, host: str) -> str:
+    """Whose metrics tell how fresh a host's backup is; "" when nobody's do.
+
+    Of PostgreSQL that is the backup node: it sees what has come, and not what was sent.
+    """
+    if service.backup is None or service.backup.engine != "postgresql":
+        return host if city.hosts[host].manages("node_exporter") else ""
+    nodes = [one for one in city.hosts.values() if "postgresql_backups" in one.groups]
+    return next((node.name for node in nodes if node.manages("node_exporter")), "")

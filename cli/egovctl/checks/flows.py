@@ -67,11 +67,11 @@ def from_lan(city: City, lan: Lan) -> list[Flow]:
 def from_router(city: City, router: Host) -> list[Flow]:
     """From the department's router itself, should it be taken over: no ssh and no Prometheus elsewhere.
 
-    A backup client may open ssh to the backup node: that flow is left out for it.
+    A backup client, or a host whose PostgreSQL sends its WAL, may open ssh to the backup node: that flow is left out.
     """
     flows = [flow for flow in management(city, router) if flow.target != router.name]
     backup = first(city, "backup")
-    if backup is not None and "backup_clients" in router.groups:
+    if backup is not None and not {"backup_clients", "postgresql"}.isdisjoint(router.groups):
         flows = [flow for flow in flows if flow.target != backup.name]
     return flows
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+import time
+from datetime import datetime
 from pathlib import Path
 
 import click
 
 from egovctl.commands.calibrate import calibrate
 from egovctl.commands.options import format_option, inventory_option
+from egovctl.errors import UsageError
 from egovctl.i18n import pick, tr
 from egovctl.paths import Inventory
 
@@ -30,6 +33,7 @@ drill.add_command(calibrate)
     type=click.Path(path_type=Path, file_okay=False),
     help="Existing folder to restore into; what the run makes there is removed. / 临时目录。",
 )
+@click.option("--at", help="Restore to this moment, as 2026-03-01T09:59:59+08:00. / 恢复到此时刻。")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; contact nobody. / 只说明，不执行。")
 @inventory_option
 @format_option
@@ -37,6 +41,7 @@ def run(
     name: str,
     services: tuple[str, ...],
     scratch: Path | None,
+    at: str | None,
     dry_run: bool,
     inventory: Inventory,
     output: str,
@@ -52,7 +57,7 @@ def run(
     from egovctl.report import drills as report
 
     context = open_context(inventory)
-    options = Options(scratch, services)
+    options = Options(scratch, services, _moment(at))
     if dry_run:
         click.echo("\n".join(report.plan_lines(plan_run(context, name, options))))
         return
@@ -71,6 +76,26 @@ def run(
         out.print(tr(f"证据链头 {result.head}", f"evidence head {result.head}"), soft_wrap=True)
     publish_or_say(context, chain)
     sys.exit(result.exit_code)
+
+
+def _moment(text: str | None) -> float | None:
+    """Unix time of an ISO 8601 moment with its zone; UsageError for another text."""
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise UsageError(
+            tr(
+                f"--at {text}：须写成带时区的时刻，如 2026-03-01T09:59:59+08:00",
+                f"--at {text}: a moment with its zone is wanted, as 2026-03-01T09:59:59+08:00",
+            )
+        )
+    if found.timestamp() > time.time():
+        raise UsageError(tr(f"--at {text}：那一时刻还没有到", f"--at {text}: that moment is still to come"))
+    return found.timestamp()
 
 
 def _progress(text: str) -> str:

@@ -136,12 +136,16 @@ class Repository:
         into: Path,
         deadline: Deadline,
         begun: Callable[[str], None] | None = None,
+        *,
+        numbers: bool = False,
     ) -> Pending[None]:
-        """Restore these paths into a folder; `begun` hears of each path when its restore begins.
+        """Restore these paths (all, when there are none) into a folder; `begun` hears of each when its restore begins.
 
-        What only warns (a missing file, say) is left to the comparison.
+        What only warns (a missing file, say) is left to the comparison. With `numbers` owners are those of the host by
+        number, as its own system needs them; else by name, where control has the name.
         """
         plain = ["--noflags", "--noacls", "--noxattrs", *(["--list"] if begun else [])]
+        plain += ["--numeric-ids"] if numbers else []
         argv = ["extract", *plain, f"{self.location}::{archive.name}", *paths]
         return self._start(argv, deadline, lambda ended: None, cwd=into, begun=begun)
 

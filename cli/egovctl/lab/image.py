@@ -191,6 +191,8 @@ def _adapt(root: Path) -> None:
         path = root / item["path"].lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"# Lab only. {item['reason'].strip()}\n{item['content']}", encoding="utf-8")
+    for path in definition["removed"]:
+        shutil.rmtree(root / path.lstrip("/"))
     systemctl = ["systemctl", f"--root={root}", "--quiet"]
     run([*systemctl, "disable", *definition["disabled"]])
     run([*systemctl, "mask", *definition["masked"]])

@@ -208,6 +208,7 @@ def prepare(
         guest.clone(names, built, host, authorized)
         for folder in samples.seeded_paths(plan, host):
             samples.seed(names, built, host, folder)
+        samples.seed_databases(names, built, host, plan)
 
 
 def _start(inventory: Inventory, names: LabNames, lab: LabState, report: Reporter) -> dict[str, Booted]:

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv6Interface
 
 from egovctl.plan.addresses import Numbering
-from egovctl.plan.derived import BgpPeer, City, Host, HostRole, Interface, Lan, Link, Outside, Share, Tunnel, Zone
+from egovctl.plan.derived import (
+    BACKUP_GROUPS,
+    BgpPeer,
+    City,
+    Host,
+    HostRole,
+    Interface,
+    Lan,
+    Link,
+    Outside,
+    Share,
+    Tunnel,
+    Zone,
+)
 from egovctl.plan.models import MAX_UPLINKS, Plan, Site, Uplink
 from egovctl.plan.names import downward_name
 
@@ -20,7 +33,12 @@ TUNNEL_MTU = 1400  # 60 octets of WireGuard over IPv4, and room for what carrier
 KEEPALIVE = 25  # seconds; shorter than any address translator's memory for UDP (RFC 4787, REQ-5 asks for 120)
 LEASED = (100, 199)  # of 256 addresses of a users' LAN; smaller or larger LANs in proportion
 SMALLEST_LEASED = 16  # addresses; a smaller LAN has no room for leases beside its fixed hosts
-BACKUP_BUNDLE = "borgmatic"  # the bundle that backs a host up, for `manage`
+BACKUP_BUNDLES = {  # the bundle that backs up the hosts of a group, for `manage`
+    "backup_clients": "borgmatic",
+    "mariadb": "borgmatic",
+    "postgresql": "pgbackrest",
+    "postgresql_backups": "pgbackrest_server",
+}
 TRANSIT_KINDS = frozenset({"core", "hub"})
 ZONE_OF_KIND: dict[str, Zone] = {"noc": "management", "backup": "services", "video": "services", "services": "services"}
 ROLE_OF_KIND: dict[str, HostRole] = {
@@ -53,12 +71,12 @@ class _Wiring:
 class _Lists:
     """What is asked for every host, made once, so that a city's cost does not grow with the square of its sites.
 
-    `services` of each host in plan order; `clients` of the backup node; `reflectors` are the cores as a site's router
+    `services` of each host in plan order; `clients`: by what engines a host is backed up; `reflectors` are the cores as a site's router
     peers with them, `routers` all routers as a core does.
     """
 
     services: Mapping[str, tuple[str, ...]]
-    clients: frozenset[str]
+    clients: Mapping[str, frozenset[str]]
     reflectors: tuple[BgpPeer, ...]
     routers: tuple[BgpPeer, ...]
 
@@ -92,7 +110,11 @@ def _lists(plan: Plan, numbering: Numbering) -> _Lists:
     for service in plan.services:
         for name in dict.fromkeys(service.hosts):
             services[name] = (*services.get(name, ()), service.name)
-    clients = frozenset(name for service in plan.services if service.backup for name in service.hosts)
+    clients: dict[str, frozenset[str]] = {}
+    for service in plan.services:
+        if service.backup:
+            for name in service.hosts:
+                clients[name] = clients.get(name, frozenset()) | {service.backup.engine}
     reflectors, routers = [], []
     for site in plan.sites:
         for k, router in enumerate(site.router_names, start=1):
@@ -211,7 +233,7 @@ def _hosts_of(plan: Plan, numbering: Numbering, site: Site, wiring: _Wiring, lis
                 interfaces=tuple(interfaces),
                 bgp=_bgp(lists, name, role),
                 services=lists.services.get(name, ()),
-                groups=_groups(plan, site, role, site.platform, backed_up=name in lists.clients and _backs_up(site)),
+                groups=_groups(plan, site, role, site.platform, backups=_backups(lists, site, name)),
                 outside=wiring.outside.get(name),
                 tunnels=tuple(wiring.tunnels[name]),
                 manage=site.manage,
@@ -256,12 +278,18 @@ def _bgp(lists: _Lists, name: str, role: HostRole) -> tuple[BgpPeer, ...]:
     return tuple(peer for peer in (lists.routers if role == "core" else lists.reflectors) if peer.host != name)
 
 
-def _backs_up(site: Site) -> bool:
-    """Whether the program that makes backups is applied to the site's routers."""
-    return site.manage is None or BACKUP_BUNDLE in site.manage
+def _backups(lists: _Lists, site: Site, router: str) -> list[str]:
+    """The groups of those that are backed up which a router is in: the program that does it is applied to it."""
+    engines = lists.clients.get(router, frozenset())
+    groups = {BACKUP_GROUPS[engine]: BACKUP_BUNDLES[BACKUP_GROUPS[engine]] for engine in engines}
+    if "mariadb" in groups:
+        groups["backup_clients"] = BACKUP_BUNDLES["backup_clients"]
+    if site.kind == "backup" and any("postgresql" in found for found in lists.clients.values()):
+        groups["postgresql_backups"] = BACKUP_BUNDLES["postgresql_backups"]
+    return sorted(name for name, bundle in groups.items() if site.manage is None or bundle in site.manage)
 
 
-def _groups(plan: Plan, site: Site, role: HostRole, platform: str, backed_up: bool = False) -> tuple[str, ...]:
+def _groups(plan: Plan, site: Site, role: HostRole, platform: str, backups: Sequence[str] = ()) -> tuple[str, ...]:
     groups = [f"plane_{plan.city.plane}", f"role_{role}", f"platform_{platform}"]
     if role == "access":
         groups.append(f"kind_{site.kind}")
@@ -271,8 +299,7 @@ def _groups(plan: Plan, site: Site, role: HostRole, platform: str, backed_up: bo
         groups.append(f"county_{site.county}")
     elif site.kind == "department":
         groups.append("city_departments")
-    if backed_up:
-        groups.append("backup_clients")
+    groups += backups
     if platform == "linux" and role != "control":
         groups.append("managed")
     return tuple(groups)

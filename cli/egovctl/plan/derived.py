@@ -16,6 +16,13 @@ HostRole = Literal["core", "hub", "access", "noc", "backup", "video", "services"
 
 
 Zone = Literal["users", "services", "management"]
+# By which engine a service is backed up → the group of the hosts on which that is done.
+BACKUP_GROUPS = {
+    "borg": "backup_clients",
+    "system": "backup_clients",
+    "mariadb": "mariadb",
+    "postgresql": "postgresql",
+}
 Medium = Literal["line", "tunnel"]
 
 
@@ -173,6 +180,6 @@ class City:
     lans: tuple[Lan, ...] = field(default=())
     plane: str = "extranet"
 
-    def backed_up(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Those of these hosts that the suite backs up, in their order."""
-        return tuple(name for name in names if "backup_clients" in self.hosts[name].groups)
+    def backed_up(self, names: Iterable[str], engine: str = "borg") -> tuple[str, ...]:
+        """Those of these hosts that the suite backs up by `engine`, in their order."""
+        return tuple(name for name in names if BACKUP_GROUPS[engine] in self.hosts[name].groups)

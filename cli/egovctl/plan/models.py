@@ -18,6 +18,7 @@ Plane = Literal["extranet", "private"]
 AdministratorRole = Literal["system", "security", "audit"]
 ADMINISTRATOR_ROLES: tuple[AdministratorRole, ...] = ("system", "security", "audit")
 Platform = Literal["linux", "vrp5", "vrp8", "comware7", "unmanaged"]
+Engine = Literal["borg", "postgresql", "mariadb", "system"]
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?\Z")
 DURATION = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d)\Z")
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -309,10 +310,14 @@ class Retired(Model):
 
 
 class Backup(Model):
-    """What of a service is backed up on each of its hosts, and how often (a systemd calendar word or expression)."""
+    """What of a service is backed up on each of its hosts, and how often (a systemd calendar word or expression).
 
-    engine: Literal["borg"]
-    paths: Annotated[tuple[AbsolutePath, ...], Field(min_length=1)]
+    borg: the `paths`. postgresql and mariadb: the `database`. system: the whole root file system.
+    """
+
+    engine: Engine
+    paths: Annotated[tuple[AbsolutePath, ...], Field(min_length=1)] = ()
+    database: Label | None = None
     schedule: Annotated[str, Field(pattern=r"^[A-Za-z0-9*:/., -]+$")]
 
 

@@ -101,6 +101,8 @@ PERMISSIONS = (
     Permission("routers", "cores", "udp", (NTP,)),
     Permission("log_senders", "noc", "tcp", (SYSLOG_TLS,)),
     Permission("backup_clients", "backup", "tcp", (SSH,)),
+    Permission("postgresql", "backup", "tcp", (SSH,)),
+    Permission("backup", "postgresql", "tcp", (SSH,)),
     Permission("users", "services", "tcp", (HTTP, HTTPS)),
     Permission("users", "services", "icmp"),
 )
@@ -151,7 +153,7 @@ def policy_of(city: City) -> Policy:
     """The policy that the plan means. control: where people log in from. noc: what polls and keeps logs.
 
     routers: everything that routes, by its loopback. log_senders: those, and managed hosts on LANs. devices: polled,
-    but not managed. users and services: LANs. Members of a vertical network reach each other's LANs.
+    but not managed. postgresql: WAL goes from them to the backup node, which fetches the rest itself. users and services: LANs. Members of a vertical network reach each other's LANs.
     """
     hosts = list(city.hosts.values())
     groups = [
@@ -162,6 +164,7 @@ def policy_of(city: City) -> Policy:
         _hosts("log_senders", (host for host in hosts if host.router or "managed" in host.groups)),
         _hosts("backup", (host for host in hosts if host.role == "backup")),
         _hosts("backup_clients", (host for host in hosts if "backup_clients" in host.groups)),
+        _hosts("postgresql", (host for host in hosts if "postgresql" in host.groups)),
         _hosts("devices", (host for host in hosts if host.platform == "unmanaged")),
         _lans("users", (lan for lan in city.lans if lan.zone == "users")),
         _lans("services", (lan for lan in city.lans if lan.zone == "services")),

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from egovctl.i18n import tr
 from egovctl.plan.models import Plan, Service
+from egovctl.plan.rules_backups import backups_possible
 from egovctl.plan.names import HOST_WORDS, hosts_of_word
 from egovctl.plan.source import KeyPath
 
@@ -19,6 +20,7 @@ def services_known(plan: Plan) -> Iterator[tuple[KeyPath, str]]:
     sites = {site.name for site in plan.sites}
     platforms = {name: site.platform for site in plan.sites for name in site.router_names}
     seen: set[str] = set()
+    yield from backups_possible(plan)
     for i, service in enumerate(plan.services):
         if service.name in seen:
             yield (
@@ -52,9 +54,14 @@ def interval(schedule: str) -> int | None:
 
 
 def _too_rare(service: Service) -> str:
-    """What is wrong with the service's schedule; "" when it can keep the RPO although one backup fails."""
-    seconds = None if service.backup is None else interval(service.backup.schedule)
-    if service.backup is None or seconds is None or seconds * 2 <= service.rpo:
+    """What is wrong with the service's schedule; "" when it can keep the RPO although one backup fails.
+
+    Of PostgreSQL it is the WAL that keeps the RPO, whenever the backups before it were made.
+    """
+    if service.backup is None or service.backup.engine == "postgresql":
+        return ""
+    seconds = interval(service.backup.schedule)
+    if seconds is None or seconds * 2 <= service.rpo:
         return ""
     name, schedule = service.name, service.backup.schedule
     return tr(

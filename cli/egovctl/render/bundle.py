@@ -15,7 +15,19 @@ from egovctl.i18n import tr
 from egovctl.plan import Host
 
 Selector = Literal[
-    "managed", "router", "tunnel", "shaped", "lan_router", "leasing", "backup_client", "backup", "noc", "control"
+    "managed",
+    "router",
+    "tunnel",
+    "shaped",
+    "lan_router",
+    "leasing",
+    "backup_client",
+    "mariadb",
+    "postgresql",
+    "postgresql_backups",
+    "backup",
+    "noc",
+    "control",
 ]
 Mode = Annotated[str, Field(pattern=r"^0[0-7]{3}$")]
 
@@ -106,6 +118,8 @@ class Bundle:
                 return host.role in ("access", "hub")
             case "backup_client":
                 return "backup_clients" in host.groups
+            case "mariadb" | "postgresql" | "postgresql_backups":
+                return self.spec.hosts in host.groups
             case _:
                 return host.role == self.spec.hosts
 

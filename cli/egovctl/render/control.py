@@ -43,12 +43,13 @@ def _ssh_config(rendered: Rendered) -> str:
                 ENTRY.format(name=host.name, address=host.address_v4, alias=host.name, user="egov-deploy", identity=key)
             )
         if host.role == "backup":
-            restore = key.with_name("borg_restore_ed25519")
-            entries.append(
-                ENTRY.format(
-                    name=f"{host.name}-borg", address=host.address_v4, alias=host.name, user="borg", identity=restore
+            for name, user in (("borg", "borg"), ("pgbackrest", "pgbackrest-read")):
+                restore = key.with_name(f"{name}_restore_ed25519")
+                entries.append(
+                    ENTRY.format(
+                        name=f"{host.name}-{name}", address=host.address_v4, alias=host.name, user=user, identity=restore
+                    )
                 )
-            )
     common = COMMON.format(known_hosts=inventory.build / "control" / "known_hosts")
     if proxy := _proxy(rendered):
         common += f"  ProxyCommand {proxy}\n"

@@ -13,7 +13,16 @@ from egovctl.keys import FINGERPRINT, PUBLIC_KEY, TUNNEL_KEY
 from egovctl.paths import Inventory
 
 CONTROL = "control"
-SSH_KEYS = ("ssh_host_ed25519", "borg_ed25519", "deploy_ed25519", "borg_restore_ed25519", "log_seal_ed25519")
+SSH_KEYS = (
+    "ssh_host_ed25519",
+    "borg_ed25519",
+    "deploy_ed25519",
+    "borg_restore_ed25519",
+    "log_seal_ed25519",
+    "pgbackrest_ed25519",
+    "pgbackrest_restore_ed25519",
+    "wal_ed25519",
+)
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a file a host: the quick one
 KEYS = {**dict.fromkeys(SSH_KEYS, PUBLIC_KEY), "syslog_sha256": FINGERPRINT, "wireguard": TUNNEL_KEY}
 

@@ -18,6 +18,12 @@ from egovctl.report.words import OUTCOME, VERDICT, VERDICT_STYLE, duration, word
 PHASES = {
     "find": {"zh": "查找", "en": "find"},
     "restore": {"zh": "恢复", "en": "restore"},
+    "wal": {"zh": "取日志", "en": "WAL"},
+    "check": {"zh": "检查", "en": "check"},
+    "start": {"zh": "启动", "en": "start"},
+    "load": {"zh": "加载", "en": "load"},
+    "boot": {"zh": "引导", "en": "boot"},
+    "ask": {"zh": "询问", "en": "ask"},
     "verify": {"zh": "核对", "en": "verify"},
 }
 PROMISES = {

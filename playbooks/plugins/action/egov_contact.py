@@ -35,7 +35,10 @@ class ActionModule(ActionBase):
             why = contact.in_band(inventory, host)
             choose = contact.first_contact_variables if why else contact.in_band_variables
             lacking = enrolment.lacking(
-                enrolment.read_record(inventory, host), bool(task_vars["egov_tunnels"]), task_vars["egov_role"] == "noc"
+                enrolment.read_record(inventory, host),
+                bool(task_vars["egov_tunnels"]),
+                task_vars["egov_role"] == "noc",
+                enrolment.keys_of_groups(task_vars["group_names"]),
             )
             found = {"in_band": not why, "why": why, "lacking": lacking}
             return {**result, **found, "variables": choose(inventory, host)}

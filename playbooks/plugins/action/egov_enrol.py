@@ -36,7 +36,8 @@ class ActionModule(ActionBase):
         try:
             tunnels = bool(task_vars["egov_tunnels"])
             seals = task_vars["egov_role"] == "noc"
-            script = enrolment.script(program, enrolment.ensure_control(inventory), check, tunnels, seals)
+            more = enrolment.keys_of_groups(task_vars["group_names"])
+            script = enrolment.script(program, enrolment.ensure_control(inventory), check, tunnels, seals, more)
             answer = shell_of(self)("/bin/sh -s", script.encode())
             known = enrolment.read_record(inventory, host).get("ssh_host_ed25519")
             keys, changed = enrolment.parse(host, answer.stdout + "\n" + answer.stderr)

@@ -16,7 +16,7 @@ A box dies with the thread that made it: use it where it was made.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import MappingProxyType
@@ -63,12 +63,15 @@ class Scratch:
 
     @staticmethod
     @contextmanager
-    def system(tree: Path, limits: Limits) -> Iterator[System]:
-        """Boot a restored root file system, which lies in a room, with its own systemd; `run` enters it as root."""
+    def system(tree: Path, limits: Limits, *, masked: Sequence[str] = ()) -> Iterator[System]:
+        """Boot a restored root file system, which lies in a room, with its own systemd; `run` enters it as root.
+
+        Its files are given to the box's users first. `masked` are units that it shall not start.
+        """
         note = record.room_of(tree)
         if note is None:
             raise ValueError(f"{tree} is not in a room")
-        with of_system.system(note, tree, limits) as box:
+        with of_system.system(note, tree, limits, masked) as box:
             yield box
 
 

@@ -14,6 +14,7 @@ It imports nothing once it is inside a box: modules would be hostile there.
 import ctypes
 import json
 import os
+import resource
 import signal
 import sys
 
@@ -215,6 +216,8 @@ def no_namespaces(wanted):
 def main():
     specification = json.loads(sys.argv[1])
     die_with(specification["parent"])
+    # 1, not 0: a core_pattern that is a pipe would still run its program on the machine for 0.
+    resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
     join(specification["groups"])
     if "boot" in specification:
         return boot(specification["boot"])

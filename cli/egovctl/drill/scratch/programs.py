@@ -222,11 +222,10 @@ def programs(note: Note, folder: Path, limits: Limits, root: Path, readonly: Map
     ]
     box = Programs(folder, note.base, ours)
     try:
-        with containers.running(note, limits, argv, _files(root), list(shown.values()), theirs.fileno()) as container:
+        begun, seen = lambda _: box.ready.is_set(), list(shown.values())
+        with containers.running(note, limits, argv, _files(root), seen, begun, theirs.fileno()) as container:
             theirs.close()
             box.container = container
-            if not box.ready.wait(START_PATIENCE):
-                raise container.ended()
             containers.no_namespaces(container)
             yield box
     finally:

@@ -1,6 +1,6 @@
 # First contact, run as root by `/bin/sh -s`: the deploy user, its key and its sudo rights; the host's own keys.
-# In front of this text stand DEPLOY_KEY, CHECK, TUNNELS when the host ends tunnels, and SEALS when it keeps and seals
-# the logs. Only public halves are printed.
+# In front of this text stand DEPLOY_KEY, CHECK, TUNNELS when the host ends tunnels, SEALS when it keeps and seals
+# the logs, and MORE_KEYS, names of other SSH keys that it needs. Only public halves are printed.
 set -eu
 umask 077
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -119,6 +119,13 @@ if [ -n "$SEALS" ] && { ! [ -s "$seal_key" ] || ! [ -s "$seal_key.pub" ]; }; the
 	changed="$changed seal_key"
 	[ -n "$CHECK" ] || ssh_key "$seal_key" "egov-logs@$(uname -n)"
 fi
+for name in $MORE_KEYS; do
+	key=/etc/egov/keys/$name
+	if ! [ -s "$key" ] || ! [ -s "$key.pub" ]; then
+		changed="$changed $name"
+		[ -n "$CHECK" ] || ssh_key "$key" "${name%_ed25519}@$(uname -n)"
+	fi
+done
 
 echo egov-enrol-1
 echo "changed $changed"
@@ -135,4 +142,9 @@ fi
 if [ -n "$SEALS" ] && [ -s "$seal_key.pub" ]; then
 	echo "log_seal_ed25519 $(cat "$seal_key.pub")"
 fi
+for name in $MORE_KEYS; do
+	if [ -s "/etc/egov/keys/$name.pub" ]; then
+		echo "$name $(cat "/etc/egov/keys/$name.pub")"
+	fi
+done
 echo egov-enrol-end
