@@ -10,7 +10,7 @@ PYTHON ?= /usr/bin/python3
 # The lab's tools, SSH, borg and sudo (its visudo) for control. Nothing here starts a service.
 APT := python3-venv mmdebstrap systemd-container iproute2 nftables socat apt-utils openssh-client borgbackup util-linux libsnmp40 sudo
 # Programs that tests compare with or check by; unpacked into .tools/, never installed, so that none is started.
-TOOLS := prometheus prometheus-snmp-exporter snmp snmpd
+TOOLS := prometheus prometheus-snmp-exporter snmp snmpd restic
 # Databases for the restore drills' tests, with the libraries that a plain Debian 12 lacks.
 TOOLS += postgresql-15 postgresql-client-15 libpq5 pgbackrest mariadb-server-core mariadb-client mariadb-client-core
 TOOLS += libmariadb3 libaio1 liburing2 libnuma1 libicu72 libxml2 libxslt1.1 libldap-2.5-0 libsasl2-2 libncurses6
