@@ -17,6 +17,7 @@ from egovctl.errors import CannotMeasure, UsageError
 from egovctl.i18n import told, tr
 
 MODULE = "egovctl.drill.planter"
+ENDS_WITHIN = 30.0
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,11 @@ class Planting:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self._process.kill()
-        self._process.communicate()
+        try:
+            self._process.communicate(timeout=ENDS_WITHIN)  # it ends with its standard input, and cleans up
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
 
     def cases(self) -> int:
         """How many there are; UsageError for a kind that is not known."""
