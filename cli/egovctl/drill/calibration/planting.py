@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections import deque
@@ -14,7 +15,7 @@ from typing import Any
 
 from egovctl.drill.call import DIES_WITH_US
 from egovctl.errors import CannotMeasure, UsageError
-from egovctl.i18n import told, tr
+from egovctl.i18n import language, told, tr
 
 MODULE = "egovctl.drill.planter"
 ENDS_WITHIN = 30.0
@@ -37,7 +38,8 @@ class Planting:
         argv += ["--instances", str(instances), "--clean", str(clean)]
         argv += [word for name in kinds for word in ("--kind", name)]
         self._planted: deque[dict[str, Any]] = deque()
-        self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        pipe, environment = subprocess.PIPE, {**os.environ, "EGOV_LANG": language()}
+        self._process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
 
     def __enter__(self) -> Planting:
         return self
@@ -92,7 +94,7 @@ class Planting:
         said = self._process.communicate()[1].decode("utf-8", "replace").strip().splitlines()
         last = said[-1] if said else ""
         if self._process.returncode == UsageError.exit_code:
-            return UsageError(tr(f"--kind：{last}", f"--kind: {last.partition('error: ')[2] or last}"))
+            return UsageError(tr(f"--kind 有误：{last}", f"--kind: {last.partition('error: ')[2] or last}"))
         return _gone(last)
 
 

@@ -26,6 +26,7 @@ from egovctl.drill.planter.databases import Dumps, Mariadb, Postgresql
 from egovctl.drill.planter.family import Family, Made
 from egovctl.drill.planter.files import Files
 from egovctl.drill.planter.kinds import FILES, REGISTRY, Kind
+from egovctl.i18n import tr
 
 __all__ = ["faults_around", "faults_database", "faults_repository", "faults_source"]  # they register their kinds
 
@@ -86,11 +87,19 @@ def chosen(patterns: Sequence[str]) -> list[Kind]:
     """The kinds that these patterns name, all without any; ValueError, with a sentence, when one names none."""
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in REGISTRY):
-            raise ValueError(f"unknown kinds: {pattern}; there are: {', '.join(REGISTRY)}")
+            there = ", ".join(REGISTRY)
+            raise ValueError(
+                tr(f"未知的故障类型 {pattern}；现有：{there}", f"unknown kinds: {pattern}; there are: {there}")
+            )
     found = [kind for name, kind in REGISTRY.items() if not patterns or any(fnmatchcase(name, one) for one in patterns)]
     if any(kind.family != FILES for kind in found) and (lacking := missing()):
         names = ", ".join(kind.id for kind in found if kind.family == FILES)
-        raise ValueError(f"kinds of databases need {lacking}; those of files do not: {names}")
+        raise ValueError(
+            tr(
+                f"数据库类故障需要 {lacking}；文件类不需要：{names}",
+                f"kinds of databases need {lacking}; those of files do not: {names}",
+            )
+        )
     return found
 
 
