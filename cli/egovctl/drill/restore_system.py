@@ -33,6 +33,7 @@ PER_FILE = 6 << 10  # octets of a room beside a file's own: blocks are whole one
 BESIDE = 256 << 20  # for what the system writes while it runs
 LIMITS = Limits(memory=1 << 30, processes=1024)
 BOOT_PATIENCE = 180.0
+ENDED = "ended"
 
 
 class RestoreSystem:
@@ -172,7 +173,19 @@ class _Restore:
         return manifest, described, sort_out(found, self.tree, described)
 
     def _boot(self, timer: Timer, described: Described) -> Answers:
-        """Two phases: until it is ready, and what it is asked then. One that does not come up is not asked."""
+        """Two phases: until it is ready, and what it is asked then. One that does not come up is not asked.
+
+        Whether a box that ended is the system's fault or the machine's, a box of trusted programs tells.
+        """
+        try:
+            return self._asked(timer, described)
+        except TookTooLong:
+            raise
+        except CannotMeasure as error:
+            self._require_machine()
+            return Answers(ENDED, {"boot": str(error)})
+
+    def _asked(self, timer: Timer, described: Described) -> Answers:
         self.progress(f"{self.target}: boot")
         limits = replace(self.limits, seconds=self.deadline.left)
         with ExitStack() as stack:
@@ -185,6 +198,13 @@ class _Restore:
             with timer.phase("ask"):
                 self.progress(f"{self.target}: ask")
                 return ask(box, described, self.target.host, self.address, state, self.deadline)
+
+    def _require_machine(self) -> None:
+        """CannotMeasure when nothing else could be started here either."""
+        folder = self.room / "trusted"
+        folder.mkdir()
+        with Scratch.programs(folder, Limits(memory=128 << 20)) as box:
+            box.run(["true"])
 
 
 def _room_for(archived: dict[str, dict[str, Any]]) -> int:

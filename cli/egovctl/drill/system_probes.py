@@ -82,7 +82,7 @@ def ask(
     packages = _lines(box, deadline, "dpkg-query", "--show", "--showformat", "${Package} ${Version}\n")
     said["packages"] = _differs(set(described.packages), packages)
     enabled = _words(box, deadline, "systemctl", "list-unit-files", "--state=enabled", "--no-legend", "--no-pager")
-    said["enabled units"] = _differs(set(described.units), enabled)
+    said["enabled units"] = _differs(set(described.units.difference(MASKED)), enabled.difference(MASKED))
     running = _words(box, deadline, "systemctl", "list-units", "--type=service", "--state=active", "--plain", "--no-legend")
     wanted = {unit for unit in described.active & described.units if not unit.startswith(OUTSIDE)}
     said["running services"] = _differs(wanted, running & wanted)
