@@ -101,9 +101,7 @@ def drilled(node: Node, folder: Path, **how: object) -> Item:
     folder.chmod(0o700)
     run = folder / "run"
     run.mkdir()
-    item = restore_system(
-        node.repository(folder), TARGET, PROMISE, run, lambda text: None, "10.9.9.9", LIMITS, **how
-    )
+    item = restore_system(node.repository(folder), TARGET, PROMISE, run, lambda text: None, "10.9.9.9", LIMITS, **how)
     assert not list(run.iterdir()), "nothing of it is left"
     assert end_left(folder)
     return item

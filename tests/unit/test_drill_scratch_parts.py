@@ -84,7 +84,9 @@ def test_owners_are_moved_once_and_links_are_not_followed(tmp_path: Path) -> Non
 
 def shell(command: str, given: bytes = b"", seconds: float = 10.0) -> tuple[bytes, bytes]:
     pipes = pump.Pipes.made()
-    process = subprocess.Popen(["sh", "-c", command], stdin=pipes.theirs[0], stdout=pipes.theirs[1], stderr=pipes.theirs[2])
+    process = subprocess.Popen(
+        ["sh", "-c", command], stdin=pipes.theirs[0], stdout=pipes.theirs[1], stderr=pipes.theirs[2]
+    )
     pipes.close_theirs()
     try:
         return pump.exchange(pipes, given, Deadline.after(seconds))
@@ -101,12 +103,12 @@ def test_what_is_given_and_printed_goes_through_whole(tmp_path: Path) -> None:
 
 def test_a_program_that_is_silent_or_prints_without_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pump, "MOST", 1 << 20)
-    before = set(os.listdir("/proc/self/fd"))
+    before = {path.name for path in Path("/proc/self/fd").iterdir()}
     with pytest.raises(TimeoutError):
         shell("sleep 5", seconds=0.2)
     with pytest.raises(pump.TooMuch):
         shell("cat /dev/zero")
-    assert set(os.listdir("/proc/self/fd")) == before, "no descriptor stays open"
+    assert {path.name for path in Path("/proc/self/fd").iterdir()} == before, "no descriptor stays open"
 
 
 def test_the_tail_keeps_the_end(tmp_path: Path) -> None:
@@ -177,7 +179,12 @@ def test_a_manifest_of_files_is_none_of_a_system(tmp_path: Path) -> None:
 def described(taken: float, **more: frozenset[str]) -> Described:
     empty: frozenset[str] = frozenset()
     return Described(
-        ("/proc/*", "/srv/data"), (), more.get("units", empty), more.get("active", empty), more.get("failed", empty), taken
+        ("/proc/*", "/srv/data"),
+        (),
+        more.get("units", empty),
+        more.get("active", empty),
+        more.get("failed", empty),
+        taken,
     )
 
 
