@@ -154,7 +154,8 @@ def policy_of(city: City) -> Policy:
     """The policy that the plan means. control: where people log in from. noc: what polls and keeps logs.
 
     routers: everything that routes, by its loopback. log_senders: those, and managed hosts on LANs. devices: polled,
-    but not managed. postgresql: WAL goes from them to the backup node, which fetches the rest itself. users and services: LANs. Members of a vertical network reach each other's LANs.
+    but not managed. users and services: LANs. Members of a vertical network reach each other's LANs.
+    postgresql: WAL goes from them to the backup node, which fetches the rest itself.
     """
     hosts = list(city.hosts.values())
     groups = [
