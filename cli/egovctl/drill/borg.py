@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +28,8 @@ __all__ = ["Archive", "BorgFailed", "Deadline", "Repository", "ScratchFull", "To
 
 LOCK_WAIT_SECONDS = 60
 WAYS_OUT = ("BORG_PASSPHRASE", "BORG_PASSCOMMAND", "BORG_REPO", "BORG_RSH", "BORG_KEY_FILE")
-KEPT_OF_AN_ENTRY = ("type", "mode", "user", "group", "uid", "gid", "size")
+COLUMNS = ("mode", "user", "group", "size", "bpath")
+WHOLE = "unicode_escape"  # with any other encoding borg prints a question mark for what is not UTF-8 in a name
 T = TypeVar("T")
 
 
@@ -103,16 +105,24 @@ class Repository:
         return self._start(argv, deadline, parse)
 
     def entries(self, archive: Archive, paths: list[str], deadline: Deadline) -> Pending[dict[str, dict[str, Any]]]:
-        """What an archive holds under these paths (without leading slash): absolute path → type, mode, user, size."""
-        found: dict[str, dict[str, Any]] = {}
+        """What an archive holds under these paths (without leading slash): absolute path → mode, user, group, size."""
 
-        def take(line: bytes) -> None:
-            with suppress(ValueError, KeyError):
-                item = json.loads(line.decode("utf-8", "surrogateescape"))
-                found[f"/{item['path']}"] = {name: item.get(name) for name in KEPT_OF_AN_ENTRY}
+        def parse(ended: Ended) -> dict[str, dict[str, Any]]:
+            fields = ended.out.decode(WHOLE).split("\0")
+            rows = zip(*(fields[place :: len(COLUMNS)] for place in range(len(COLUMNS))), strict=False)
+            return {
+                f"/{path}": {
+                    "mode": sys.intern(mode),
+                    "user": sys.intern(user),
+                    "group": sys.intern(group),
+                    "size": size,
+                }
+                for mode, user, group, size, path in rows
+            }
 
-        argv = ["list", "--json-lines", f"{self.location}::{archive.name}", *paths]
-        return self._start(argv, deadline, lambda ended: found, on_out=take)
+        form = "".join(f"{{{name}}}{{NUL}}" for name in COLUMNS)
+        argv = ["list", "--format", form, f"{self.location}::{archive.name}", *paths]
+        return self._start(argv, deadline, parse, encoding=WHOLE)
 
     def read(self, archive: Archive, paths: list[str], deadline: Deadline) -> Pending[bytes]:
         """The content of these files of an archive, one after the other; nothing for those that it does not hold."""
@@ -126,12 +136,16 @@ class Repository:
         into: Path,
         deadline: Deadline,
         begun: Callable[[str], None] | None = None,
+        *,
+        numbers: bool = False,
     ) -> Pending[None]:
-        """Restore these paths into a folder; `begun` hears of each path when its restore begins.
+        """Restore these paths (all, when there are none) into a folder; `begun` hears of each when its restore begins.
 
-        What only warns (a missing file, say) is left to the comparison.
+        What only warns (a missing file, say) is left to the comparison. With `numbers` owners are those of the host by
+        number, as its own system needs them; else by name, where control has the name.
         """
         plain = ["--noflags", "--noacls", "--noxattrs", *(["--list"] if begun else [])]
+        plain += ["--numeric-ids"] if numbers else []
         argv = ["extract", *plain, f"{self.location}::{archive.name}", *paths]
         return self._start(argv, deadline, lambda ended: None, cwd=into, begun=begun)
 
@@ -156,15 +170,17 @@ class Repository:
         parse: Callable[[Ended], T],
         *,
         cwd: Path | None = None,
-        on_out: Callable[[bytes], None] | None = None,
         begun: Callable[[str], None] | None = None,
         good: tuple[int, ...] = (0, WARNING),
+        encoding: str | None = None,
     ) -> Pending[T]:
         verb = next(word for word in arguments if not word.startswith("-"))
         heard = Heard(begun)
-        call = self._call(arguments, deadline, cwd, on_out, heard.line)
+        call = self._call(arguments, deadline, cwd, None if encoding else heard.line, encoding)
 
         def finish(ended: Ended) -> T:
+            for line in ended.err.decode(encoding or "utf-8", "replace").splitlines():
+                heard.line(line.encode("utf-8", "replace"))
             self.healed.extend(heard.healed)
             if any(FULL in line for line in heard.lines) and verb == "extract":
                 raise ScratchFull.now()
@@ -179,8 +195,8 @@ class Repository:
         arguments: list[str],
         deadline: Deadline,
         cwd: Path | None,
-        on_out: Callable[[bytes], None] | None,
-        on_err: Callable[[bytes], None],
+        on_err: Callable[[bytes], None] | None,
+        encoding: str | None,
     ) -> Call:
         self.base.mkdir(mode=0o700, parents=True, exist_ok=True)
         reading, writing = os.pipe()
@@ -191,9 +207,8 @@ class Repository:
                 ["borg", "--log-json", "--lock-wait", str(self.lock_wait), *arguments],
                 deadline,
                 cwd=cwd,
-                env=self._environment(reading),
+                env=self._environment(reading) | ({"PYTHONIOENCODING": encoding} if encoding else {}),
                 pass_fds=(reading,),
-                on_out=on_out,
                 on_err=on_err,
             )
         except FileNotFoundError as error:

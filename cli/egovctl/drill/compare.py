@@ -161,10 +161,7 @@ def _metadata_fault(archived: dict[str, Any] | None, entry: dict[str, Any]) -> s
         return "not in the archive's list"
     if "link" not in entry and _octal(str(archived["mode"])) != entry["mode"]:
         return "mode"
-    owner = (
-        archived.get("user") or str(archived.get("uid")),
-        archived.get("group") or str(archived.get("gid")),
-    )
+    owner = (str(archived["user"]), str(archived["group"]))
     return None if owner == (entry["owner"], entry["group"]) else "owner"
 
 

@@ -19,6 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from egovctl.drill.model import Target
+from egovctl.drill.scratch import end_left
+from egovctl.errors import EgovError
 from egovctl.paths import Inventory
 
 PREFIX = "egov-drill-"
@@ -96,6 +98,8 @@ def undo(scratch: Path) -> bool:
     if not scratch.name.startswith(PREFIX) or scratch.is_symlink():
         return not scratch.exists()
     for _ in range(TRIES):
+        with suppress(EgovError, OSError):
+            end_left(scratch)
         _unmount_below(scratch)
         if scratch.exists():
             shutil.rmtree(scratch, onerror=_make_writable_and_retry)

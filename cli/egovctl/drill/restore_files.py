@@ -139,9 +139,9 @@ class _Restore:
         self, manifest: Manifest, comparison: Comparison, archived: dict[str, dict[str, Any]]
     ) -> Iterator[Finding]:
         before = self.before[1] if self.before else None
-        yield from _wrong_source(self.target, manifest)
+        yield from wrong_source(self.target, manifest)
         yield from signs.left_out(self.paths, manifest, archived, before)
-        yield from _differences(comparison)
+        yield from differences(comparison)
         yield from signs.turned_random(self.root, manifest, before, self._earlier)
         if self.repository.healed:
             zh, en = (
@@ -206,7 +206,8 @@ def require_room(root: Path, archived: dict[str, dict[str, Any]]) -> None:
         )
 
 
-def _differences(comparison: Comparison) -> Iterator[Finding]:
+def differences(comparison: Comparison) -> Iterator[Finding]:
+    """What differs, by cause."""
     content = [f"{path} ({how})" for path, how in comparison.changed.items() if how not in METADATA]
     metadata = [f"{path} ({how})" for path, how in comparison.changed.items() if how in METADATA]
     named = (
@@ -221,7 +222,8 @@ def _differences(comparison: Comparison) -> Iterator[Finding]:
             yield finding(cause, f"{zh} {len(names)} 个文件：{shown}", f"{len(names)} files {en}: {shown}")
 
 
-def _wrong_source(target: Target, manifest: Manifest) -> Iterator[Finding]:
+def wrong_source(target: Target, manifest: Manifest) -> Iterator[Finding]:
+    """Whether it is the backup of something else."""
     if (manifest.service, manifest.host) != (target.service, target.host):
         other = f"{manifest.service}@{manifest.host}"
         sentence = (f"备份属于 {other}，不是 {target}", f"this is a backup of {other}, not of {target}")

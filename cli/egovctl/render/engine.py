@@ -18,7 +18,7 @@ from egovctl.plan.source import read_source
 from egovctl.render.backups import backup_quotas, measured_backups, narrowest_links
 from egovctl.render.bundle import Bundle, FileSpec, load_bundles
 from egovctl.render.enrolled import read_enrolled, require_control
-from egovctl.render.lookups import backed_up, by_role, known_names, stanzas_of
+from egovctl.render.lookups import backed_up, by_role, known_names, left_out, stanzas_of
 from egovctl.render.rehearsals import WORK, offsite_pull_seconds, promised_backups, rehearsals
 from egovctl.render.shaping import shaped_links
 from egovctl.render.workshop import Workshop
@@ -91,7 +91,8 @@ def render_city(inventory: Inventory) -> Rendered:
     }
     # Whatever a host needs of the whole city is looked up, never searched for: a city has thousands of hosts.
     sites = {site.name: site for site in plan.sites}
-    names, backups, thin = known_names(city), backed_up(plan), narrowest_links(plan, city)
+    names, backups, excluded = known_names(city), backed_up(plan), left_out(plan)
+    thin = narrowest_links(plan, city)
     clusters = {stanza.host.name: stanza for stanza in stanzas}
     workshop = Workshop.of(bundles)
     hosts = {}
@@ -109,6 +110,7 @@ def render_city(inventory: Inventory) -> Rendered:
             "backups": backups.get(host.name, []),
             "thin_mbps": thin.get(host.name),
             "measured_backups": measured_backups(backups.get(host.name, [])),
+            "left_out": excluded.get(host.name, []),
             "stanza": clusters.get(host.name),
             "lan": lan,
             "lan_services": lan_services(lan) if lan else (),

@@ -14,14 +14,14 @@ from egovctl.plan import City, Plan
 from egovctl.plan.rules_offsite import pull_seconds
 
 SHIPPED = Path(__file__).resolve().parents[1] / "content" / "drills"
-DRILL_OF_ENGINE = {
-    "borg": "restore-files",
-    "mariadb": "restore-mariadb",
-    "postgresql": "restore-postgresql",
-    "system": "restore-system",
+DRILLS_OF_ENGINE = {
+    "borg": ("restore-files",),
+    "mariadb": ("restore-mariadb",),
+    "postgresql": ("restore-postgresql", "restore-point-in-time"),
+    "system": ("restore-system",),
 }
 # What is started on the restored data runs in a container, and only root can make one.
-CONTAINED = frozenset({"restore-mariadb", "restore-postgresql", "restore-system"})
+CONTAINED = frozenset({"restore-mariadb", "restore-point-in-time", "restore-postgresql", "restore-system"})
 OFFSITE, OFFSITE_ENGINES = "restore-offsite", ("borg",)
 STATE, STATE_SERVICE = "restore-state", "suite-state"
 # Control's other regular work on backups, by the names of its units.
@@ -78,7 +78,8 @@ def _sets(plan: Plan, city: City) -> Iterator[tuple[str, str]]:
     away = any(host.role == "offsite" for host in city.hosts.values())
     for service in plan.services:
         if service.backup and city.backed_up(service.hosts, service.backup.engine):
-            yield DRILL_OF_ENGINE[service.backup.engine], service.name
+            for drill in DRILLS_OF_ENGINE[service.backup.engine]:
+                yield drill, service.name
             if away and service.backup.engine in OFFSITE_ENGINES:
                 yield OFFSITE, service.name
     yield STATE, STATE_SERVICE

@@ -16,7 +16,7 @@ A box dies with the thread that made it: use it where it was made.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import MappingProxyType
@@ -57,18 +57,23 @@ class Scratch:
         """
         folder = Path(os.path.realpath(folder))
         there = record.room_of(folder)
-        with nullcontext(there) if there else rooms.room(folder, limits.disk) as note:
-            with of_programs.programs(note, folder, limits, root, readonly) as box:
-                yield box
+        with (
+            nullcontext(there) if there else rooms.room(folder, limits.disk) as note,
+            of_programs.programs(note, folder, limits, root, readonly) as box,
+        ):
+            yield box
 
     @staticmethod
     @contextmanager
-    def system(tree: Path, limits: Limits) -> Iterator[System]:
-        """Boot a restored root file system, which lies in a room, with its own systemd; `run` enters it as root."""
+    def system(tree: Path, limits: Limits, *, masked: Sequence[str] = ()) -> Iterator[System]:
+        """Boot a restored root file system, which lies in a room, with its own systemd; `run` enters it as root.
+
+        Its files are given to the box's users first. `masked` are units that it shall not start.
+        """
         note = record.room_of(tree)
         if note is None:
             raise ValueError(f"{tree} is not in a room")
-        with of_system.system(note, tree, limits) as box:
+        with of_system.system(note, tree, limits, masked) as box:
             yield box
 
 
@@ -76,4 +81,5 @@ def end_left(folder: Path) -> bool:
     """End what a killed run left of boxes and rooms at or below its folder; whether nothing is left. Harmless when
     there is nothing.
     """
-    return all([container.end(note) if note.group else rooms.remove(note) for note in record.below(folder)])
+    ended = [container.end(note) if note.group else rooms.remove(note) for note in record.below(folder)]
+    return all(ended)

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +49,7 @@ class Container:
     @property
     def alive(self) -> bool:
         """Whether it has not ended, by itself or at a limit."""
-        return self.process.poll() is None and os.path.exists(f"/proc/{self.pid}")
+        return self.process.poll() is None and Path(f"/proc/{self.pid}").exists()
 
     def ended(self) -> CannotMeasure:
         """The error for one that has ended while it was needed."""
@@ -69,8 +69,7 @@ def profile(note: Note, name: str) -> list[str]:
         "--private-network",
         "--no-new-privileges=yes",
         f"--drop-capability={DROPPED}",
-        # 1, not 0: a core_pattern that is a pipe would still run its program on the machine for 0.
-        "--rlimit=CORE=1",
+        "--rlimit=CORE=1",  # as launch.py does for who enters
         *("--resolv-conf=off", "--timezone=off", "--link-journal=no"),
     ]
 
@@ -82,11 +81,13 @@ def running(
     argv: Sequence[str],
     files: Mapping[str, str | None],
     readonly: Sequence[str],
+    begun: Callable[[int], bool],
     stdin: int | None = None,
 ) -> Iterator[Container]:
     """A container in the room of `note`, proven to be closed; all of it is gone afterwards.
 
-    `argv` is what follows the profile; `files` are a staged root's. CannotMeasure when it does not start, or not so.
+    `argv` is what follows the profile; `files` are a staged root's; `begun` says whether what runs as PID 1 is no
+    longer systemd-nspawn's preparation. CannotMeasure when it does not start, or is not closed.
     """
     name = f"box-{uuid4().hex[:12]}"
     groups = groups_for(name)
@@ -114,7 +115,7 @@ def running(
             stderr=writing,
         )
         os.close(writing)
-        container = Container(process, _first(process, groups, console), groups, console, deadline)
+        container = Container(process, _first(process, groups, console, begun), groups, console, deadline)
         expected = Expected(note.base, Path(note.folder), frozenset(readonly), name)
         if wrong := faults(container.pid, expected):
             listed = "; ".join(wrong)
@@ -179,36 +180,22 @@ def _require_memory(limits: Limits) -> None:
         )
 
 
-def _first(process: subprocess.Popen[bytes], groups: Groups, console: Tail) -> int:
+def _first(process: subprocess.Popen[bytes], groups: Groups, console: Tail, begun: Callable[[int], bool]) -> int:
     """The box's PID 1, as soon as it is there: two PID namespaces below this process, the launcher's and its own."""
-    until = time.monotonic() + START_PATIENCE
+    until, depth = time.monotonic() + START_PATIENCE, len(_ids(os.getpid())) + 2
     while time.monotonic() < until and process.poll() is None:
         for pid in groups.pids():
-            with suppress(OSError):
-                if _depth(pid) == _depth(os.getpid()) + 2 and _innermost(pid) == 1 and _private_root(pid):
+            with suppress(OSError, StopIteration):
+                ids = _ids(pid)
+                if len(ids) == depth and ids[-1] == 1 and begun(pid):
                     return pid
         time.sleep(0.01)
     console.wait(0.5)
     last = " | ".join(line.strip() for line in console.text.splitlines()[-3:] if line.strip())
-    raise CannotMeasure(
-        told(f"本机无法启动演练容器：{last}", f"this machine cannot start a scratch container: {last}")
-    )
+    raise CannotMeasure(told(f"本机无法启动演练容器：{last}", f"this machine cannot start a scratch container: {last}"))
 
 
-def _ids(pid: int) -> list[str]:
+def _ids(pid: int) -> list[int]:
+    """A process's numbers, from this PID namespace to its own."""
     lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").splitlines()
-    return next(line.split()[1:] for line in lines if line.startswith("NSpid:"))
-
-
-def _depth(pid: int) -> int:
-    return len(_ids(pid))
-
-
-def _innermost(pid: int) -> int:
-    return int(_ids(pid)[-1])
-
-
-def _private_root(pid: int) -> bool:
-    """Whether it has come so far as to run what it was started for: the filter and the lack of privileges are last."""
-    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").splitlines()
-    return any(line.split() == ["NoNewPrivs:", "1"] for line in lines)
+    return next([int(word) for word in line.split()[1:]] for line in lines if line.startswith("NSpid:"))

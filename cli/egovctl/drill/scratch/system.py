@@ -27,6 +27,7 @@ ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "LC_ALL": "C.UTF-8",
 }
+NSPAWN = Path("/usr/bin/systemd-nspawn")
 NUMBERS: dict[str, int] = {"root": 0, "nobody": 65534}
 
 
@@ -95,9 +96,7 @@ class System:
             raise self.container.ended()
         return CompletedProcess(list(argv), code, out, error)
 
-    def start(
-        self, argv: Sequence[str], *, user: User = "root", environment: Mapping[str, str] = NO_MORE
-    ) -> Entered:
+    def start(self, argv: Sequence[str], *, user: User = "root", environment: Mapping[str, str] = NO_MORE) -> Entered:
         pipes = Pipes.made()
         writing, reading, other = pipes.ours
         process = self._enter(argv, user, environment, pipes, (pipes.theirs[0], pipes.theirs[1], pipes.theirs[1]))
@@ -153,10 +152,16 @@ class System:
 
 
 @contextmanager
-def system(note: Note, tree: Path, limits: Limits) -> Iterator[System]:
+def system(note: Note, tree: Path, limits: Limits, masked: Sequence[str] = ()) -> Iterator[System]:
     """Boot it. `tree` lies in the room that `note` tells of; its owners are moved to the box's users first."""
     tree = Path(os.path.realpath(tree))
     shift(tree, note.base)
-    argv = [f"--directory={tree}", "--boot", "--console=read-only"]
-    with containers.running(note, limits, argv, {}, []) as container:
+    argv = [f"--directory={tree}", "--boot", "--console=read-only", "--"]
+    argv += [f"systemd.mask={unit}" for unit in masked]
+    with containers.running(note, limits, argv, {}, [], _booting) as container:
         yield System(tree, note.base, container)
+
+
+def _booting(pid: int) -> bool:
+    """Whether its PID 1 is the tree's own by now, no longer systemd-nspawn."""
+    return not Path(f"/proc/{pid}/exe").samefile(NSPAWN)
