@@ -187,12 +187,13 @@ def test_what_was_read_once_is_read_again_after_some_days(site: Site) -> None:
     assert "damaged" in str(site.generation()["borg/h1"]["why"])
 
 
-def test_a_pull_that_failed_leaves_everything_as_it_was(site: Site) -> None:
+def test_a_pull_that_failed_leaves_everything_as_it_was(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     offsite.main(["prepare"])
-    site.settings["sources"] = [{"name": "borg", "from": f"{site.node}/nowhere/"}]
+    site.settings["sources"] = [{"name": "borg", "kind": "borg", "from": f"{site.node}/nowhere/"}]
     site.write()
-    with pytest.raises(SystemExit, match="rsync exited"):
+    with pytest.raises(SystemExit, match="nothing could be pulled"):
         offsite.main(["pull"])
+    assert "borg: rsync exited 23" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="nothing was pulled"):
         offsite.main(["seal"])
     assert list((site.root / "generations").iterdir()) == []
@@ -201,6 +202,62 @@ def test_a_pull_that_failed_leaves_everything_as_it_was(site: Site) -> None:
     site.write()
     with pytest.raises(SystemExit, match="are kept free: nothing is pulled"):
         offsite.main(["prepare"])
+
+
+class Stanza:
+    """A pgBackRest repository as its files look: nothing of it can be read without the passphrase."""
+
+    def __init__(self, site: Site) -> None:
+        self.site, self.root = site, site.node.parent / "pgbackrest"
+        source = {"name": "pgbackrest", "kind": "pgbackrest", "from": f"{self.root}/"}
+        site.settings["sources"] = [source, *site.settings["sources"]]  # type: ignore[misc]
+        site.write()
+        self.lists("one")
+        for number in range(4):
+            self.put(f"archive/register/15-1/0000000100000000/{number:024}-{'a' * 40}", b"w" * 1000)
+        self.put("backup/register/20260101-000000F/backup.manifest", b"m")
+        self.put("backup/register/20260101-000000F/pg_data/x", b"d" * 1000)
+
+    def put(self, path: str, content: bytes) -> Path:
+        place = self.root / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+        return place
+
+    def lists(self, text: str) -> None:
+        for part in ("archive", "backup"):
+            for end in ("", ".copy"):
+                self.put(f"{part}/register/{part}.info{end}", text.encode())
+
+
+@needs_tools
+def test_a_pgbackrest_repository_goes_on_by_files_that_are_written_once(site: Site) -> None:
+    stanza = Stanza(site)
+    site.backup(1)
+    assert {name: found["why"] for name, found in site.generation().items()} == {
+        "borg/h1": "",
+        "pgbackrest/archive": "",
+        "pgbackrest/backup": "",
+    }
+    stanza.lists("two")
+    stanza.put(f"archive/register/15-1/0000000100000000/{9:024}-{'a' * 40}", b"w" * 1000)
+    under_way = stanza.put("backup/register/20260102-000000F/pg_data/x", b"half")
+    stanza.put("backup/register/20260102-000000F/backup.manifest.copy", b"m")
+    assert not any(found["why"] for found in site.generation().values())
+    under_way.write_bytes(b"other")
+    assert not any(found["why"] for found in site.generation().values()), "it was being made"
+    next(stanza.root.glob("archive/*/*/*/*0-a*")).write_bytes(b"x" * 1000)
+    (stanza.root / "backup/register/backup.info").write_text("three")
+    found = site.generation()
+    assert "which nothing changes once it is written" in str(found["pgbackrest/archive"]["why"])
+    assert "backup.info and its copy differ" in str(found["pgbackrest/backup"]["why"])
+    assert not found["borg/h1"]["why"]
+    shutil.rmtree(stanza.root)
+    found = site.generation()
+    assert {found[f"pgbackrest/{part}"]["why"] for part in ("archive", "backup")} == {"it could not be fetched"}
+    assert not found["borg/h1"]["why"], "and the others go on"
+    kept = sorted((site.root / "generations").iterdir())[-1] / "pgbackrest" / "archive"
+    assert len([path for path in kept.rglob("*") if path.stat().st_size == 1000 and path.is_file()]) == 5
 
 
 @given(

@@ -1,7 +1,8 @@
 """The suite's own state, sealed: what control alone holds goes into a repository of its own on the backup node.
 
 Keys, secrets, evidence, the plan and the public keys: with these, the suite's code and one passphrase a NOC is rebuilt
-(docs/backup-history.md). The repository's key lies in it, under the escrow passphrase: the one thing that is kept on paper.
+(docs/backup-history.md). The repository's key lies in it, under the escrow passphrase: the one thing that is kept on
+paper.
 """
 
 from __future__ import annotations

@@ -61,7 +61,8 @@ def restore_files(
 ) -> Item:
     """Restore these paths from a service's newest archive below `folder` (which exists), judge them, remove them.
 
-    `timer` has the phases that came before, if any: they count. A fault of the backup is a verdict; what hinders the drill leaves it unknown. Never raises but for an interruption.
+    `timer` has the phases that came before, if any: they count. A fault of the backup is a verdict; what hinders the
+    drill leaves it unknown. Never raises but for an interruption.
     """
     timer, root = timer or Timer(), folder / f"{target.service}-{target.host}"
     try:

@@ -8,8 +8,8 @@ from typing import Literal
 from egovctl.i18n import tr
 from egovctl.plan.models import Plan, Site
 from egovctl.plan.names import CONTROL, HOST_WORDS, NOT_HOSTS, downward_name
-from egovctl.plan.rules_offsite import offsite_fits
 from egovctl.plan.rules_network import NETWORK_RULES
+from egovctl.plan.rules_offsite import offsite_fits
 from egovctl.plan.rules_people import people_separated
 from egovctl.plan.rules_retired import retired_stay_retired
 from egovctl.plan.rules_services import services_known
