@@ -27,7 +27,7 @@ from egovctl.checks.context import Context, open_context
 from egovctl.checks.matrix import Target, matrix_of
 from egovctl.checks.model import Collect, NotApplicable, Status
 from egovctl.commands.main import main
-from egovctl.drill.restore_files import RestoreFiles
+from egovctl.drill.files_of_plan import RestoreFiles
 from egovctl.errors import UsageError
 from egovctl.i18n import set_language
 from egovctl.paths import Inventory

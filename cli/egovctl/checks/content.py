@@ -24,6 +24,7 @@ KINDS = {
     "check": {"zh": "检查项", "en": "check"},
     "checklist": {"zh": "检查清单", "en": "checklist"},
     "drill": {"zh": "演练", "en": "drill"},
+    "application": {"zh": "应用", "en": "application"},
 }
 CONTENT = Path(__file__).resolve().parent.parent / "content"
 
@@ -64,6 +65,11 @@ def checklists(inventory: Inventory | None = None) -> Shelf[Checklist]:
 def folders_of_drills(inventory: Inventory | None = None) -> tuple[Path, ...]:
     """Where drills are described."""
     return _folders("drills", inventory)
+
+
+def folders_of_applications(inventory: Inventory | None = None) -> tuple[Path, ...]:
+    """Where the questions to a restored service are."""
+    return _folders("applications", inventory)
 
 
 def _folders(kind: str, inventory: Inventory | None) -> tuple[Path, ...]:

@@ -34,3 +34,20 @@ class Cause(StrEnum):
     LOCKED = "locked"
     UNREACHABLE = "unreachable"
     NO_ROOM = "no_room"
+    MANIFEST_LOST = "manifest_lost"  # nothing says what should have come back
+    NOT_READY = "not_ready"  # control lacks what the drill needs: a program, a secret, a rendered file
+    TOOL_FAILED = "tool_failed"  # a program of the drill was killed, or failed for reasons of its own
+
+
+# What hinders a drill, or leaves it without an answer: the verdict is unknown. All else is a fault of the backup.
+HINDRANCES = frozenset(
+    {
+        Cause.LOCKED,
+        Cause.UNREACHABLE,
+        Cause.NO_ROOM,
+        Cause.MANIFEST_LOST,
+        Cause.NOT_READY,
+        Cause.TOOL_FAILED,
+        Cause.CLOCK_WRONG,
+    }
+)

@@ -11,41 +11,58 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from egovctl.drill.causes import Cause
 from egovctl.errors import CannotMeasure
 from egovctl.i18n import told
 
-BLOCK = 1 << 20
+BLOCK = 1 << 18
 STEP = 500  # files between two words of progress
+
+
+class NoManifest(CannotMeasure):
+    """Nothing says what should have come back."""
+
+    cause = Cause.MANIFEST_LOST
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What was there when the backup was taken: path → entry."""
+    """What was there when the backup was taken: path → entry. `paths` are those that the host was told to back up."""
 
     service: str
     host: str
     taken_at: str
     files: dict[str, dict[str, Any]]
+    paths: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
-        """CannotMeasure when it is missing or no manifest: then there is nothing to compare with."""
+        """NoManifest when it is missing or no manifest: then there is nothing to compare with."""
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            files = {str(item["path"]): item for item in data["files"]}
-            complete = all({"size", "mode", "owner", "group", "sha256"} <= set(item) for item in files.values())
-            if len(files) != len(data["files"]) or not complete:
-                raise ValueError
-            return cls(str(data["service"]), str(data["host"]), str(data["taken_at"]), files)
+            return cls.parse(path.read_bytes())
         except FileNotFoundError:
-            raise CannotMeasure(
+            raise NoManifest(
                 told(
                     "备份中没有清单，因此无从比对",
                     "the archive holds no manifest, so there is nothing to compare with",
                 )
             ) from None
-        except (OSError, ValueError, KeyError, TypeError):
-            raise CannotMeasure(
+        except OSError:
+            return cls.parse(b"")
+
+    @classmethod
+    def parse(cls, text: bytes) -> Manifest:
+        """NoManifest when these bytes are none."""
+        try:
+            data = json.loads(text)
+            files = {str(item["path"]): item for item in data["files"]}
+            complete = all({"size", "mode", "owner", "group", "sha256"} <= set(item) for item in files.values())
+            if len(files) != len(data["files"]) or not complete:
+                raise ValueError
+            paths = tuple(str(path) for path in data.get("paths", ()))
+            return cls(str(data["service"]), str(data["host"]), str(data["taken_at"]), files, paths)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise NoManifest(
                 told(
                     "备份中的清单无法读取，因此无从比对",
                     "the manifest in the archive cannot be read, so there is nothing to compare with",
@@ -74,11 +91,12 @@ def compare(
     paths: Iterable[str],
     archived: dict[str, dict[str, Any]],
     progress: Callable[[int, int], None] = lambda done, total: None,
+    digest: Callable[[Path], str] = lambda path: digest_of(path),
 ) -> Comparison:
     """Compare the files under `root` (restored `paths`) with the manifest, content by SHA-256.
 
     Mode and owner are compared as the archive has them (`archived`: path → entry of borg's list): control does not
-    have the users of the host, so the restored files cannot carry them.
+    have the users of the host, so the restored files cannot carry them. `digest` may know a file's already.
     """
     found = Comparison()
     restored = {name for path in paths for name in _files(root, path)}
@@ -90,7 +108,9 @@ def compare(
             found.missing.append(path)
             continue
         found.compared += 1
-        if fault := _content_fault(root / path.lstrip("/"), entry) or _metadata_fault(archived.get(path), entry):
+        if fault := _content_fault(root / path.lstrip("/"), entry, digest) or _metadata_fault(
+            archived.get(path), entry
+        ):
             found.changed[path] = fault
     return found
 
@@ -111,7 +131,7 @@ def _files(root: Path, path: str) -> Iterator[str]:
                 yield f"/{item.relative_to(root)}"
 
 
-def _content_fault(path: Path, entry: dict[str, Any]) -> str | None:
+def _content_fault(path: Path, entry: dict[str, Any], digest: Callable[[Path], str]) -> str | None:
     try:
         status = path.lstat()
         if stat.S_ISLNK(status.st_mode):
@@ -122,12 +142,13 @@ def _content_fault(path: Path, entry: dict[str, Any]) -> str | None:
             return "kind"
         if status.st_size != entry["size"]:
             return "size"
-        return None if _digest(path) == entry["sha256"] else "content"
+        return None if digest(path) == entry["sha256"] else "content"
     except OSError:
         return "unreadable"
 
 
-def _digest(path: Path) -> str:
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file's content, hex."""
     found = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(BLOCK):
@@ -140,10 +161,7 @@ def _metadata_fault(archived: dict[str, Any] | None, entry: dict[str, Any]) -> s
         return "not in the archive's list"
     if "link" not in entry and _octal(str(archived["mode"])) != entry["mode"]:
         return "mode"
-    owner = (
-        archived.get("user") or str(archived.get("uid")),
-        archived.get("group") or str(archived.get("gid")),
-    )
+    owner = (str(archived["user"]), str(archived["group"]))
     return None if owner == (entry["owner"], entry["group"]) else "owner"
 
 

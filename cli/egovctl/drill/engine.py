@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,7 +21,8 @@ from egovctl.checks import content
 from egovctl.checks.context import Context
 from egovctl.checks.engine import run_checks
 from egovctl.checks.model import Status
-from egovctl.drill import journal
+from egovctl.drill import journal, past
+from egovctl.drill.deadman import armed
 from egovctl.drill.journal import Journal
 from egovctl.drill.methods import METHODS
 from egovctl.drill.model import Drill, Item, Method, Options, Outcome, Progress, Run, Target, Verdict, Work
@@ -41,6 +43,7 @@ def drills(context: Context) -> content.Shelf[Drill]:
 def plan_run(context: Context, name: str, options: Options) -> list[tuple[Target, list[dict[str, str]]]]:
     """What a run would do, target by target; contacts nobody and records nothing. UsageError for unknown names."""
     method = _method(drills(context).get(name))
+    _require_fit(name, method, options)
     return [(target, method.steps(context, target)) for target in method.targets(context, options.services)]
 
 
@@ -50,14 +53,16 @@ def run_drill(
     """Run a drill. Raises UsageError before anything is begun; after that it always ends with a record."""
     drill = drills(context).get(name)
     method = _method(drill)
+    _require_fit(name, method, options)
     targets = method.targets(context, options.services)
     parent = _scratch_parent(context, options)
     recover(context, chain)
     run_id, started_at, begun = uuid4().hex[:12], now(), time.monotonic()
     scratch = journal.scratch_of(parent, run_id)
-    with journal.held(context.inventory, Journal(run_id, name, str(scratch), tuple(targets), started_at)):
+    kept = Journal(run_id, name, str(scratch), tuple(targets), started_at)
+    with armed(scratch), journal.held(context.inventory, kept):
         with _interruptible():
-            items, reasons = _attempt(context, drill, method, targets, chain, run_id, scratch, progress)
+            items, reasons = _attempt(context, drill, method, targets, chain, run_id, scratch, progress, options.moment)
         cleaned = _clean(scratch)
         if not cleaned:
             reasons.append({"zh": f"未能清理干净：{scratch}", "en": f"not cleaned up: remove {scratch} by hand"})
@@ -71,7 +76,7 @@ def recover(context: Context, chain: Chain) -> list[str]:
     """Clean up after runs that were killed and record them as aborted; returns their ids."""
     done = []
     for path, left in journal.orphans(context.inventory):
-        cleaned = not left.scratch or journal.remove_scratch(Path(left.scratch))
+        cleaned = not left.scratch or journal.undo(Path(left.scratch))
         if not any(record.kind == "drill.result" and record.body.get("run") == left.run for record in chain.records()):
             items = tuple(_aborted(target, KILLED) for target in left.targets)
             run = Run(left.run, left.drill, left.started_at, 0.0, items, cleaned, (KILLED,))
@@ -87,6 +92,16 @@ def history(chain: Chain) -> list[Record]:
     return [record for record in chain.records() if record.kind == "drill.result"]
 
 
+def coverage(context: Context, chain: Chain) -> list[past.Covered]:
+    """Which drill rehearses which service, and what the evidence says of it."""
+    rehearsed = [
+        (drill, METHODS[drill.method].targets(context, ()))
+        for drill in drills(context).entries.values()
+        if drill.method in METHODS
+    ]
+    return past.coverage(context, rehearsed, history(chain), datetime.now(UTC))
+
+
 def _method(drill: Drill) -> Method:
     if drill.method not in METHODS:
         known = ", ".join(METHODS)
@@ -97,6 +112,12 @@ def _method(drill: Drill) -> Method:
             )
         )
     return METHODS[drill.method]
+
+
+def _require_fit(name: str, method: Method, options: Options) -> None:
+    """UsageError for a moment that the method would not heed."""
+    if options.moment is not None and not getattr(method, "takes_moment", False):
+        raise UsageError(tr(f"演练 {name} 不恢复到指定时刻", f"drill {name} does not restore to a moment"))
 
 
 def _scratch_parent(context: Context, options: Options) -> Path:
@@ -120,6 +141,7 @@ def _attempt(
     run_id: str,
     scratch: Path,
     progress: Progress,
+    moment: float | None,
 ) -> tuple[list[Item], list[dict[str, str]]]:
     """All targets, one after the other. An interruption makes the rest aborted; it never goes further up."""
     items: list[Item] = []
@@ -132,7 +154,7 @@ def _attempt(
         if unsteady := _unsteady(context, drill):
             return [_aborted(target, *unsteady) for target in targets], unsteady
         scratch.mkdir(mode=0o700)
-        work = Work(context, scratch, progress)
+        work = Work(context, scratch, progress, past.usual_seconds(history(chain), drill.id), moment)
         for target in targets:
             items.append(_rehearse(method, work, target))
         return items, []
@@ -174,7 +196,7 @@ def _aborted(target: Target, *reasons: dict[str, str]) -> Item:
 def _clean(scratch: Path) -> bool:
     """Remove the scratch; a second Ctrl-C does not stop that."""
     with _ignoring_interrupts(), suppress(OSError):
-        return journal.remove_scratch(scratch)
+        return journal.undo(scratch)
     return False
 
 

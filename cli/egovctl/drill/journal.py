@@ -8,17 +8,26 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 import stat
+import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from egovctl.drill.model import Target
+from egovctl.drill.scratch import end_left
+from egovctl.errors import EgovError
 from egovctl.paths import Inventory
 
 PREFIX = "egov-drill-"
+TRIES = 20
+BETWEEN_TRIES = 0.25
+MOUNTS = Path("/proc/self/mountinfo")
+ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
 @dataclass(frozen=True)
@@ -80,13 +89,36 @@ def _parse(path: Path, text: bytes) -> Journal:
         return Journal(path.stem, "", "", (), "")
 
 
-def remove_scratch(path: Path) -> bool:
-    """Remove a run's own folder, and only such a one; whether nothing is left. A second time does no harm."""
-    if not path.name.startswith(PREFIX) or path.is_symlink():
-        return not path.exists()
-    if path.exists():
-        shutil.rmtree(path, onerror=_make_writable_and_retry)
-    return not path.exists()
+def undo(scratch: Path) -> bool:
+    """Undo what a run did in its own folder, and only in such a one; whether nothing is left.
+
+    A second time does no harm, nor does another process that does the same just now: a killed run's dead-man and the
+    next start may meet.
+    """
+    if not scratch.name.startswith(PREFIX) or scratch.is_symlink():
+        return not scratch.exists()
+    for _ in range(TRIES):
+        with suppress(EgovError, OSError):
+            end_left(scratch)
+        _unmount_below(scratch)
+        if scratch.exists():
+            shutil.rmtree(scratch, onerror=_make_writable_and_retry)
+        if not scratch.exists():
+            return True
+        time.sleep(BETWEEN_TRIES)  # what was killed with the run may have written a moment longer
+    return False
+
+
+def _unmount_below(folder: Path) -> None:
+    """Take off what is mounted in a folder, the last one first; without root there is nothing."""
+    try:
+        lines = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return
+    points = [ESCAPE.sub(lambda found: chr(int(found[1], 8)), line.split(" ")[4]) for line in lines]
+    for point in reversed(points):
+        if point.startswith(f"{folder}/"):
+            subprocess.run(["umount", "--lazy", point], check=False, capture_output=True)
 
 
 def _make_writable_and_retry(function: object, name: str, _error: object) -> None:

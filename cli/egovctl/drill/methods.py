@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from egovctl.drill.databases_of_plan import RestoreMariadb, RestorePointInTime, RestorePostgresql
+from egovctl.drill.files_of_plan import RestoreFiles
 from egovctl.drill.model import Method
-from egovctl.drill.restore_files import RestoreFiles
+from egovctl.drill.restore_system import RestoreSystem
 
-METHODS: dict[str, Method] = {"restore-files": RestoreFiles()}
+METHODS: dict[str, Method] = {
+    "restore-files": RestoreFiles(),
+    "restore-mariadb": RestoreMariadb(),
+    "restore-point-in-time": RestorePointInTime(),
+    "restore-postgresql": RestorePostgresql(),
+    "restore-system": RestoreSystem(),
+}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -116,10 +116,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Options:
-    """What the person chose. `scratch` is an existing folder; a folder of the run's own is made in it."""
+    """What the person chose. `scratch` is an existing folder; a folder of the run's own is made in it.
+
+    `moment` (Unix time) is for methods that restore to one.
+    """
 
     scratch: Path | None = None
     services: tuple[str, ...] = ()
+    moment: float | None = None
 
 
 Progress = Callable[[str], None]
@@ -127,11 +131,16 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Work:
-    """What a method works with. `folder` is the run's own scratch; it is removed at the end whatever happens."""
+    """What a method works with. `folder` is the run's own scratch; it is removed at the end whatever happens.
+
+    `usual` has, by target, the median seconds of its earlier healthy runs of this drill; `moment` is the person's.
+    """
 
     context: Context
     folder: Path
     progress: Progress
+    usual: Mapping[str, float] = field(default_factory=dict)
+    moment: float | None = None
 
 
 class Method(Protocol):

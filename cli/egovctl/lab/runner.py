@@ -113,7 +113,7 @@ class CgroupRunner:
 
     def stop(self, name: str) -> None:
         for root in self.roots:
-            _end_cgroup(root / name)
+            end_cgroup(root / name)
 
     def clear(self) -> None:
         for root in self.roots:
@@ -122,7 +122,7 @@ class CgroupRunner:
                     folder.rmdir()
 
 
-def _end_cgroup(folder: Path) -> None:
+def end_cgroup(folder: Path) -> None:
     """Kill what is in it, over and over, until the folder can be removed: nothing can then enter it any more."""
     deadline = time.monotonic() + KILL_PATIENCE
     while folder.is_dir():

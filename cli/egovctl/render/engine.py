@@ -17,7 +17,7 @@ from egovctl.plan.policy import lan_services, policy_of
 from egovctl.plan.source import read_source
 from egovctl.render.bundle import Bundle, FileSpec, load_bundles
 from egovctl.render.enrolled import read_enrolled, require_control
-from egovctl.render.lookups import backed_up, by_role, known_names, stanzas_of
+from egovctl.render.lookups import backed_up, by_role, known_names, left_out, stanzas_of
 from egovctl.render.shaping import shaped_links
 from egovctl.render.workshop import Workshop
 
@@ -84,7 +84,7 @@ def render_city(inventory: Inventory) -> Rendered:
     }
     # Whatever a host needs of the whole city is looked up, never searched for: a city has thousands of hosts.
     sites = {site.name: site for site in plan.sites}
-    names, backups = known_names(city), backed_up(plan)
+    names, backups, excluded = known_names(city), backed_up(plan), left_out(plan)
     clusters = {stanza.host.name: stanza for stanza in stanzas}
     workshop = Workshop.of(bundles)
     hosts = {}
@@ -100,6 +100,7 @@ def render_city(inventory: Inventory) -> Rendered:
             "tunnels": host.tunnels,
             "shaped": shaped_links(host),
             "backups": backups.get(host.name, []),
+            "left_out": excluded.get(host.name, []),
             "stanza": clusters.get(host.name),
             "lan": lan,
             "lan_services": lan_services(lan) if lan else (),

@@ -9,6 +9,14 @@ from egovctl.plan import City, Host, Plan
 from egovctl.plan.models import Service
 from egovctl.plan.rules_backups import archive_timeout
 
+NOT_OF_A_SYSTEM = (
+    *("/proc/*", "/sys/*", "/dev/*", "/run/*", "/tmp/*", "/var/tmp/*"),  # noqa: S108 - names, not uses
+    *("/mnt/*", "/media/*", "/lost+found", "/swapfile"),
+    *("/var/cache/*", "/var/lib/apt/lists/*", "/var/lib/prometheus/metrics2/*"),
+    *("/srv/borg/*", "/srv/pgbackrest/*", "/srv/egov-packages"),
+)
+DATABASES = {"postgresql": "/var/lib/postgresql/*", "mariadb": "/var/lib/mysql/*"}
+
 
 def by_role(city: City) -> dict[str, list[Host]]:
     """role → its hosts, in plan order."""
@@ -25,6 +33,24 @@ def backed_up(plan: Plan) -> dict[str, list[Service]]:
         in_borg = service.backup is not None and service.backup.engine != "postgresql"
         for name in dict.fromkeys(service.hosts if in_borg else ()):
             found.setdefault(name, []).append(service)
+    return found
+
+
+def left_out(plan: Plan) -> dict[str, list[str]]:
+    """host → what its system backup leaves out: what is not on a disk, what anybody can make again, repositories of
+    other hosts' backups, and data that another backup of the host has. What services have under /etc stays in: a
+    system without it is none. A path that ends in /* keeps the folder itself.
+    """
+    found: dict[str, list[str]] = {}
+    systems = [service for service in plan.services if service.backup and service.backup.engine == "system"]
+    for name in {name for service in systems for name in service.hosts}:
+        found[name] = list(NOT_OF_A_SYSTEM)
+    for service in plan.services:
+        for name in service.hosts if service.backup is not None else ():
+            if name in found and service.backup is not None:
+                data = [path for path in service.backup.paths if not path.startswith("/etc/")]
+                data += [DATABASES[service.backup.engine]] if service.backup.engine in DATABASES else []
+                found[name] += [path for path in data if path not in found[name]]
     return found
 
 

@@ -1,0 +1,1 @@
+"""Calibration: how many planted faults a drill finds, how often it names the cause, and whether it cries wolf."""
