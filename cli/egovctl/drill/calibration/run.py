@@ -31,7 +31,6 @@ from egovctl.paths import Inventory
 
 NAME = "calibrate"
 PER_INSTANCE = 300 << 20  # octets of a world, its copies and its restore, at the most
-Said = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def calibrate(inventory: Inventory, chain: Chain, wanted: Wanted, parent: Path, 
         scratch.mkdir(mode=0o700)
         try:
             with Planting(scratch, wanted.seed, wanted.kinds, wanted.instances, wanted.clean) as planting:
-                return run, list(_cases(planting, chain, wanted, scratch, run, said))
+                return run, list(_cases(planting, chain, wanted, scratch, run, each))
         finally:
             journal.undo(scratch)
 
@@ -97,8 +96,9 @@ def _cases(planting: Planting, chain: Chain, wanted: Wanted, scratch: Path, run:
             raise _other_label(number)
         opened = {"run": run, "number": number, "label": label, "nonce": nonce, "judged": record.hash}
         chain.append("calibration.revealed", opened)
-        said(f"{place}/{len(numbers)}")
-        yield _judged(number, label, item, seconds, weight)
+        judged = _judged(number, label, item, seconds, weight)
+        each(judged, len(numbers))
+        yield judged
 
 
 def _judge(sealed: Sealed, seed: int, scratch: Path) -> tuple[Item, float, dict[str, Any]]:
