@@ -59,7 +59,10 @@ class Judged:
     reasons: tuple[str, ...] = ()
 
 
-def calibrate(inventory: Inventory, chain: Chain, wanted: Wanted, parent: Path, said: Said) -> tuple[str, list[Judged]]:
+Each = Callable[[Judged, int], None]  # hears of a case as soon as it is counted, and of how many there are
+
+
+def calibrate(inventory: Inventory, chain: Chain, wanted: Wanted, parent: Path, each: Each) -> tuple[str, list[Judged]]:
     """Plant, judge, open; the run's id, and all that was judged. What is made in the folder `parent` is removed."""
     run = uuid4().hex[:12]
     scratch = journal.scratch_of(parent, run)
@@ -76,7 +79,7 @@ def calibrate(inventory: Inventory, chain: Chain, wanted: Wanted, parent: Path, 
             journal.undo(scratch)
 
 
-def _cases(planting: Planting, chain: Chain, wanted: Wanted, scratch: Path, run: str, said: Said) -> Iterator[Judged]:
+def _cases(planting: Planting, chain: Chain, wanted: Wanted, scratch: Path, run: str, each: Each) -> Iterator[Judged]:
     count = planting.cases()
     numbers = list(range(wanted.part, count, wanted.parts))
     plan = {"run": run, "seed": wanted.seed, "cases": count, "part": wanted.part, "parts": wanted.parts}
