@@ -102,7 +102,7 @@ class Recorded:
         none = Cell(ber.NO_SUCH_OBJECT, b"")
         return [Varbind(oid, self.lines[oid].cell if oid in self.lines else none) for oid in oids]
 
-    async def get_bulk(self, oids: list[Oid], repetitions: int) -> list[Varbind]:
+    async def get_bulk(self, oids: list[Oid], repetitions: int, once: int = 0) -> list[Varbind]:
         """Successors row by row; an exhausted column repeats its end, as RFC 3416 says."""
         self.traffic.sent += 1
         places = [bisect_right(self.names, oid) for oid in oids]
@@ -110,6 +110,8 @@ class Recorded:
         reply: list[Varbind] = []
         for step in range(repetitions):
             for column, place in enumerate(places):
+                if step and column < once:
+                    continue
                 if place + step < len(self.names):
                     last[column] = self.names[place + step]
                     reply.append(Varbind(last[column], self.lines[last[column]].cell))

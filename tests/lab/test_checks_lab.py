@@ -33,7 +33,8 @@ def context(city_lab) -> Context:
     """The city, with at least one backup of each service: the timers may not have come round yet."""
     found = open_context(city_lab.inventory)
     for service in found.plan.services:
-        for host in service.hosts if service.backup else ():
+        # PostgreSQL's first backup was made with the city, and its WAL comes by itself.
+        for host in service.hosts if service.backup and service.backup.engine != "postgresql" else ():
             city_lab.on(host, f"systemctl start egov-backup@{service.name}.service")
     return found
 

@@ -295,3 +295,15 @@ def test_a_record_from_before_lacks_what_its_host_must_have_now() -> None:
     assert enrolment.lacking(now, tunnels=False, seals=True) == []
     assert "SEALS=yes\n" in enrolment.script("", "k", check=False, seals=True)
     assert "SEALS=''\n" in enrolment.script("", "k", check=False)
+
+
+def test_keys_that_only_some_groups_need_are_asked_for_by_name() -> None:
+    wanted = enrolment.keys_of_groups(["managed", "postgresql", "backup_clients"])
+    assert wanted == ["wal_ed25519"] and enrolment.keys_of_groups(["managed"]) == []
+    record = dict.fromkeys(enrolment.ALWAYS, KEY)
+    assert enrolment.lacking(record, tunnels=False, seals=False, more=wanted) == wanted
+    assert "MORE_KEYS=wal_ed25519\n" in enrolment.script("", "k", check=False, more=wanted)
+    head, tail = f"{enrolment.FIRST}\nssh_host_ed25519 {KEY}\n", f"\n{enrolment.LAST}"
+    assert enrolment.parse("db", f"{head}wal_ed25519 {KEY} wal@db{tail}")[0]["wal_ed25519"] == KEY
+    with pytest.raises(CannotMeasure, match="wal_ed25519: not an Ed25519 public key"):
+        enrolment.parse("db", f"{head}wal_ed25519 {tail}")

@@ -427,7 +427,25 @@ def test_a_drill_is_shown_in_both_languages_with_its_reasons_once() -> None:
     ],
 )
 def test_a_silent_host_is_not_called_a_host_without_a_backup(age: Any, up: Any, status: Status) -> None:
-    planned = {"hosts": ["a", "b"], "rpo_seconds": 3600.0}
+    planned = {"hosts": ["a", "b"], "tellers": {"a": "a", "b": "b"}, "rpo_seconds": 3600.0}
+    seen = {"age": {"by": age, "keys": sorted(age)}, "up": {"by": up, "keys": sorted(up)}}
+    fresh = content.checks().get("backups-fresh")
+    assert judge(fresh, {"planned": planned, "seen": seen, "subject": {}})[0] is status
+
+
+@pytest.mark.parametrize(
+    ("age", "up", "status"),
+    [
+        ({"db": 10.0}, {"db": 0.0, "node": 1.0}, Status.PASS),  # the database is down: what the node has is as fresh
+        ({"db": 5000.0}, {"db": 1.0, "node": 1.0}, Status.FAIL),
+        ({}, {"db": 1.0, "node": 1.0}, Status.FAIL),  # the node answers, and has nothing of it
+        ({}, {"db": 1.0, "node": 0.0}, Status.UNKNOWN),
+        ({}, {"db": 1.0}, Status.UNKNOWN),
+    ],
+)
+def test_of_postgresql_the_backup_node_tells(age: Any, up: Any, status: Status) -> None:
+    """If this fails, a silent backup node passes for a database without a backup, or the other way round."""
+    planned = {"hosts": ["db"], "tellers": {"db": "node"}, "rpo_seconds": 3600.0}
     seen = {"age": {"by": age, "keys": sorted(age)}, "up": {"by": up, "keys": sorted(up)}}
     fresh = content.checks().get("backups-fresh")
     assert judge(fresh, {"planned": planned, "seen": seen, "subject": {}})[0] is status

@@ -12,7 +12,9 @@ from plan_cases import Data, centre, city_of, load_data, site
 from egovctl.i18n import set_language
 from egovctl.plan import PlanError
 from egovctl.plan.names import downward_name
+from egovctl.plan.rules_backups import HEARTBEAT_SECONDS
 from egovctl.plan.survive import survival
+from egovctl.render.lookups import stanzas_of
 
 
 @pytest.fixture(autouse=True)
@@ -162,6 +164,37 @@ def test_a_slip_in_a_site_is_one_sentence(change: Data, sentence: str) -> None:
 )
 def test_a_slip_in_a_service_is_one_sentence(change: Data, sentence: str) -> None:
     assert sentence in fault(small(), service(**change))
+
+
+@pytest.mark.parametrize(("rpo", "seconds"), [("12m", 60), ("15m", 150), ("20m", 300), ("1h", 300), ("7d", 300)])
+def test_heartbeat_and_wal_fit_twice_into_the_rpo(rpo: str, seconds: int) -> None:
+    """If this fails, one push that fails breaks the promise, or a shorter RPO than is possible is taken."""
+    backup = {"engine": "postgresql", "database": "register", "schedule": "daily"}
+    plan, city = load_data(small(), service(rpo=rpo, backup=backup))
+    (stanza,) = stanzas_of(plan, city)
+    assert (stanza.name, stanza.database, stanza.host.name) == ("documents", "register", "minqin-education")
+    assert stanza.archive_timeout == seconds
+    assert 2 * (seconds + HEARTBEAT_SECONDS) <= plan.services[0].rpo
+
+
+@pytest.mark.parametrize(
+    ("engine", "groups"),
+    [
+        ("borg", {"backup_clients"}),
+        ("system", {"backup_clients"}),
+        ("mariadb", {"backup_clients", "mariadb"}),
+        ("postgresql", {"postgresql"}),
+    ],
+)
+def test_a_host_is_in_the_groups_of_its_engines(engine: str, groups: set[str]) -> None:
+    needs = {"borg": {"paths": ["/srv"]}, "mariadb": {"database": "a"}, "postgresql": {"database": "a"}}.get(engine, {})
+    data = service(backup={"engine": engine, "schedule": "hourly", **needs})
+    named = {"backup_clients", "mariadb", "postgresql"}
+    _, city = load_data(small(), data)
+    assert named.intersection(city.hosts["minqin-education"].groups) == groups
+    assert ("postgresql_backups" in city.hosts["backup"].groups) == (engine == "postgresql")
+    _, city = load_data(small(manage=["snmpd"]), data)
+    assert named.isdisjoint(city.hosts["minqin-education"].groups), "what others answer for is not backed up by us"
 
 
 def test_borg_runs_on_linux_only() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,13 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from snmp_agent import Agent, AgentWire, Table, device
 
-from egov_exporters.snmp import ber
+from egov_exporters.snmp import ber, fast
 from egov_exporters.snmp.ber import Cell
 from egov_exporters.snmp.decode import Decoded
-from egov_exporters.snmp.fast import Plan, Stale, make_plan, runs_of
+from egov_exporters.snmp.fast import Plan, Stale
 from egov_exporters.snmp.oid import Oid, parse_oid
+from egov_exporters.snmp.planning import make_plan, runs_of
 from egov_exporters.snmp.profiles import load_profiles
 from egov_exporters.snmp.scrape import ScrapeResult, scrape
+from egov_exporters.snmp.session import NoAnswer
 from egov_exporters.snmp.walk import Harvest
 
 settings.register_profile("busy-machine", deadline=None)
@@ -68,6 +71,14 @@ def switch(*numbers: int) -> Table:
     for number in numbers:
         table.update(a_row(number))
     return table
+
+
+@pytest.fixture(autouse=True, scope="module")
+def labels_every_time() -> Iterator[None]:
+    """Labels do not rest, but in the tests that are about it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fast, "LABEL_SECONDS", -1.0)
+        yield
 
 
 def twice(before: Table, after: Table, **options: Any) -> tuple[ScrapeResult, ScrapeResult, int]:
@@ -195,6 +206,128 @@ def test_any_device_any_change(
     assert body(known) == body(stranger)
 
 
+def thrice(before: Table, after: Table, patch: pytest.MonkeyPatch, **options: Any) -> tuple[ScrapeResult, int, float]:
+    """A device that is known well changes: what is shown then, how much was asked, and how old its labels are said to
+    be.
+    """
+
+    async def run() -> tuple[ScrapeResult, int, float]:
+        agent = Agent(dict(before), **options)
+        wire: Any = AgentWire(agent)
+        known = device()
+        for _ in range(3):
+            await scrape(wire, known, [IF_MIB], 5)
+        agent.table, agent.requests = dict(after), 0
+        result = await scrape(wire, known, [IF_MIB], 5)
+        line = next(one for one in result.page.decode().splitlines() if one.startswith("snmp_table_age_seconds"))
+        return result, agent.requests, float(line.split()[-1])
+
+    patch.setattr(fast, "LABEL_SECONDS", 60.0)
+    return asyncio.run(run())
+
+
+def test_labels_rest_while_nothing_says_that_they_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other numbers: fewer requests than with the labels, the same page."""
+    before, after = switch(*range(1, 49)), switch(*range(1, 49))
+    after[*IN_OCTETS, 7] = unsigned(ber.COUNTER64, 2**50)
+    rested, few, _ = thrice(before, after, monkeypatch)
+    monkeypatch.setattr(fast, "LABEL_SECONDS", -1.0)
+    every, stranger, all_of_it = twice(before, after)
+    assert few < all_of_it and rested.modules[0].plan and rested.complete
+    assert body(rested) == body(every) == body(stranger)
+
+
+def test_a_renamed_port_shows_within_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a person's rename waits, and the page says how old the labels are."""
+    before = switch(1, 2, 3)
+    after = before | {(*ALIAS, 2): text("renamed")}
+    result, _, _ = thrice(before, after, monkeypatch)
+    assert b'ifAlias="to 2' in result.page and not result.modules[0].stale
+
+    async def later() -> tuple[bytes, bytes]:
+        agent = Agent(dict(before))
+        wire: Any = AgentWire(agent)
+        known = device()
+        for _ in range(2):
+            await scrape(wire, known, [IF_MIB], 5)
+        plan = known.of(IF_MIB).plan
+        assert plan is not None
+        agent.table = dict(after)
+        plan.labels_at -= 59.0
+        young = await scrape(wire, known, [IF_MIB], 5)
+        plan.labels_at -= 1.0
+        return young.page, (await scrape(wire, known, [IF_MIB], 5)).page
+
+    young, old = asyncio.run(later())
+    assert b'snmp_table_age_seconds{module="if_mib",table="interfaces"} 59.0' in young
+    assert b'ifAlias="renamed"' in old and b'snmp_table_age_seconds{module="if_mib",table="interfaces"} 0.0' in old
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        {UPTIME: unsigned(ber.TIMETICKS, 100)},
+        {UPTIME: unsigned(ber.TIMETICKS, 123_456 + 1_000)},
+        {(*STATUS, 3): integer(2)},
+        {(*EXTENDED, 15, 2): unsigned(ber.GAUGE32, 10_000)},
+        {(*EXTENDED, 19, 2): unsigned(ber.TIMETICKS, 123_400)},
+        {(*IN_OCTETS, 1): unsigned(ber.COUNTER64, 5)},
+        {(*OUT_OCTETS, 3): unsigned(ber.COUNTER64, 5)},
+    ],
+    ids=["restarted", "another device", "state", "speed", "break", "fewer in", "fewer out"],
+)
+def test_what_may_be_another_interface_is_asked_for_its_name(sign: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row that may be another one now never goes by the name that was there before."""
+    before = switch(1, 2, 3)
+    for number in (1, 2, 3):
+        before[*EXTENDED, 15, number] = unsigned(ber.GAUGE32, 1_000)
+        before[*EXTENDED, 19, number] = unsigned(ber.TIMETICKS, 0)
+    after = before | {(*NAME, number): text(f"other {number}") for number in (1, 2, 3)} | sign
+    result, _, age = thrice(before, after, monkeypatch)
+    assert result.modules[0].stale == "text_changed" and age == 0.0
+    assert b'ifName="other 2"' in result.page and b'ifName="GE2' not in result.page
+
+
+def test_rows_that_come_go_or_move_show_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although no label is asked for."""
+    for after in (switch(1, 3), switch(2, 3, 4), switch(1, 2), switch(1, 2, 3, 4)):
+        result, _, _ = thrice(switch(1, 2, 3), after, monkeypatch)
+        monkeypatch.setattr(fast, "LABEL_SECONDS", -1.0)
+        assert body(result) == body(twice(after, after)[0])
+
+
+def test_a_device_without_uptime_is_asked_for_its_labels_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing would say that it began anew."""
+    before = {oid: cell for oid, cell in switch(1, 2, 3).items() if oid != UPTIME}
+    result, _, _ = thrice(before, before | {(*ALIAS, 2): text("renamed")}, monkeypatch)
+    assert b'ifAlias="renamed"' in result.page
+
+
+@pytest.mark.parametrize("replies", [0, 1])
+def test_remembered_labels_are_no_sign_of_life(replies: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dead device has no page, however well its labels are known; one that dies half-way keeps its names."""
+    monkeypatch.setattr(fast, "LABEL_SECONDS", 60.0)
+
+    async def run() -> ScrapeResult:
+        agent = Agent(switch(*range(1, 49)))
+        known, alive = device(), True
+
+        def before(number: int) -> float:
+            if not alive and number >= replies:
+                raise NoAnswer("does not answer")
+            return 0.0
+
+        wire: Any = AgentWire(agent, before)
+        for _ in range(3):
+            await scrape(wire, known, [IF_MIB], 5)
+        alive, agent.requests = False, 0
+        return await scrape(wire, known, [IF_MIB], 5)
+
+    result = asyncio.run(run())
+    assert result.answered == bool(replies) and not result.complete
+    assert (b'ifName="GE1 ' in result.page) == bool(replies)
+
+
 def a_plan() -> tuple[Plan, list[bytes]]:
     """A plan, and replies to it."""
 
@@ -228,7 +361,7 @@ def test_a_damaged_reply_is_stale_or_has_numbers(seed: int, damage: int) -> None
             reply += rng.randbytes(rng.randrange(1, 5))
         replies[at] = bytes(reply) or b"\0"
     try:
-        read = plan.read(replies)
+        read = plan.read(range(len(replies)), replies)
     except Stale:
         return
     assert [len(numbers) for numbers in read] == [chunk.kinds.count(1) for chunk in plan.chunks]

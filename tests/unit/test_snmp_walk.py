@@ -36,12 +36,12 @@ class Device:
         self.requests += 1
         return [Varbind(oid, self.table.get(oid, Cell(NO_SUCH_OBJECT, b""))) for oid in oids]
 
-    async def get_bulk(self, oids: list[Oid], repetitions: int) -> list[Varbind]:
+    async def get_bulk(self, oids: list[Oid], repetitions: int, once: int = 0) -> list[Varbind]:
         self.requests += 1
         starts = [bisect_right(self.names, oid) for oid in oids]
-        rows = [
-            self._at(start + row, oid) for row in range(repetitions) for start, oid in zip(starts, oids, strict=True)
-        ]
+        asked = list(zip(starts, oids, strict=True))
+        rows = [self._at(start, oid) for start, oid in asked[:once]]
+        rows += [self._at(start + row, oid) for row in range(repetitions) for start, oid in asked[once:]]
         return rows[: self.limit]
 
     def _at(self, place: int, asked: Oid) -> Varbind:
@@ -60,7 +60,7 @@ class Odd(Device):
         super().__init__({})
         self.reply = reply
 
-    async def get_bulk(self, oids: list[Oid], repetitions: int) -> list[Varbind]:
+    async def get_bulk(self, oids: list[Oid], repetitions: int, once: int = 0) -> list[Varbind]:
         self.requests += 1
         assert self.requests < 20_000, "does not end"
         return self.reply(oids, repetitions)
@@ -155,12 +155,12 @@ def test_too_big_makes_requests_smaller_and_an_error_blames_its_column() -> None
     """tooBig halves; another error ends the column that the agent names, and only that one."""
 
     class Small(Device):
-        async def get_bulk(self, oids: list[Oid], repetitions: int) -> list[Varbind]:
+        async def get_bulk(self, oids: list[Oid], repetitions: int, once: int = 0) -> list[Varbind]:
             if len(oids) * repetitions > 4:
                 raise AgentError(1, 0)
             if COLUMN_B in [oid[:6] for oid in oids]:
                 raise AgentError(5, [oid[:6] for oid in oids].index(COLUMN_B) + 1)
-            return await super().get_bulk(oids, repetitions)
+            return await super().get_bulk(oids, repetitions, once)
 
     table = {(*COLUMN_A, i): number(i) for i in range(1, 11)} | {
         (*COLUMN_B, 1): number(1),
@@ -175,7 +175,7 @@ def test_an_agent_that_finds_everything_too_big_is_given_up() -> None:
     """Even one binding is too big: the column ends."""
 
     class Tiny(Device):
-        async def get_bulk(self, oids: list[Oid], repetitions: int) -> list[Varbind]:
+        async def get_bulk(self, oids: list[Oid], repetitions: int, once: int = 0) -> list[Varbind]:
             raise AgentError(1, 0)
 
     assert {column.problem for column in read(Tiny({}), COLUMN_A, COLUMN_B)} == {"agent_error"}
@@ -197,10 +197,10 @@ def test_a_module_of_a_silent_device_keeps_what_came() -> None:
     cells[(1, 3, 6, 1, 2, 1, 1, 3, 0)] = number(1)
 
     class Dying(Device):
-        async def get_bulk(self, oids: list[Oid], repetitions: int) -> list[Varbind]:
+        async def get_bulk(self, oids: list[Oid], repetitions: int, once: int = 0) -> list[Varbind]:
             if oids[0][:-1] not in [label.oid[:-1] for label in table.labels] or len(oids) > 3:
                 raise NoAnswer("does not answer")
-            return await super().get_bulk(oids, repetitions)
+            return await super().get_bulk(oids, repetitions, once)
 
     harvest = Harvest()
     with pytest.raises(NoAnswer):

@@ -67,9 +67,8 @@ def ensure_control(inventory: Inventory) -> str:
     with (folder / "lock").open("w") as lock:  # every host's worker comes here
         fcntl.flock(lock, fcntl.LOCK_EX)
         deploy = _ensure_key(inventory.deploy_key, f"egov-deploy@{inventory.name}")
-        restore = {
-            name: _ensure_key(inventory.deploy_key.with_name(name), f"restore@{inventory.name}") for name in RESTORE_KEYS
-        }
+        purpose = f"restore@{inventory.name}"
+        restore = {name: _ensure_key(inventory.deploy_key.with_name(name), purpose) for name in RESTORE_KEYS}
         write_record(inventory, CONTROL, {"deploy_ed25519": deploy, **restore})
     return deploy
 

@@ -193,6 +193,8 @@ def _adapt(root: Path) -> None:
         path.write_text(f"# Lab only. {item['reason'].strip()}\n{item['content']}", encoding="utf-8")
     for path in definition["removed"]:
         shutil.rmtree(root / path.lstrip("/"))
+    for path in definition["sparse"]:
+        run(["fallocate", "--dig-holes", root / path.lstrip("/")])
     systemctl = ["systemctl", f"--root={root}", "--quiet"]
     run([*systemctl, "disable", *definition["disabled"]])
     run([*systemctl, "mask", *definition["masked"]])

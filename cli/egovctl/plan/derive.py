@@ -71,8 +71,8 @@ class _Wiring:
 class _Lists:
     """What is asked for every host, made once, so that a city's cost does not grow with the square of its sites.
 
-    `services` of each host in plan order; `clients`: by what engines a host is backed up; `reflectors` are the cores as a site's router
-    peers with them, `routers` all routers as a core does.
+    `services` of each host in plan order; `clients`: by what engines a host is backed up; `reflectors` are the cores
+    as a site's router peers with them, `routers` all routers as a core does.
     """
 
     services: Mapping[str, tuple[str, ...]]

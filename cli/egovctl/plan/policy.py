@@ -14,7 +14,7 @@ from typing import Literal
 from egovctl.plan.derived import City, Host, Lan
 
 Protocol = Literal["tcp", "udp", "icmp", "any"]
-SSH, DNS, DHCP, HTTP, NTP, SNMP, HTTPS = 22, 53, 67, 80, 123, 161, 443
+SSH, DNS, DHCP, HTTP, NTP, SNMP, SNMP_TRAP, HTTPS = 22, 53, 67, 80, 123, 161, 162, 443
 SYSLOG_TLS, PROMETHEUS, NODE_EXPORTER, SNMP_EXPORTER = 6514, 9090, 9100, 9116
 VERTICAL = "vertical_"
 
@@ -98,6 +98,7 @@ PERMISSIONS = (
     Permission("noc", "routers", "udp", (SNMP,)),
     Permission("noc", "routers", "tcp", (NODE_EXPORTER,)),
     Permission("noc", "devices", "udp", (SNMP,)),
+    Permission("devices", "noc", "udp", (SNMP_TRAP,)),
     Permission("routers", "cores", "udp", (NTP,)),
     Permission("log_senders", "noc", "tcp", (SYSLOG_TLS,)),
     Permission("backup_clients", "backup", "tcp", (SSH,)),
@@ -153,7 +154,8 @@ def policy_of(city: City) -> Policy:
     """The policy that the plan means. control: where people log in from. noc: what polls and keeps logs.
 
     routers: everything that routes, by its loopback. log_senders: those, and managed hosts on LANs. devices: polled,
-    but not managed. postgresql: WAL goes from them to the backup node, which fetches the rest itself. users and services: LANs. Members of a vertical network reach each other's LANs.
+    but not managed. users and services: LANs. Members of a vertical network reach each other's LANs.
+    postgresql: WAL goes from them to the backup node, which fetches the rest itself.
     """
     hosts = list(city.hosts.values())
     groups = [

@@ -109,7 +109,7 @@ def _one_cluster(service: Service, where: KeyPath, clusters: dict[str, str]) -> 
             (*where, "rpo"),
             tr(
                 f"服务 {name} 承诺 RPO {service.rpo} 秒，而 PostgreSQL 的备份至少需要 {SHORTEST_RPO} 秒；请放宽",
-                f"service {name} promises an RPO of {service.rpo} s, and backups of PostgreSQL can keep {SHORTEST_RPO} s "
-                "at the least; promise less",
+                f"service {name} promises an RPO of {service.rpo} s, but backups of PostgreSQL can keep none below "
+                f"{SHORTEST_RPO} s; promise a longer one",
             ),
         )

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 
 from egovctl.i18n import tr
 from egovctl.plan.models import Plan, Service
-from egovctl.plan.rules_backups import backups_possible
 from egovctl.plan.names import HOST_WORDS, hosts_of_word
+from egovctl.plan.rules_backups import backups_possible
 from egovctl.plan.source import KeyPath
 
 INTERVALS = {"hourly": 3600, "daily": 86_400, "weekly": 604_800}  # systemd.time(7), calendar events

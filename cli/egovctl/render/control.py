@@ -44,11 +44,9 @@ def _ssh_config(rendered: Rendered) -> str:
             )
         if host.role == "backup":
             for name, user in (("borg", "borg"), ("pgbackrest", "pgbackrest-read")):
-                restore = key.with_name(f"{name}_restore_ed25519")
+                alias, restore = f"{host.name}-{name}", key.with_name(f"{name}_restore_ed25519")
                 entries.append(
-                    ENTRY.format(
-                        name=f"{host.name}-{name}", address=host.address_v4, alias=host.name, user=user, identity=restore
-                    )
+                    ENTRY.format(name=alias, address=host.address_v4, alias=host.name, user=user, identity=restore)
                 )
     common = COMMON.format(known_hosts=inventory.build / "control" / "known_hosts")
     if proxy := _proxy(rendered):

@@ -20,8 +20,9 @@ from egov_exporters.snmp.community import Community
 from egov_exporters.snmp.config import Auth
 from egov_exporters.snmp.detect import Identity, identify
 from egov_exporters.snmp.engine import Engines
-from egov_exporters.snmp.fast import REPLY_OCTETS, Plan
+from egov_exporters.snmp.fast import Plan
 from egov_exporters.snmp.oid import Oid
+from egov_exporters.snmp.planning import REPLY_OCTETS
 from egov_exporters.snmp.plausible import Watch
 from egov_exporters.snmp.profiles import Profile
 from egov_exporters.snmp.security import Security

@@ -29,9 +29,9 @@ class Dialogue:
         """See `Session.get`."""
         return await self._exchange(encode_pdu(GET, [oid_octets(oid) for oid in oids]))
 
-    async def get_bulk(self, oids: list[Oid], repetitions: int) -> list[Varbind]:
+    async def get_bulk(self, oids: list[Oid], repetitions: int, once: int = 0) -> list[Varbind]:
         """See `Session.get_bulk`."""
-        return await self._exchange(encode_pdu(GET_BULK, [oid_octets(oid) for oid in oids], 0, repetitions))
+        return await self._exchange(encode_pdu(GET_BULK, [oid_octets(oid) for oid in oids], once, repetitions))
 
     async def _exchange(self, request: Pdu) -> list[Varbind]:
         volley = self._wire.start(self._peer, [request])

@@ -2,16 +2,19 @@
 
 Each request is a GetBulk over several columns whose reply is known but for its numbers: all other octets are compared
 at once with a skeleton (`reply & mask == skeleton`, both as one large integer), and the numbers are taken out by one
-`struct.unpack`. Names and other texts are read every time and are part of the skeleton, so a page never shows
-yesterday's name. A reply of another shape (a counter grew an octet) is parsed and becomes the new skeleton. A reply of
-other rows, another text, an error or a value that cannot be served is `Stale`: the general path (`walk`, `decode`)
-reads the module again. Both give the same page; a property test holds them to it.
+`struct.unpack`. Texts are part of the skeleton. A reply of another shape (a counter grew an octet) is parsed and
+becomes the new skeleton. A reply of other rows, another text, an error or a value that cannot be served is `Stale`: the
+general path (`walk`, `decode`) reads the module again. Both give the same page; a property test holds them to it.
+
+The labels of a table whose numbers are read are asked for only once in LABEL_SECONDS, and before that as soon as they
+may be others: the device's uptime is not what it must be by now, or a row's state, speed, break or octets say so (see
+`plausible.shaken`). Rows that come, go or move show in the numbers' own names, every time.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
@@ -19,21 +22,18 @@ from operator import and_
 from typing import NamedTuple
 
 from egov_exporters.snmp import ber
-from egov_exporters.snmp.ber import GET_BULK, BadMessage, Cell, Pdu, encode_pdu, oid_octets, read_tlv
-from egov_exporters.snmp.decode import MANTISSA, BadValue, Decoded, number
-from egov_exporters.snmp.expose import Family, first_of_each_name, header, lines
+from egov_exporters.snmp.ber import BadMessage, Cell, Pdu, oid_octets, read_tlv
+from egov_exporters.snmp.decode import MANTISSA, BadValue, number
 from egov_exporters.snmp.oid import Oid
-from egov_exporters.snmp.plausible import WATCHED
-from egov_exporters.snmp.profiles import NUMBERS, Profile, Table
+from egov_exporters.snmp.profiles import Profile
+from egov_exporters.snmp.reads import column_oids
 from egov_exporters.snmp.walk import ColumnData, Harvest
 
-REPLY_OCTETS = 1_400  # of a reply PDU: what fits an Ethernet frame beside the headers of UDP and SNMP
-BINDING_OCTETS = 7  # three headers, and one octet for a number to grow
-PDU_OCTETS, TAIL_OCTETS = 30, 32  # around all bindings; of a binding behind the last row
-MAX_CELLS = 96  # net-snmp answers with 100 at most
-TRIED_WIDTHS = 6
-MAX_COLUMNS = 60  # so that a request fits a frame as well
 STATIC, NUMBER, IGNORED = 0, 1, 2
+SYS_UPTIME: Oid = (1, 3, 6, 1, 2, 1, 1, 3)
+LABEL_SECONDS = 60.0  # how old a label may be on the page
+UPTIME_SLACK, UPTIME_DRIFT = 3.0, 0.02  # seconds that an agent's uptime may lag, and the share it may run wrong
+ROLL = 1 << 32  # hundredths of a second after which sysUpTime begins anew
 HEAD = (ber.INTEGER, ber.INTEGER, ber.INTEGER, ber.SEQUENCE)  # request id, error status, error index, bindings
 NO_FORM = struct.Struct("")
 
@@ -101,6 +101,7 @@ class Chunk:
     kinds: bytes
     tails: tuple[bytes, ...]
     known: tuple[Cell | None, ...] | None  # values of STATIC cells, until a skeleton holds them
+    labels: bool = False  # nothing but labels of a table whose numbers other chunks have
     size: int = -1
     mask: int = 0
     skeleton: int = 0
@@ -140,6 +141,11 @@ class Chunk:
                 raise Stale("rows_added")
         self._learn(reply, identity, found, known)
         return tuple(numbers)
+
+    def last(self) -> bytes:
+        """A reply as it was, if it has nothing but texts; else, and if none was kept, empty."""
+        whole = self.size >= 0 and set(self.kinds) == {STATIC}
+        return self.skeleton.to_bytes(self.size, "little") if whole else b""
 
     def _statics(self) -> tuple[Cell | None, ...]:
         """The values that must be as they were; the skeleton has them unchanged, for its mask keeps them whole."""
@@ -239,14 +245,45 @@ class Plan:
 
     chunks: list[Chunk]
     blocks: list[Block]
-    requests: list[Pdu]
-    varbinds: int
+    ages: dict[str, bool]  # table → whether its labels rest
+    uptime: tuple[int, int] | None = None  # which chunk's which number is the device's uptime
     until: float = 0.0  # monotonic; when it is to be made anew
     watched: tuple[Block, ...] = ()  # those whose numbers are compared with the ones before
+    labels_at: float = 0.0  # monotonic; when the labels were read
+    beat: tuple[float, int] | None = None  # monotonic, and the device's uptime then
 
-    def read(self, replies: Sequence[bytes]) -> list[tuple[int, ...]]:
-        """The numbers of each reply. Raises Stale."""
-        return [chunk.read(reply) for chunk, reply in zip(self.chunks, replies, strict=True)]
+    @property
+    def requests(self) -> list[Pdu]:
+        """All requests."""
+        return [chunk.request for chunk in self.chunks]
+
+    def due(self, now: float) -> list[int]:
+        """Which chunks to ask for now; labels that are not old are left out."""
+        young = self.uptime is not None and self.beat is not None and now - self.labels_at < LABEL_SECONDS
+        return [at for at, chunk in enumerate(self.chunks) if not (young and chunk.labels)]
+
+    def varbinds(self, asked: Iterable[int]) -> int:
+        """How many bindings these chunks' replies have."""
+        return sum(len(self.chunks[at].names) + len(self.chunks[at].tails) for at in asked)
+
+    def read(self, asked: Sequence[int], replies: Sequence[bytes]) -> list[tuple[int, ...]]:
+        """The numbers of each chunk, none of those that were not asked for. Raises Stale."""
+        found: list[tuple[int, ...]] = [()] * len(self.chunks)
+        for at, reply in zip(asked, replies, strict=True):
+            found[at] = self.chunks[at].read(reply)
+        return found
+
+    def ran_on(self, read: Sequence[tuple[int, ...]], now: float) -> bool:
+        """Whether the device has been up since its labels were read: its uptime went on as time did."""
+        if self.uptime is None:
+            return False
+        chunk, place = self.uptime
+        ticks = read[chunk][place]
+        before, self.beat = self.beat, (now, ticks)
+        if before is None:
+            return False
+        seconds, went = now - before[0], ((ticks - before[1]) % ROLL) / 100
+        return abs(went - seconds) <= UPTIME_SLACK + UPTIME_DRIFT * seconds
 
     def page(self, read: Sequence[tuple[int, ...]], seen: set[str]) -> list[bytes]:
         """The families' texts; those whose name is in `seen` are left out, and the others' names are added to it."""
@@ -258,13 +295,19 @@ class Plan:
             parts.append(block.text if not block.rows else block.print(block.numbers(read)))
         return parts
 
-    def harvest(self, profile: Profile, replies: Sequence[bytes]) -> Harvest:
-        """What the replies that came (others are empty) hold, for the general path to decode."""
+    def harvest(self, profile: Profile, asked: Sequence[int], replies: Sequence[bytes]) -> Harvest:
+        """What the replies that came (others are empty) hold, for the general path to decode. Labels that were not
+        asked for are as they were.
+        """
         columns = {oid_octets(one): ColumnData(one) for one in column_oids(profile)}
         harvest = Harvest(columns={one.column: one for one in columns.values()})
         scalars = {oid_octets((*one.oid, 0)): one.oid for one in profile.scalars}
+        also = oid_octets((*SYS_UPTIME, 0))
         expected: dict[Oid, int] = {}
-        for chunk, reply in zip(self.chunks, replies, strict=True):
+        came = dict(zip(asked, replies, strict=True))
+        spoke = any(replies)  # what is remembered of a device is no sign of its life
+        for at, chunk in enumerate(self.chunks):
+            reply = came.get(at, chunk.last() if spoke else b"")
             found = split(reply)[2] if reply else []
             harvest.varbinds += len(found)
             for place, name in enumerate(chunk.names):
@@ -277,6 +320,8 @@ class Plan:
                     if cell:
                         harvest.scalars[scalars[name]] = cell
                     continue
+                if name == also:
+                    continue
                 column = columns[next(name[:end] for end in range(len(name), 0, -1) if name[:end] in columns)]
                 expected[column.column] = expected.get(column.column, 0) + 1
                 if cell:
@@ -284,218 +329,3 @@ class Plan:
         for column in columns.values():
             column.complete = len(column.cells) == expected.get(column.column, 0)
         return harvest
-
-
-def column_oids(profile: Profile) -> Iterator[Oid]:
-    """All columns of the module's tables, labels first in each, as they are read."""
-    for table in profile.tables:
-        yield from table_oids(table)
-
-
-def table_oids(table: Table) -> Iterator[Oid]:
-    """The table's columns, labels first."""
-    yield from (label.oid for label in table.labels)
-    yield from (column.oid for column in table.columns)
-
-
-def make_plan(profile: Profile, harvest: Harvest, decoded: Decoded, octets: int = REPLY_OCTETS) -> Plan | None:
-    """Given one complete general reading: the plan for the next ones, of replies of at most `octets` each.
-
-    None: not all of it was read.
-    """
-    if not harvest.complete:
-        return None
-    families = first_of_each_name(decoded.families)
-    numbers = {(sample.source.column, sample.source.row) for one in families for sample in one.samples if sample.source}
-    kinds = _Kinds(profile, numbers)
-    chunks = list(_chunks(profile, harvest, kinds, octets))
-    places: dict[tuple[Oid, Oid], tuple[int, int]] = {}
-    for number_of_chunk, (chunk, cells) in enumerate(chunks):
-        read = [cell for cell, kind in zip(cells, chunk.kinds, strict=True) if kind == NUMBER]
-        places.update({cell: (number_of_chunk, place) for place, cell in enumerate(read)})
-    templates: dict[tuple[str, ...], bytes] = {}
-    blocks = [_block(family, places, templates) for family in families]
-    return Plan(
-        [chunk for chunk, _ in chunks],
-        blocks,
-        [chunk.request for chunk, _ in chunks],
-        sum(len(chunk.names) + len(chunk.tails) for chunk, _ in chunks),
-        watched=tuple(block for block in blocks if block.name in WATCHED and block.runs),
-    )
-
-
-class _Kinds:
-    """What each cell's value means for the page."""
-
-    def __init__(self, profile: Profile, numbers: set[tuple[Oid, Oid]]) -> None:
-        columns = [*profile.scalars, *(column for table in profile.tables for column in table.columns)]
-        labels = [label for table in profile.tables for label in (*table.labels, *table.lookups)]
-        self._fixed = {label.oid for label in labels} | {label.via for label in labels if label.via} | profile.pinned
-        self._texts = {one.oid for one in columns if one.type not in NUMBERS or one.conditional}
-        self._numbers = numbers
-
-    def of(self, column: Oid, row: Oid) -> int:
-        """A number that is shown is read; a text, and what decides whether something is shown, is compared."""
-        if column in self._fixed:
-            return STATIC
-        if (column, row) in self._numbers:
-            return NUMBER
-        return STATIC if column in self._texts else IGNORED
-
-
-def _chunks(
-    profile: Profile, harvest: Harvest, kinds: _Kinds, octets: int
-) -> Iterator[tuple[Chunk, list[tuple[Oid, Oid]]]]:
-    """The requests, labels before values, each with its cells (column, row) in the order of the reply."""
-    scalars: list[tuple[Oid, Oid]] = [(oid, (0,)) for oid in harvest.scalars]
-    read: set[Oid] = set()
-    for table in profile.tables:
-        labels = [label.oid for label in table.labels]
-        for columns in (labels, [column.oid for column in table.columns]):
-            fresh = [one for one in dict.fromkeys(columns) if one not in read and harvest.columns[one].cells]
-            read.update(fresh)
-            groups: dict[tuple[Oid, ...], list[Oid]] = {}
-            for column in fresh:
-                groups.setdefault(tuple(sorted(harvest.columns[column].cells)), []).append(column)
-            # New rows show in the labels; a table without labels shows them in its first columns.
-            ends = columns is labels or not labels
-            for rows, group in groups.items():
-                for part, first, last in pack(group, rows, harvest, octets, ends):
-                    tails = part if ends and last == len(rows) else []
-                    yield _chunk(part, rows, first, last, tails, scalars, harvest, kinds)
-                    scalars = []
-                ends = False
-    if scalars:
-        yield _chunk([], (), 0, 0, [], scalars, harvest, kinds)
-
-
-def pack(
-    columns: list[Oid], rows: Sequence[Oid], harvest: Harvest, octets: int, ends: bool = False
-) -> Iterator[tuple[list[Oid], int, int]]:
-    """Split columns x rows into few blocks whose replies have at most `octets`, but for a row that alone has more.
-
-    The few widths that promise most by the mean size of a cell are tried with the true sizes. If `ends`, there is room
-    for one row more, of whatever stands behind the last one.
-    """
-    names = [len(oid_octets(column)) for column in columns]
-    tails = [len(oid_octets((1, 3, *row))) - 1 for row in rows]
-    sizes = [
-        [
-            BINDING_OCTETS + name + tail + len(harvest.columns[column].cells[row].raw)
-            for column, name in zip(columns, names, strict=True)
-        ]
-        for row, tail in zip(rows, tails, strict=True)
-    ]
-    cells = max(1, min(MAX_CELLS, octets * len(columns) * len(rows) // max(1, sum(map(sum, sizes)))))
-
-    def requests(width: int) -> int:
-        return -(-len(columns) // width) * -(-len(rows) // max(1, cells // width))
-
-    widths = sorted(range(1, min(len(columns), cells, MAX_COLUMNS) + 1), key=lambda one: (requests(one), one))
-    spare = PDU_OCTETS if not ends else PDU_OCTETS + TAIL_OCTETS
-    tried = [list(_blocks(columns, sizes, width, octets, spare)) for width in widths[:TRIED_WIDTHS]]
-    yield from min(tried, key=len)
-
-
-def _blocks(
-    columns: list[Oid], sizes: list[list[int]], width: int, octets: int, spare: int
-) -> Iterator[tuple[list[Oid], int, int]]:
-    """Blocks of `width` columns, as many rows in each as have room beside `spare` octets and those of more tails."""
-    for left in range(0, len(columns), width):
-        part = columns[left : left + width]
-        heights = [sum(row[left : left + width]) for row in sizes]
-        room = octets - spare - (TAIL_OCTETS * (len(part) - 1) if spare > PDU_OCTETS else 0)
-        first = total = 0
-        for last, height in enumerate(heights):
-            if last > first and (total + height > room or (last + 1 - first) * len(part) > MAX_CELLS):
-                yield part, first, last
-                first = last
-                total = 0
-            total += height
-        yield part, first, len(sizes)
-
-
-def _chunk(
-    columns: list[Oid],
-    rows: Sequence[Oid],
-    first: int,
-    last: int,
-    tails: list[Oid],
-    scalars: list[tuple[Oid, Oid]],
-    harvest: Harvest,
-    kinds: _Kinds,
-) -> tuple[Chunk, list[tuple[Oid, Oid]]]:
-    """One request: scalars as non-repeaters, then `columns` from row `first` on, and one row more for `tails`."""
-    cells = [*scalars, *((column, row) for row in rows[first:last] for column in columns)]
-    cursors = [oid_octets((*column, *(rows[first - 1] if first else ()))) for column in columns]
-    asked = [*(oid_octets(oid) for oid, _ in scalars), *cursors]
-    repetitions = last - first + bool(tails)
-    values = [harvest.scalars[column] if row == (0,) and column in harvest.scalars else
-              harvest.columns[column].cells[row] for column, row in cells]  # fmt: skip
-    meaning = bytes(kinds.of(column, row) for column, row in cells)
-    chunk = Chunk(
-        _interned(encode_pdu(GET_BULK, asked, len(scalars), repetitions)),
-        _names(tuple(oid_octets((*column, *row)) for column, row in cells)),
-        meaning,
-        tuple(oid_octets(column) for column in tails),
-        tuple(value if kind == STATIC else None for kind, value in zip(meaning, values, strict=True)),
-    )
-    return chunk, cells
-
-
-@lru_cache(maxsize=50_000)
-def _interned(request: Pdu) -> Pdu:
-    """Devices of one kind are asked in the same words."""
-    return request
-
-
-@lru_cache(maxsize=50_000)
-def _names(names: tuple[bytes, ...]) -> tuple[bytes, ...]:
-    return names
-
-
-def _block(
-    family: Family, places: Mapping[tuple[Oid, Oid], tuple[int, int]], templates: dict[tuple[str, ...], bytes]
-) -> Block:
-    """A family with numbers that are read again gets a template of its rows; one that has none is text."""
-    forms: list[str] = []
-    read: list[tuple[int, int]] = []
-    scales: list[float] = []
-    for labels, value, source in family.samples:
-        shown = ("{" + labels.text.replace("%", "%%") + "}") if labels.text else ""
-        place = places.get((source.column, source.row)) if source else None
-        if source is None or place is None:
-            forms.append(f"{shown} {value!r}")
-            continue
-        read.append(place)
-        scales.append(source.scale)
-        forms.append(f"{shown} %d" if source.scale == 1 else f"{shown} %a")
-    if not read:
-        return Block(family.name, b"", text=header(family) + lines(family))
-    key = tuple(forms)
-    if key not in templates:
-        templates[key] = "".join(f"\n{one}" for one in key).encode()
-    # The header ends where the first row's newline begins.
-    head, start = _head(header(family)[:-1]), f"\n{family.name}".encode()
-    scaled = tuple(scales) if any(scale != 1 for scale in scales) else ()
-    return Block(family.name, head, b"", templates[key], start, tuple(runs_of(read)), scaled)
-
-
-@lru_cache(maxsize=10_000)
-def _head(text: bytes) -> bytes:
-    return text
-
-
-def runs_of(places: Iterable[tuple[int, int]]) -> Iterator[Run]:
-    """(chunk, place) one after another, as few slices as their order allows."""
-    chunk, start, step, last = -1, 0, 0, 0
-    for here, place in places:
-        if here == chunk and ((step == 0 and place > last) or (step and place - last == step)):
-            step = place - last
-        else:
-            if chunk >= 0:
-                yield Run(chunk, slice(start, last + 1, step or 1))
-            chunk, start, step = here, place, 0
-        last = place
-    if chunk >= 0:
-        yield Run(chunk, slice(start, last + 1, step or 1))

@@ -91,14 +91,15 @@ async def serve(service: Service, listen: tuple[str, int], web_config: WebConfig
         stack.push_async_callback(runner.cleanup)
         stack.callback(exporter.wire.close)
         context = server_context(web_config.tls) if web_config.tls else None
-        await web.TCPSite(runner, *listen, ssl_context=context).start()
+        server = await exporter.listen(runner, listen, context)
+        stack.callback(server.close)
         if traps or os.environ.get("LISTEN_FDS"):
             await _hear(exporter, traps, stack)
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         loop.add_signal_handler(signal.SIGHUP, service.on_signal)
-        addresses = ", ".join(f"{address[0]}:{address[1]}" for address in runner.addresses)
+        addresses = ", ".join("{}:{}".format(*one.getsockname()[:2]) for one in server.sockets)
         log.warning("version %s listens on %s with %d auths", package_version(), addresses, len(exporter.config.auths))
         await stop.wait()
         log.warning("stopping")

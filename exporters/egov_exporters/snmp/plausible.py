@@ -13,8 +13,8 @@ from operator import gt
 from egov_exporters.snmp.values import MANTISSA
 
 OCTETS = ("ifHCInOctets", "ifHCOutOctets")
-SPEED, BREAK, UPTIME = "ifHighSpeed", "ifCounterDiscontinuityTime", "sysUpTime"
-WATCHED = (*OCTETS, SPEED, BREAK, UPTIME)
+SPEED, BREAK, UPTIME, STATUS = "ifHighSpeed", "ifCounterDiscontinuityTime", "sysUpTime", "ifOperStatus"
+WATCHED = (*OCTETS, SPEED, BREAK, UPTIME, STATUS)
 MARGIN = 1.1  # beyond the link's speed
 SHORTEST = 5.0  # seconds between two readings that say anything: agents themselves look at their counters now and then
 ROLL = 1 << 32  # hundredths of a second after which sysUpTime begins anew
@@ -57,6 +57,15 @@ class Watch:
             old, new = before.get(name, ()), numbers.get(name, ())
             if len(old) == len(new) == len(speeds):
                 self.implausible += _steps(old, new, speeds, seconds, broken)
+
+
+def shaken(before: Numbers, numbers: Numbers) -> bool:
+    """Whether a row may be another interface than it was: its state, its speed or its break changed, or octets became
+    fewer. Then the names that were read before are not to be trusted.
+    """
+    return any(before.get(name) != numbers.get(name) for name in (STATUS, SPEED, BREAK)) or any(
+        any(map(gt, before.get(name, ()), numbers.get(name, ()))) for name in OCTETS
+    )
 
 
 def _steps(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from egov_exporters.snmp.oid import Oid
-from egov_exporters.snmp.schema import Column, Table
+from egov_exporters.snmp.schema import Column, Profile, Table
 
 
 def unique(columns: list[Column]) -> tuple[Column, ...]:
@@ -49,3 +50,15 @@ def reads(table: Table) -> list[Table]:
         for at, (oid, source) in enumerate(wanted.items())
     )
     return [Table(f"{table.name}_lookups", table.index, (), columns, served=False)]
+
+
+def column_oids(profile: Profile) -> Iterator[Oid]:
+    """All columns of the module's tables, labels first in each, as they are read."""
+    for table in profile.tables:
+        yield from table_oids(table)
+
+
+def table_oids(table: Table) -> Iterator[Oid]:
+    """The table's columns, labels first."""
+    yield from (label.oid for label in table.labels)
+    yield from (column.oid for column in table.columns)

@@ -19,9 +19,11 @@ from egov_exporters.snmp.devices import PLAN_SECONDS, SYS_DESCR, SYS_OBJECT_ID, 
 from egov_exporters.snmp.dialogue import Dialogue
 from egov_exporters.snmp.explain import Explained, explain
 from egov_exporters.snmp.expose import Family, first_of_each_name, header, lines
-from egov_exporters.snmp.fast import Plan, Stale, make_plan, table_oids
-from egov_exporters.snmp.plausible import Watch
+from egov_exporters.snmp.fast import SYS_UPTIME, Plan, Stale
+from egov_exporters.snmp.planning import make_plan
+from egov_exporters.snmp.plausible import Numbers, Watch, shaken
 from egov_exporters.snmp.profiles import Profile, load_profiles
+from egov_exporters.snmp.reads import table_oids
 from egov_exporters.snmp.session import AgentError, SessionError, Traffic
 from egov_exporters.snmp.walk import Harvest, read_profile
 from egov_exporters.snmp.wire import Peer, Wire
@@ -59,6 +61,8 @@ class ModuleResult:
     auto: bool = False
     plan: Plan | None = None
     read: list[tuple[int, ...]] = field(default_factory=list)
+    varbinds: int = 0  # of a plan
+    numbers: Numbers = field(default_factory=dict)  # of the plan's watched families
     stale: str = ""
     seconds: float = 0.0
     walk_seconds: float = 0.0
@@ -76,7 +80,7 @@ class ModuleResult:
 
     def gauges(self) -> tuple[float, ...]:
         """Values in the order of MODULE_GAUGES."""
-        returned = self.plan.varbinds if self.plan else self.harvest.varbinds
+        returned = self.varbinds if self.plan else self.harvest.varbinds
         return (
             int(self.complete), self.seconds, self.traffic.retried, self.traffic.sent, returned, self.walk_seconds,
         )  # fmt: skip
@@ -174,16 +178,17 @@ async def _read_module(wire: Wire, device: Device, peer: Peer, module: ModuleRes
     learned, begun = device.of(module.profile), time.monotonic()
     plan = learned.usable(begun)
     try:
-        if plan is not None and await _by_plan(wire, peer, plan, module):
-            learned.whole_at = time.monotonic()
+        if plan is not None and await _by_plan(wire, peer, plan, module, learned.watch):
+            learned.whole_at = plan.labels_at
             learned.unsteady = 0
             return
         if module.stale:
             learned.stale(module.stale, begun)
         dialogue = Dialogue(wire, peer)
-        also = () if device.identity else (SYS_DESCR, SYS_OBJECT_ID)
+        also = [] if device.identity else [SYS_DESCR, SYS_OBJECT_ID]
+        uptime = [] if any(one.oid == SYS_UPTIME for one in module.profile.scalars) else [(*SYS_UPTIME, 0)]
         try:
-            await read_profile(dialogue, module.profile, module.harvest, also)
+            await read_profile(dialogue, module.profile, module.harvest, [*also, *uptime])
         finally:
             module.traffic.add(dialogue.traffic)
         if also:
@@ -193,24 +198,39 @@ async def _read_module(wire: Wire, device: Device, peer: Peer, module: ModuleRes
         device.counts.update(sent=module.traffic.sent, retried=module.traffic.retried)
 
 
-async def _by_plan(wire: Wire, peer: Peer, plan: Plan, module: ModuleResult) -> bool:
-    """Whether the plan held. When the device falls silent, what came before is kept for the general path to decode."""
-    volley = wire.start(peer, plan.requests)
+async def _by_plan(wire: Wire, peer: Peer, plan: Plan, module: ModuleResult, watch: Watch | None) -> bool:
+    """Whether the plan held."""
+    now = time.monotonic()
+    asked = plan.due(now)
+    try:
+        read = await _ask(wire, peer, plan, asked, module)
+        module.numbers = {block.name: block.numbers(read) for block in plan.watched}
+        went_on = plan.ran_on(read, now)
+        if len(asked) == len(plan.chunks):
+            plan.labels_at = now
+        elif not went_on or (watch is not None and shaken(watch.numbers, module.numbers)):
+            await _ask(wire, peer, plan, [at for at, chunk in enumerate(plan.chunks) if chunk.labels], module)
+            plan.labels_at = now
+    except Stale as why:
+        module.stale = str(why)
+        return False
+    module.plan, module.read = plan, read
+    return True
+
+
+async def _ask(wire: Wire, peer: Peer, plan: Plan, asked: Sequence[int], module: ModuleResult) -> list[tuple[int, ...]]:
+    """The numbers of some chunks. When the device falls silent, what came is kept for the general path to decode."""
+    volley = wire.start(peer, [plan.chunks[at].request for at in asked])
     try:
         await volley.done
     except BaseException:
-        module.harvest = plan.harvest(module.profile, volley.replies)
+        module.harvest = plan.harvest(module.profile, asked, volley.replies)
         raise
     finally:
         wire.forget(volley)
         module.traffic.add(volley.traffic)
-    try:
-        module.read = plan.read(volley.replies)
-    except Stale as why:
-        module.stale = str(why)
-        return False
-    module.plan = plan
-    return True
+    module.varbinds += plan.varbinds(asked)
+    return plan.read(asked, volley.replies)
 
 
 def _decode(device: Device, module: ModuleResult) -> None:
@@ -225,9 +245,10 @@ def _decode(device: Device, module: ModuleResult) -> None:
         module.decoded = decode(profile, harvest)
     if harvest.complete:
         learned.whole_at = now
-        learned.keep(
-            make_plan(profile, harvest, module.decoded, learned.octets) if learned.may_plan(now) else None, now
-        )
+        plan = make_plan(profile, harvest, module.decoded, learned.octets) if learned.may_plan(now) else None
+        if plan is not None:
+            plan.labels_at = now
+        learned.keep(plan, now)
     else:
         learned.table_at.update((name, now) for name, whole in tables(module) if whole)
     module.seconds += time.monotonic() - begun
@@ -241,11 +262,11 @@ def _watch(learned: Learned, module: ModuleResult, now: float) -> None:
     learned.watch = learned.watch or Watch()
     rows = plan.watched[0].rows
     if module.plan is not None:
-        learned.watch.look({block.name: block.numbers(module.read) for block in plan.watched}, rows, now)
+        learned.watch.look(module.numbers, rows, now)
         return
     names = {block.name for block in plan.watched}
     families = [family for family in module.decoded.families if family.name in names]
-    learned.watch.look({one.name: [sample.value for sample in one.samples] for one in families}, rows, now)
+    learned.watch.look({one.name: tuple(sample.value for sample in one.samples) for one in families}, rows, now)
 
 
 def _absent(device: Device, module: ModuleResult, now: float) -> bool:
@@ -317,7 +338,7 @@ def _about(modules: list[ModuleResult], device: Device, now: float) -> str:
         shown += [f'{name}{{module="{module}"}} {gauges[place]!r}\n' for module, gauges in values]
     complete, age = (name for name, _ in TABLE_GAUGES)
     states = [
-        _whole(module.name, tuple(table.name for table in module.profile.tables))
+        _whole(module.name, tuple(module.plan.ages.items()), round(now - module.plan.labels_at))
         if module.plan
         else _tables(module, device.of(module.profile), now)
         for module in modules
@@ -336,9 +357,9 @@ def _about(modules: list[ModuleResult], device: Device, now: float) -> str:
 
 
 @lru_cache(maxsize=1_000)
-def _whole(module: str, names: tuple[str, ...]) -> tuple[str, str]:
-    """The lines of a module that was read wholly."""
-    return _lines([(module, name, 1, 0.0) for name in names])
+def _whole(module: str, tables: tuple[tuple[str, bool], ...], seconds: int) -> tuple[str, str]:
+    """The lines of a module that was read by its plan; a table whose labels rest is as old as these."""
+    return _lines([(module, name, 1, float(seconds) if rests else 0.0) for name, rests in tables])
 
 
 def _tables(module: ModuleResult, learned: Learned, now: float) -> tuple[str, str]:

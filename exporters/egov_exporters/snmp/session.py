@@ -68,6 +68,9 @@ class Session(Protocol):
         """The values of these instances, exceptions such as noSuchObject included."""
         ...
 
-    async def get_bulk(self, oids: list[Oid], repetitions: int) -> list[Varbind]:
-        """Up to `repetitions` successors of each OID, row by row; the agent may send fewer."""
+    async def get_bulk(self, oids: list[Oid], repetitions: int, once: int = 0) -> list[Varbind]:
+        """Up to `repetitions` successors of each OID, row by row; the agent may send fewer.
+
+        Of the first `once` OIDs (GetBulk's non-repeaters) one successor each, before all others.
+        """
         ...

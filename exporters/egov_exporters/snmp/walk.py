@@ -17,6 +17,7 @@ from egov_exporters.snmp.session import TOO_BIG, AgentError, Session
 NUMBER_CELLS = 56  # variable bindings of a request that should fit one 1,472-octet reply: about 25 octets a number
 TEXT_CELLS = 30
 REPLY_OCTETS, MAX_CELLS = 1_380, 96  # of a reply that fits a frame; net-snmp answers with 100 bindings at most
+SYSTEM = (1, 3, 6, 1, 2, 1, 1)
 MAX_ROWS = 5_000  # rows of a table that are read; what is beyond is named, not served
 
 
@@ -87,7 +88,7 @@ class Harvest:
 async def read_profile(session: Session, profile: Profile, harvest: Harvest, also: Sequence[Oid] = ()) -> None:
     """Read `profile` into `harvest`: scalars, then each table's labels, then its columns in the profile's order.
 
-    The instances `also` are read along with the scalars: they cost no request of their own unless there are none.
+    The instances `also` are read along with the scalars or the first labels: they cost no request of their own.
     Raises SessionError when the target stops answering; the harvest keeps what came before.
     """
     for table in profile.tables:
@@ -95,9 +96,12 @@ async def read_profile(session: Session, profile: Profile, harvest: Harvest, als
             harvest.columns[label.oid] = ColumnData(label.oid)
         for column in table.columns:
             harvest.columns[column.oid] = ColumnData(column.oid)
-    await _read_scalars(session, [(*column.oid, 0) for column in profile.scalars], also, harvest)
+    scalars = [(*column.oid, 0) for column in profile.scalars]
+    with_labels = () if scalars or not profile.tables or not profile.tables[0].labels else also
+    if not with_labels:
+        await _read_scalars(session, scalars, also, harvest)
     for table in profile.tables:
-        await _read_table(session, table, harvest)
+        await _read_table(session, table, harvest, with_labels if table is profile.tables[0] else ())
     harvest.finished = True
 
 
@@ -120,10 +124,10 @@ async def _read_scalars(session: Session, oids: list[Oid], also: Sequence[Oid], 
                 harvest.scalars[oid[:-1]] = cell
 
 
-async def _read_table(session: Session, table: Table, harvest: Harvest) -> None:
+async def _read_table(session: Session, table: Table, harvest: Harvest, also: Sequence[Oid] = ()) -> None:
     """Labels first: a value whose row has no name yet cannot be served truthfully."""
     labels = [harvest.columns[label.oid] for label in table.labels]
-    await walk(session, labels, TEXT_CELLS, None, harvest)
+    await walk(session, labels, TEXT_CELLS, None, harvest, also)
     indexes = {index for column in labels for index in column.cells}
     until = max(indexes) if indexes and all(column.complete for column in labels) else None
     columns = [harvest.columns[column.oid] for column in table.columns]
@@ -148,15 +152,27 @@ def fitting(reply: Sequence[Varbind], before: int) -> int:
 
 
 async def walk(
-    session: Session, columns: Sequence[ColumnData], cells: int, until: Oid | None, harvest: Harvest
+    session: Session,
+    columns: Sequence[ColumnData],
+    cells: int,
+    until: Oid | None,
+    harvest: Harvest,
+    also: Sequence[Oid] = (),
 ) -> None:
-    """Read columns side by side until each has ended. `until`: the index after which a column needs no more reading."""
+    """Read columns side by side until each has ended. `until`: the index after which a column needs no more reading.
+
+    The instances `also` are asked for once, in the first request: as the successors of what stands before them.
+    """
     while live := [column for column in columns if column.live]:
         batch = live[:cells]
         repetitions = cells // len(batch)
+        extra, also = also, ()
         try:
-            reply = await session.get_bulk([column.cursor for column in batch], repetitions)
+            asked = [*(oid[:-1] for oid in extra), *(column.cursor for column in batch)]
+            reply = await session.get_bulk(asked, repetitions, len(extra))
         except AgentError as why:
+            if extra:
+                continue
             if why.status == TOO_BIG and cells > 1:
                 cells //= 2
                 continue
@@ -164,6 +180,12 @@ async def walk(
             for column in blamed or batch:
                 column.problem = "agent_error"
             continue
+        if extra:
+            harvest.also.update({oid: cell for oid, cell in reply[: len(extra)] if oid in extra})
+            harvest.varbinds += len(reply[: len(extra)])
+            reply = reply[len(extra) :]
+            if any(varbind.oid[: len(SYSTEM)] == SYSTEM for varbind in reply):
+                continue  # an agent that repeats what it was asked once: its columns would be taken for others
         if not reply:
             for column in batch:
                 column.problem = "empty_reply"

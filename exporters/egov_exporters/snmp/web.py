@@ -8,8 +8,10 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from ssl import SSLContext
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from isal import isal_zlib
 from multidict import MultiMapping
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -17,6 +19,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from egov_exporters.snmp import pages
 from egov_exporters.snmp.config import Auth, Config, ConfigError, NoAuth, select_auth
 from egov_exporters.snmp.devices import Device, Devices
+from egov_exporters.snmp.doorstep import Doorstep, Memory, Page
 from egov_exporters.snmp.expose import CONTENT_TYPE
 from egov_exporters.snmp.profiles import Profile
 from egov_exporters.snmp.scrape import ScrapeResult, explain_target, scrape
@@ -31,12 +34,19 @@ TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 DEFAULT_SECONDS, MAX_SECONDS = 20.0, 120.0
 AUTO = "auto"  # the module that means: what the device's family has
 REMEMBERED_STATES = 10_000
-REMEMBERED_QUERIES = 20_000
+BACKLOG = 128
+GOOD = f"HTTP/1.1 200 OK\r\nContent-Type: {CONTENT_TYPE}\r\n".encode()
+GOOD_GZIP = GOOD + b"Content-Encoding: gzip\r\n"
+BAD = b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: text/plain; charset=utf-8\r\n"
 GZIP_LEVEL, GZIP_WINDOW = 1, 31  # of isal: a tenth of zlib's time for a fifth more octets; 31 makes it gzip
 
 
 class BadRequest(ValueError):
     """The query is wrong; `str(error)` is one sentence for the HTTP 400."""
+
+
+class NoPage(Exception):
+    """The target gave nothing; `str(error)` is one sentence for the HTTP 500."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,15 @@ class Query:
     auth: Auth
     profiles: tuple[Profile, ...]
     auto: bool = False
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request: what, in how many seconds, and whether the answer may be compressed."""
+
+    query: Query
+    seconds: float
+    zipped: bool
 
 
 def parse_query(query: MultiMapping[str], config: Config, profiles: Mapping[str, Profile]) -> Query:
@@ -105,7 +124,7 @@ class Exporter:
         self.wire = Wire()
         self.devices = Devices(in_flight)
         self.metrics = SelfMetrics(self.devices, self.wire)
-        self._queries: dict[str, Query] = {}
+        self.memory = Memory()
         self._states: OrderedDict[tuple[Target, str], str] = OrderedDict()
 
     def app(self) -> web.Application:
@@ -121,6 +140,18 @@ class Exporter:
         app.router.add_post("/-/reload", self.reload)
         app.router.add_put("/-/reload", self.reload)
         return app
+
+    async def listen(self, runner: web.AppRunner, address: tuple[str, int], tls: SSLContext | None) -> asyncio.Server:
+        """Answer on an address, known requests in short. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        manager = runner.server
+        if manager is None:
+            raise RuntimeError("the runner is not set up")
+
+        def connected() -> Doorstep:
+            return Doorstep(manager, self.memory, loop=loop, access_log=None)
+
+        return await loop.create_server(connected, *address, ssl=tls, backlog=BACKLOG)
 
     async def index(self, request: web.Request) -> web.Response:
         """A page with a form."""
@@ -161,41 +192,50 @@ class Exporter:
     async def snmp(self, request: web.Request) -> web.Response:
         """Scrape a target. 400: the query is wrong. 500: the target gave nothing at all, so `up` becomes 0."""
         try:
-            query = self._query(request)
+            query = parse_query(request.query, self.config, self.profiles)
         except BadRequest as why:
             self.metrics.request_errors.inc()
             return web.Response(status=400, text=f"{why}\n")
-        seconds = budget(request.headers.get(TIMEOUT_HEADER))
+        zipped = "gzip" in request.headers.get("Accept-Encoding", "")
+        asked = Asked(query, budget(request.headers.get(TIMEOUT_HEADER)), zipped)
+        self._remember(request, asked)
         try:
-            result = await self._shared(query, seconds)
+            body = await self._body(asked)
+        except NoPage as why:
+            return web.Response(status=500, text=f"{why}\n")
+        headers = {"Content-Type": CONTENT_TYPE} | ({"Content-Encoding": "gzip"} if zipped else {})
+        return web.Response(body=body, headers=headers)
+
+    def _remember(self, request: web.Request, asked: Asked) -> None:
+        """The same octets mean the same the next time, unless somebody has to show a password first."""
+        words = getattr(request.protocol, "words", b"")
+        if words and self.guard is None and request.keep_alive and request.version == HttpVersion11:
+            self.memory.keep(words, partial(self._again, asked))
+
+    async def _again(self, asked: Asked) -> Page:
+        """What `snmp` answers to the same request, in short."""
+        try:
+            return Page(GOOD_GZIP if asked.zipped else GOOD, await self._body(asked))
+        except NoPage as why:
+            return Page(BAD, f"{why}\n".encode())
+
+    async def _body(self, asked: Asked) -> bytes:
+        """The page of a scrape, compressed if that was asked for. Raises NoPage."""
+        query = asked.query
+        try:
+            result = await self._shared(query, asked.seconds)
         except TimeoutError:  # another's scrape, which has more time
-            return web.Response(status=500, text=f"{query.target} did not finish within {seconds:.1f} s\n")
+            raise NoPage(f"{query.target} did not finish within {asked.seconds:.1f} s") from None
         if not result.answered:
-            sentence = f"{query.target} (auth {query.auth.name}) {result.failure}"
-            return web.Response(status=500, text=f"{sentence}\n")
-        headers = {"Content-Type": CONTENT_TYPE}
-        if "gzip" not in request.headers.get("Accept-Encoding", ""):
-            return web.Response(body=result.page, headers=headers)
-        headers["Content-Encoding"] = "gzip"
-        return web.Response(body=isal_zlib.compress(result.page, GZIP_LEVEL, GZIP_WINDOW), headers=headers)
+            raise NoPage(f"{query.target} (auth {query.auth.name}) {result.failure}")
+        return isal_zlib.compress(result.page, GZIP_LEVEL, GZIP_WINDOW) if asked.zipped else result.page
 
     def take(self, config: Config) -> None:
         """Use this configuration from now on."""
         self.config = config
-        self._queries.clear()
+        self.memory.clear()
         self.devices.retain(tuple(config.auths.values()))
         self.on_take(config)
-
-    def _query(self, request: web.Request) -> Query:
-        """The request's query; Prometheus asks the same words again and again. Raises BadRequest."""
-        words = request.rel_url.raw_query_string
-        query = self._queries.get(words)
-        if query is None:
-            query = parse_query(request.query, self.config, self.profiles)
-            if len(self._queries) >= REMEMBERED_QUERIES:
-                self._queries.clear()
-            self._queries[words] = query
-        return query
 
     async def _shared(self, query: Query, seconds: float) -> ScrapeResult:
         """The scrape that is under way for the same question, or a new one. Raises TimeoutError."""

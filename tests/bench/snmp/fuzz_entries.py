@@ -17,8 +17,9 @@ from egov_exporters.snmp import ber
 from egov_exporters.snmp.community import Community
 from egov_exporters.snmp.config import Auth
 from egov_exporters.snmp.decode import decode, number
-from egov_exporters.snmp.fast import NUMBER, STATIC, Chunk, Stale, make_plan
+from egov_exporters.snmp.fast import NUMBER, STATIC, Chunk, Stale
 from egov_exporters.snmp.oid import Oid
+from egov_exporters.snmp.planning import make_plan
 from egov_exporters.snmp.profiles import load_profiles
 from egov_exporters.snmp.security import Again
 from egov_exporters.snmp.session import Rejected, Traffic
@@ -213,10 +214,10 @@ class LocalSession:
         """See `Session.get`."""
         return ber.decode_pdu(ask(ber.encode_pdu(ber.GET, [ber.oid_octets(oid) for oid in oids]))).varbinds
 
-    async def get_bulk(self, oids: list[Oid], repetitions: int) -> list[ber.Varbind]:
+    async def get_bulk(self, oids: list[Oid], repetitions: int, once: int = 0) -> list[ber.Varbind]:
         """See `Session.get_bulk`."""
         names = [ber.oid_octets(oid) for oid in oids]
-        return ber.decode_pdu(ask(ber.encode_pdu(ber.GET_BULK, names, 0, repetitions))).varbinds
+        return ber.decode_pdu(ask(ber.encode_pdu(ber.GET_BULK, names, once, repetitions))).varbinds
 
 
 def ask(request: ber.Pdu) -> bytes:
