@@ -10,7 +10,7 @@ PYTHON ?= /usr/bin/python3
 # The lab's tools, SSH, borg and sudo (its visudo) for control. Nothing here starts a service.
 APT := python3-venv mmdebstrap systemd-container iproute2 nftables socat apt-utils openssh-client borgbackup util-linux libsnmp40 sudo
 # Programs that tests compare with or check by; unpacked into .tools/, never installed, so that none is started.
-TOOLS := prometheus prometheus-snmp-exporter snmp snmpd
+TOOLS := prometheus prometheus-snmp-exporter snmp snmpd restic
 # Databases for the restore drills' tests, with the libraries that a plain Debian 12 lacks.
 TOOLS += postgresql-15 postgresql-client-15 libpq5 pgbackrest mariadb-server-core mariadb-client mariadb-client-core
 TOOLS += libmariadb3 libaio1 liburing2 libnuma1 libicu72 libxml2 libxslt1.1 libldap-2.5-0 libsasl2-2 libncurses6
@@ -18,7 +18,7 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/.tools/usr/bin:$(CURDIR)/.tools/usr/sb
 export EGOV_PROJECT := $(CURDIR)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test test-fast test-long lint bench bench-snmp bench-converge lab-city goldens lock clean
+.PHONY: help setup demo test test-fast test-long lint bench bench-snmp bench-drill bench-converge lab-city goldens lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -68,10 +68,13 @@ lint: setup ## ruff, mypy --strict, yamllint, ansible-lint
 	@$(BIN)/ansible-lint --offline -q --strict playbooks
 
 bench: setup .tools/.ready ## Measurements against the named peers
-	@for script in tests/bench/*.py tests/bench/snmp; do echo "== $$script"; $(BIN)/python $$script; done
+	@for script in tests/bench/*.py tests/bench/snmp tests/bench/drill; do echo "== $$script"; $(BIN)/python $$script; done
 
 bench-snmp: setup .tools/.ready ## What a scrape costs: our SNMP exporter against snmp_exporter (CASES=warm,steady ROUNDS=5; 25 minutes for all)
 	@$(BIN)/python tests/bench/snmp --rounds $(or $(ROUNDS),5) --only "$(CASES)"
+
+bench-drill: setup .tools/.ready ## What a file restore drill costs: against bare borg extract, restic beside it (ROUNDS=5; 6 minutes)
+	@$(BIN)/python tests/bench/drill --rounds $(or $(ROUNDS),5)
 
 bench-converge: setup ## Many hosts brought to many files: ours, Ansible, mitogen, pyinfra (root; HOSTS=12 or 90; hours at 90)
 	@$(BIN)/python tests/bench/converge --hosts $(or $(HOSTS),12)

@@ -16,10 +16,30 @@ import stat
 import sys
 
 MACHINE = json.loads(sys.argv[1])  # pid, port, abstract, address, disk ([major, minor]), group
-CALLS = {"x86_64": {"bpf": 321, "io_uring_setup": 425, "open_by_handle_at": 304, "keyctl": 250, "kexec_load": 246,
-                    "init_module": 175, "perf_event_open": 298, "userfaultfd": 323, "clock_settime": 227},
-         "aarch64": {"bpf": 280, "io_uring_setup": 425, "open_by_handle_at": 265, "keyctl": 219, "kexec_load": 104,
-                     "init_module": 105, "perf_event_open": 241, "userfaultfd": 282, "clock_settime": 112}}
+CALLS = {
+    "x86_64": {
+        "bpf": 321,
+        "io_uring_setup": 425,
+        "open_by_handle_at": 304,
+        "keyctl": 250,
+        "kexec_load": 246,
+        "init_module": 175,
+        "perf_event_open": 298,
+        "userfaultfd": 323,
+        "clock_settime": 227,
+    },
+    "aarch64": {
+        "bpf": 280,
+        "io_uring_setup": 425,
+        "open_by_handle_at": 265,
+        "keyctl": 219,
+        "kexec_load": 104,
+        "init_module": 105,
+        "perf_event_open": 241,
+        "userfaultfd": 282,
+        "clock_settime": 112,
+    },
+}
 NEW_USER, NEW_NS = 0x10000000, 0x20000
 libc = ctypes.CDLL(None, use_errno=True)
 folder = MACHINE["folder"]

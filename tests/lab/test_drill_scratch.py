@@ -81,7 +81,7 @@ def outside(tmp_path: Path) -> Iterator[dict[str, object]]:
     subprocess.run(["mkfs.ext4", "-q", disk], check=True)
     attach = ["losetup", "--find", "--show", str(disk)]
     device = subprocess.run(attach, capture_output=True, text=True, check=True).stdout.strip()
-    number = os.stat(device).st_rdev
+    number = Path(device).stat().st_rdev
     addresses = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=True).stdout.split()
     try:
         yield {
@@ -113,9 +113,9 @@ def machine() -> dict[str, object]:
     return {
         "settings": {name: Path("/proc/sys", name).read_text() for name in read},
         "mounts": sorted(point for point in points if not point.startswith(("/run/netns", "/run/egov-lab"))),
-        "devices": sorted(os.listdir("/dev")),
+        "devices": sorted(path.name for path in Path("/dev").iterdir()),
         "groups": [str(path) for root in set(hierarchies().values()) for path in root.glob("egov-scratch/*")],
-        "notes": os.listdir(record.NOTES) if record.NOTES.is_dir() else [],
+        "notes": [path.name for path in record.NOTES.iterdir()] if record.NOTES.is_dir() else [],
         "passwords": Path("/etc/passwd").read_bytes(),
     }
 
@@ -162,8 +162,8 @@ def plant(tree: Path) -> None:
     """The kit, and a helper that would make anyone root."""
     shutil.copy(KIT, tree / "escape_kit.py")
     shutil.copy("/usr/bin/id", tree / "helper")
-    os.chmod(tree / "helper", 0o4755)
-    os.symlink(KIT, tree / "link")
+    (tree / "helper").chmod(0o4755)
+    (tree / "link").symlink_to(KIT)
 
 
 def test_programs_on_hostile_data_reach_nothing(folder: Path, root: Path, outside: dict[str, object]) -> None:
@@ -172,7 +172,7 @@ def test_programs_on_hostile_data_reach_nothing(folder: Path, root: Path, outsid
     with Scratch.programs(folder, SMALL, root=root) as box:
         plant(folder)
         os.chown(folder / "helper", box.base, box.base)
-        os.chmod(folder / "helper", 0o4755)
+        (folder / "helper").chmod(0o4755)
         (folder / "work").mkdir()
         box.owned(folder / "work", "nobody")
         facts = {
@@ -236,9 +236,9 @@ def test_a_second_setuid_helper_on_the_machine_gains_nothing(folder: Path, root:
     with Scratch.room(folder, 64 << 20):
         plant(folder)
         assert as_nobody(f"{folder}/helper -u", "/").returncode == 126, "it cannot be reached"
-        os.chmod(folder.parent, 0o755)
+        folder.parent.chmod(0o755)
         assert as_nobody("./helper -u", folder).stdout == "65534\n", "and would gain nothing"
-        os.chmod(folder.parent, 0o700)
+        folder.parent.chmod(0o700)
         inside = subprocess.run(["findmnt", "-no", "OPTIONS", str(folder)], capture_output=True, text=True, check=True)
         assert {"nosuid", "nodev"} <= set(inside.stdout.strip().split(","))
     plain = Path("/tmp") / f"egov-helper-{os.getpid()}"
@@ -280,14 +280,14 @@ def test_what_is_too_small_or_reachable_is_refused(folder: Path, root: Path, mon
         patch.setattr(
             container, "profile", lambda *how: [word for word in profile(*how) if word != "--private-network"]
         )
-        with pytest.raises(CannotMeasure, match="not closed off: net namespace"):
-            with Scratch.programs(folder, SMALL, root=root):
-                pytest.fail("a box in the machine's network")
+        refused = pytest.raises(CannotMeasure, match="not closed off: net namespace")
+        with refused, Scratch.programs(folder, SMALL, root=root):
+            pytest.fail("a box in the machine's network")
     with monkeypatch.context() as patch:
         patch.setattr(container, "profile", lambda *how: [*profile(*how), "--bind=/etc:/var"])
-        with pytest.raises(CannotMeasure, match="of the machine at /var"):
-            with Scratch.programs(folder, SMALL, root=root):
-                pytest.fail("a box with a folder of the machine")
+        refused = pytest.raises(CannotMeasure, match="of the machine at /var")
+        with refused, Scratch.programs(folder, SMALL, root=root):
+            pytest.fail("a box with a folder of the machine")
     open_to_all = Path("/tmp") / f"egov-open-{os.getpid()}"
     open_to_all.mkdir()
     try:

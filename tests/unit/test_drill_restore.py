@@ -18,13 +18,15 @@ from pathlib import Path
 import pytest
 
 from egovctl.checks.context import Context, open_context
-from egovctl.drill import Outcome, Verdict, call, engine, files_of_plan, judging, restore_files
+from egovctl.drill import Outcome, Verdict, call, deadman, engine, files_of_plan, judging, restore_files
 from egovctl.drill.borg import Repository
 from egovctl.drill.causes import Cause
 from egovctl.drill.model import Options
-from egovctl.errors import UsageError
+from egovctl.drill.past import one_run
+from egovctl.errors import CannotMeasure, UsageError
 from egovctl.evidence import Chain, open_chain
 from egovctl.paths import Inventory
+from egovctl.report import drills as report
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TOOLS = REPOSITORY / "playbooks" / "roles" / "borgmatic" / "files"
@@ -430,6 +432,75 @@ def test_a_killed_run_is_cleaned_at_the_next_start_and_recorded_as_aborted(bench
     ]
     assert "killed" in bodies[0]["reasons"][0]["en"] and bodies[0]["items"][0]["service"] == "documents"
     assert engine.recover(open_context(bench.inventory), chain) == []
+
+
+KILLED_ANYWHERE = CHILD.replace("restore_files.compare = stuck\n", 'print("begins", flush=True)\n')
+
+
+@pytest.mark.parametrize("share", [0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9])
+def test_killed_at_any_moment_nothing_outlives_the_run_and_it_is_never_passed_or_missing(
+    bench: Bench, share: float
+) -> None:
+    """The dead-man cleans up without any next start; that one only records."""
+    bench.backup()
+    argv = [sys.executable, "-c", KILLED_ANYWHERE]
+    argv += [str(path) for path in (bench.inventory.root, bench.repository, bench.base, bench.proof)]
+    begun = time.monotonic()
+    run(bench)
+    usual = time.monotonic() - begun
+    child = subprocess.Popen(argv, stdout=subprocess.PIPE)
+    assert child.stdout is not None and child.stdout.readline() == b"begins\n"
+    time.sleep(share * usual)  # a moment of the run, not a wait for anything
+    child.kill()
+    child.wait()
+    scratch, chain = bench.inventory.state / "scratch", open_chain(bench.inventory)
+    until = time.monotonic() + 30
+    while list(scratch.iterdir()) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not list(scratch.iterdir()), "what was restored outlived the run"
+    planned = {record.body["run"] for record in chain.records() if record.kind == "drill.planned"}
+    engine.recover(open_context(bench.inventory), chain)
+    results = engine.history(chain)
+    assert planned <= {record.body["run"] for record in results}, "a run is missing"
+    assert len({record.body["run"] for record in results}) == len(results), "a run was recorded twice"
+    assert all(record.body["outcome"] in ("completed", "aborted") for record in results)
+    killed = [record.body for record in results if record.body["outcome"] == "aborted"]
+    assert all(body["verdict"] == "unknown" for body in killed), "a killed run passed"
+    assert not list((bench.inventory.state / "drill").iterdir())
+
+
+def test_without_its_watchdog_nothing_is_begun(bench: Bench, tmp_path: Path, monkeypatch) -> None:
+    bench.backup()
+    broken = tmp_path / "watchdog.py"
+    broken.write_text("raise SystemExit(1)")
+    monkeypatch.setattr(deadman.watchdog, "__file__", str(broken))
+    context, chain = open_context(bench.inventory), open_chain(bench.inventory)
+    with pytest.raises(CannotMeasure, match="watchdog"):
+        engine.run_drill(context, "restore-files", chain, Options())
+    assert chain.head().count == 0 and not list((bench.inventory.state / "scratch").iterdir())
+
+
+def test_names_that_are_not_utf8_come_back_and_are_compared(bench: Bench) -> None:
+    """Folders of long ago have them (GB 18030)."""
+    (bench.data / os.fsdecode("通知\n附件".encode("gb18030"))).write_text("x")
+    bench.backup()
+    item = run(bench).items[0]
+    assert (item.verdict, item.files_compared) == (Verdict.MET, 16), item.reasons
+
+
+def test_what_the_plan_shows_of_earlier_runs(bench: Bench) -> None:
+    bench.backup()
+    context, chain = open_context(bench.inventory), open_chain(bench.inventory)
+    (before,) = engine.coverage(context, chain)
+    assert (before.drill, before.overdue, before.breaks, before.past.rto) == ("restore-files", True, [], ())
+    first, _ = run(bench), run(bench)
+    (row,) = engine.coverage(context, chain)
+    assert (row.overdue, row.breaks, len(row.past.rto)) == (False, [], 2)
+    text = "\n".join(report.run_lines(*one_run(chain.records(), first.id)))
+    assert "documents@minqin-education: completed, met" in text and "15 files compared" in text
+    assert report.covered_json(row)["restore_seconds"]["worst"] == max(row.past.rto)
+    assert report.plan_table([before, row]).row_count == 2
+    assert report.plan_summary([before, row]).startswith("2 sets, 1 not proven within 90 days")
 
 
 def test_a_run_that_still_lives_is_left_alone(bench: Bench) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from egovctl.commands.calibrate import calibrate
 from egovctl.commands.options import format_option, inventory_option
 from egovctl.errors import UsageError
 from egovctl.i18n import pick, tr
@@ -19,6 +20,9 @@ from egovctl.paths import Inventory
 @click.group()
 def drill() -> None:
     """Rehearse restores and compare with what was promised. / 演练恢复，与承诺比较。"""
+
+
+drill.add_command(calibrate)
 
 
 @drill.command()
@@ -135,3 +139,56 @@ def history(inventory: Inventory, output: str) -> None:
         click.echo(json.dumps([{"seq": item.seq, "at": item.at, **item.body} for item in records], ensure_ascii=False))
     else:
         Console().print(history_table(records))
+
+
+@drill.command()
+@click.argument("run_id", metavar="RUN")
+@inventory_option
+@format_option
+def show(run_id: str, inventory: Inventory, output: str) -> None:
+    """Show all of one run; the beginning of its id is enough. / 显示一次演练的全部内容。"""
+    from rich.console import Console
+
+    from egovctl.drill.past import one_run
+    from egovctl.evidence import open_chain
+    from egovctl.report import drills as report
+
+    planned, result = one_run(open_chain(inventory).records(), run_id)
+    if output == "json":
+        parts = {"planned": planned, "result": result}
+        click.echo(
+            json.dumps(
+                {name: {"seq": one.seq, "at": one.at, **one.body} for name, one in parts.items() if one},
+                ensure_ascii=False,
+            )
+        )
+        return
+    console = Console(highlight=False)
+    for line in report.run_lines(planned, result):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+@drill.command()
+@inventory_option
+@format_option
+def plan(inventory: Inventory, output: str) -> None:
+    """Which drill covers which service, when it was last proven, which promise would break.
+
+    Exit 1 when a set is overdue (90 days) or not covered, or when a promise would break. / 演练覆盖与到期。
+    """
+    from rich.console import Console
+
+    from egovctl.checks import open_context
+    from egovctl.drill import coverage
+    from egovctl.evidence import open_chain
+    from egovctl.report import drills as report
+
+    context = open_context(inventory)
+    rows = coverage(context, open_chain(inventory, context.city.plan_revision))
+    if output == "json":
+        click.echo(json.dumps([report.covered_json(row) for row in rows], ensure_ascii=False))
+    else:
+        console = Console(highlight=False)
+        console.print(report.plan_table(rows))
+        console.print(report.plan_summary(rows))
+    sys.exit(1 if any(row.overdue or row.breaks for row in rows) else 0)

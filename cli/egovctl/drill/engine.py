@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -89,6 +90,16 @@ def recover(context: Context, chain: Chain) -> list[str]:
 def history(chain: Chain) -> list[Record]:
     """The results of all runs, oldest first."""
     return [record for record in chain.records() if record.kind == "drill.result"]
+
+
+def coverage(context: Context, chain: Chain) -> list[past.Covered]:
+    """Which drill rehearses which service, and what the evidence says of it."""
+    rehearsed = [
+        (drill, METHODS[drill.method].targets(context, ()))
+        for drill in drills(context).entries.values()
+        if drill.method in METHODS
+    ]
+    return past.coverage(context, rehearsed, history(chain), datetime.now(UTC))
 
 
 def _method(drill: Drill) -> Method:

@@ -1,8 +1,8 @@
 """The method restore-system: bring a node's whole system back, boot it, and ask it what the live one answers.
 
 Phases: find (the archive and its size), restore (borg extract into a room of limited size), verify (every file against
-the manifest), boot (its own systemd, until it is ready), ask (system_probes.py). RTO is the wall time of all; RPO is the
-time from the heartbeat in the archive to the moment when the archives were listed.
+the manifest), boot (its own systemd, until it is ready), ask (system_probes.py). RTO is the wall time of all; RPO is
+the time from the heartbeat in the archive to the moment when the archives were listed.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ PER_FILE = 6 << 10  # octets of a room beside a file's own: blocks are whole one
 BESIDE = 256 << 20  # for what the system writes while it runs
 LIMITS = Limits(memory=1 << 30, processes=1024)
 BOOT_PATIENCE = 180.0
+ENDED = "ended"
 
 
 class RestoreSystem:
@@ -51,7 +52,10 @@ class RestoreSystem:
                 "zh": f"在 {where} 找到 {target} 的最近一次备份",
                 "en": f"find the latest backup of {target} in {where}",
             },
-            {"zh": "把整个系统恢复到大小受限的临时目录", "en": "restore the whole system into a scratch of limited size"},
+            {
+                "zh": "把整个系统恢复到大小受限的临时目录",
+                "en": "restore the whole system into a scratch of limited size",
+            },
             {
                 "zh": "逐个文件与备份时的清单比对",
                 "en": "compare every file with the manifest taken at backup time",
@@ -136,9 +140,7 @@ class _Restore:
         with Scratch.room(self.room, _room_for(archived)):
             return self._in_room(timer, newest, archived, listed_unix)
 
-    def _in_room(
-        self, timer: Timer, newest: Archive, archived: dict[str, dict[str, Any]], listed_unix: float
-    ) -> Item:
+    def _in_room(self, timer: Timer, newest: Archive, archived: dict[str, dict[str, Any]], listed_unix: float) -> Item:
         with timer.phase("restore"), Follower(self.tree) as follower:
             self.progress(f"{self.target}: restore {newest.name}")
             self.tree.mkdir(mode=0o755)
@@ -156,9 +158,7 @@ class _Restore:
             *broken_promises(self.promise, timer.total, age),
         ]
         details = _details(newest, manifest, moved, answers)
-        return judged(
-            self.target, self.promise, timer, found, compared=moved.left.compared, age=age, details=details
-        )
+        return judged(self.target, self.promise, timer, found, compared=moved.left.compared, age=age, details=details)
 
     def _compare(
         self, path: Path, archived: dict[str, dict[str, Any]], follower: Follower
@@ -172,7 +172,19 @@ class _Restore:
         return manifest, described, sort_out(found, self.tree, described)
 
     def _boot(self, timer: Timer, described: Described) -> Answers:
-        """Two phases: until it is ready, and what it is asked then. One that does not come up is not asked."""
+        """Two phases: until it is ready, and what it is asked then. One that does not come up is not asked.
+
+        Whether a box that ended is the system's fault or the machine's, a box of trusted programs tells.
+        """
+        try:
+            return self._asked(timer, described)
+        except TookTooLong:
+            raise
+        except CannotMeasure as error:
+            self._require_machine()
+            return Answers(ENDED, {"boot": str(error)})
+
+    def _asked(self, timer: Timer, described: Described) -> Answers:
         self.progress(f"{self.target}: boot")
         limits = replace(self.limits, seconds=self.deadline.left)
         with ExitStack() as stack:
@@ -185,6 +197,13 @@ class _Restore:
             with timer.phase("ask"):
                 self.progress(f"{self.target}: ask")
                 return ask(box, described, self.target.host, self.address, state, self.deadline)
+
+    def _require_machine(self) -> None:
+        """CannotMeasure when nothing else could be started here either."""
+        folder = self.room / "trusted"
+        folder.mkdir()
+        with Scratch.programs(folder, Limits(memory=128 << 20)) as box:
+            box.run(["true"])
 
 
 def _room_for(archived: dict[str, dict[str, Any]]) -> int:

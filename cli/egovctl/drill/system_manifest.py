@@ -41,8 +41,9 @@ class Described:
             data = json.loads(path.read_bytes())
             system = data["system"]
             taken = calendar.timegm(time.strptime(data["taken_at"], "%Y-%m-%dT%H:%M:%SZ"))
-            sets = (frozenset(map(str, system[name])) for name in ("units", "active", "failed"))
-            return cls(tuple(map(str, data["excluded"])), tuple(map(str, system["packages"])), *sets, float(taken))
+            units, active, failed = (frozenset(map(str, system[name])) for name in ("units", "active", "failed"))
+            excluded, packages = tuple(map(str, data["excluded"])), tuple(map(str, system["packages"]))
+            return cls(excluded, packages, units, active, failed, float(taken))
         except (OSError, ValueError, KeyError, TypeError):
             raise NoManifest(
                 told(

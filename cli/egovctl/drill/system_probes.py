@@ -69,9 +69,7 @@ def wait_until_ready(box: System, deadline: Deadline) -> str:
     return state
 
 
-def ask(
-    box: System, described: Described, host: str, address: str | None, state: str, deadline: Deadline
-) -> Answers:
+def ask(box: System, described: Described, host: str, address: str | None, state: str, deadline: Deadline) -> Answers:
     """All questions. `address` is the one by which the plan knows the machine; None when its system does not set it."""
     answers = Answers(state)
     failed = _words(box, deadline, "systemctl", "list-units", "--state=failed", "--plain", "--no-legend")
@@ -82,8 +80,10 @@ def ask(
     packages = _lines(box, deadline, "dpkg-query", "--show", "--showformat", "${Package} ${Version}\n")
     said["packages"] = _differs(set(described.packages), packages)
     enabled = _words(box, deadline, "systemctl", "list-unit-files", "--state=enabled", "--no-legend", "--no-pager")
-    said["enabled units"] = _differs(set(described.units), enabled)
-    running = _words(box, deadline, "systemctl", "list-units", "--type=service", "--state=active", "--plain", "--no-legend")
+    said["enabled units"] = _differs(set(described.units.difference(MASKED)), enabled.difference(MASKED))
+    running = _words(
+        box, deadline, "systemctl", "list-units", "--type=service", "--state=active", "--plain", "--no-legend"
+    )
     wanted = {unit for unit in described.active & described.units if not unit.startswith(OUTSIDE)}
     said["running services"] = _differs(wanted, running & wanted)
     if address is not None:

@@ -10,7 +10,8 @@ from egovctl.plan.models import Service
 from egovctl.plan.rules_backups import archive_timeout
 
 NOT_OF_A_SYSTEM = (
-    *("/proc/*", "/sys/*", "/dev/*", "/run/*", "/tmp/*", "/var/tmp/*", "/mnt/*", "/media/*", "/lost+found", "/swapfile"),
+    *("/proc/*", "/sys/*", "/dev/*", "/run/*", "/tmp/*", "/var/tmp/*"),  # noqa: S108 - names, not uses
+    *("/mnt/*", "/media/*", "/lost+found", "/swapfile"),
     *("/var/cache/*", "/var/lib/apt/lists/*", "/var/lib/prometheus/metrics2/*"),
     *("/srv/borg/*", "/srv/pgbackrest/*", "/srv/egov-packages"),
 )

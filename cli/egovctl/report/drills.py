@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from egovctl.drill.model import Drill, Item, Run, Target
+from egovctl.drill.past import Covered
 from egovctl.evidence import Record
 from egovctl.i18n import pick, tr
 from egovctl.report.tables import plain_table, short_time
@@ -25,6 +26,12 @@ PHASES = {
     "ask": {"zh": "询问", "en": "ask"},
     "verify": {"zh": "核对", "en": "verify"},
 }
+PROMISES = {
+    "rto": {"zh": "RTO", "en": "RTO"},
+    "rpo": {"zh": "RPO", "en": "RPO"},
+    "restore": {"zh": "恢复", "en": "restore"},
+}
+DETAILS_SHOWN = 20
 
 
 def as_json(run: Run) -> dict[str, Any]:
@@ -73,7 +80,11 @@ def reasons(run: Run) -> list[str]:
 
 
 def _phases(item: Item) -> str:
-    return escape(", ".join(f"{pick(PHASES[name])} {value:.1f}" for name, value in item.phases.items()))
+    return escape(", ".join(f"{_phase(name)} {value:.1f}" for name, value in item.phases.items()))
+
+
+def _phase(name: str) -> str:
+    return pick(PHASES[name]) if name in PHASES else name
 
 
 def summary(run: Run) -> str:
@@ -120,6 +131,117 @@ def drills_table(drills: list[Drill]) -> Table:
     for drill in drills:
         shown.add_row(drill.id, str(drill.title), str(drill.why))
     return shown
+
+
+def plan_table(rows: list[Covered]) -> Table:
+    """One row a service, host and drill: when last proven, how long it takes, which promise would break."""
+    shown = plain_table(
+        tr("对象", "target"),
+        tr("演练", "drill"),
+        tr("最近", "last proven"),
+        tr("最近/中位/最长 (n)", "last/median/worst (n)"),
+        tr("RTO", "RTO"),
+        tr("将不兑现", "would break"),
+        wrap=(0, 5),
+    )
+    for row in rows:
+        past = row.past
+        when = short_time(past.drilled_at)[:10] if past.drilled_at else tr("从未", "never")
+        seconds = "/".join(duration(value) for value in (past.last, past.middle, past.worst)) if past.rto else "—"
+        shown.add_row(
+            f"{row.service}\n[dim]{row.host}[/]",
+            row.drill or f"[bold red]{tr('无', 'none')}[/]",
+            f"[bold red]{when}[/]" if row.overdue else when,
+            f"{seconds} ({len(past.rto)})",
+            duration(row.rto),
+            f"[bold red]{_broken(row)}[/]" if row.breaks else "—",
+        )
+    return shown
+
+
+def _broken(row: Covered) -> str:
+    return ", ".join(pick(PROMISES[name]) for name in row.breaks)
+
+
+def plan_summary(rows: list[Covered]) -> str:
+    """The last line."""
+    overdue, breaks = sum(row.overdue for row in rows), sum(bool(row.breaks) for row in rows)
+    return tr(
+        f"{len(rows)} 项，超过 90 天未演练 {overdue} 项，将不兑现承诺 {breaks} 项",
+        f"{len(rows)} sets, {overdue} not proven within 90 days, {breaks} that would break a promise",
+    )
+
+
+def covered_json(row: Covered) -> dict[str, Any]:
+    """A row for programs; seconds."""
+    past = row.past
+    return {
+        "service": row.service,
+        "host": row.host,
+        "drill": row.drill or None,
+        "last_proven_at": past.drilled_at,
+        "verdict": past.verdict,
+        "overdue": row.overdue,
+        "restores": len(past.rto),
+        "restore_seconds": {"last": past.last, "median": past.middle, "worst": past.worst},
+        "rpo_seconds": past.rpo,
+        "promised": {"rto": row.rto, "rpo": row.rpo},
+        "would_break": row.breaks,
+    }
+
+
+def run_lines(planned: Record | None, result: Record | None) -> list[str]:
+    """All of one run, as text: what was planned, and for each target how it went, why not, and what was found."""
+    lines = []
+    if planned:
+        targets = ", ".join(f"{one['service']}@{one['host']}" for one in planned.body["targets"])
+        lines.append(
+            tr(
+                f"{planned.at} 计划 {planned.body['drill']}：{targets}",
+                f"{planned.at} planned {planned.body['drill']}: {targets}",
+            )
+        )
+    if result is None:
+        return [*lines, tr("没有结果：仍在进行，或被终止", "no result: it is under way, or was killed")]
+    body = result.body
+    run, words = body["run"], f"{word(OUTCOME, body['outcome'])}, {word(VERDICT, body['verdict'])}"
+    lines.append(
+        tr(
+            f"{result.at} 演练 {run}：{words}，{body['seconds']:.1f} 秒",
+            f"{result.at} run {run}: {words}, {body['seconds']:.1f} s",
+        )
+    )
+    lines += [f"· {pick(reason)}" for reason in body["reasons"]]
+    for item in body["items"]:
+        lines += _item_lines(item)
+    lines.append(tr(f"证据 {result.seq}:{result.hash}", f"evidence {result.seq}:{result.hash}"))
+    return lines
+
+
+def _item_lines(item: dict[str, Any]) -> list[str]:
+    phases = ", ".join(f"{_phase(name)} {seconds:.1f}" for name, seconds in item["phases"].items())
+    took = f"{duration(item['rto_seconds'])} ({duration(item['rto_promised_seconds'])})"
+    age = f"{duration(item['rpo_seconds'])} ({duration(item['rpo_promised_seconds'])})"
+    lines = [
+        f"{item['service']}@{item['host']}: {word(OUTCOME, item['outcome'])}, {word(VERDICT, item['verdict'])}",
+        f"  RTO {took}  {phases}",
+        f"  RPO {age}",
+        tr(f"  比对 {item['files_compared']} 个文件", f"  {item['files_compared']} files compared"),
+    ]
+    lines += [f"  · {pick(reason)}" for reason in item["reasons"]]
+    if causes := item.get("causes"):
+        lines.append(tr("  原因：", "  causes: ") + ", ".join(causes))
+    return [*lines, *(f"  {name}: {_short(value)}" for name, value in item["details"].items() if value)]
+
+
+def _short(value: Any) -> str:
+    """A detail on one line; of a long list its beginning."""
+    if isinstance(value, dict):
+        value = [f"{name} ({how})" for name, how in value.items()]
+    if isinstance(value, list):
+        more = f" … ({len(value)})" if len(value) > DETAILS_SHOWN else ""
+        return ", ".join(map(str, value[:DETAILS_SHOWN])) + more
+    return str(value)
 
 
 def plan_lines(planned: list[tuple[Target, list[dict[str, str]]]]) -> list[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +15,10 @@ from typing import Any
 
 from egovctl.drill.call import DIES_WITH_US
 from egovctl.errors import CannotMeasure, UsageError
-from egovctl.i18n import told, tr
+from egovctl.i18n import language, told, tr
 
 MODULE = "egovctl.drill.planter"
+ENDS_WITHIN = 30.0
 
 
 @dataclass(frozen=True)
@@ -34,14 +37,19 @@ class Planting:
         argv = [*DIES_WITH_US, sys.executable, "-m", MODULE, "--folder", str(folder), "--seed", str(seed)]
         argv += ["--instances", str(instances), "--clean", str(clean)]
         argv += [word for name in kinds for word in ("--kind", name)]
-        self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self._planted: deque[dict[str, Any]] = deque()
+        pipe, environment = subprocess.PIPE, {**os.environ, "EGOV_LANG": language()}
+        self._process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
 
     def __enter__(self) -> Planting:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self._process.kill()
-        self._process.communicate()
+        try:
+            self._process.communicate(timeout=ENDS_WITHIN)  # it ends with its standard input, and cleans up
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
 
     def cases(self) -> int:
         """How many there are; UsageError for a kind that is not known."""
@@ -54,15 +62,15 @@ class Planting:
 
     def sealed(self) -> Sealed:
         """The case that was asked for, once it is planted."""
-        return Sealed(**self._answer())
+        if not self._planted:
+            self._planted.append(self._answer())
+        return Sealed(**self._planted.popleft())
 
-    def reveal(self, number: int) -> None:
-        """Have the seal of this case opened."""
+    def reveal(self, number: int) -> tuple[dict[str, Any], str]:
+        """Have the seal of this case opened: label and nonce."""
         self._ask({"do": "reveal", "number": number})
-
-    def revealed(self) -> tuple[dict[str, Any], str]:
-        """Label and nonce."""
-        answer = self._answer()
+        while "label" not in (answer := self._answer()):
+            self._planted.append(answer)  # the next case, which was asked for before
         return answer["label"], answer["nonce"]
 
     def _ask(self, request: dict[str, Any]) -> None:
@@ -86,7 +94,7 @@ class Planting:
         said = self._process.communicate()[1].decode("utf-8", "replace").strip().splitlines()
         last = said[-1] if said else ""
         if self._process.returncode == UsageError.exit_code:
-            return UsageError(tr(f"--kind：{last}", f"--kind: {last.partition('error: ')[2] or last}"))
+            return UsageError(tr(f"--kind 有误：{last}", f"--kind: {last.partition('error: ')[2] or last}"))
         return _gone(last)
 
 

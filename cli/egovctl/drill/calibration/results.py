@@ -30,7 +30,10 @@ def load(paths: Sequence[Path]) -> tuple[list[dict[str, Any]], list[Judged]]:
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
             about.append(dict(data["about"]))
-            some = [Judged(**{**one, "causes": tuple(one["causes"])}) for one in data["judged"]]
+            some = [
+                Judged(**{**one, "causes": tuple(one["causes"]), "reasons": tuple(one["reasons"])})
+                for one in data["judged"]
+            ]
         except (OSError, ValueError, KeyError, TypeError):
             text = (f"{path}：不是校准结果", f"{path}: these are no results of a calibration")
             raise UsageError(tr(*text)) from None

@@ -60,8 +60,8 @@ class Judged:
     reasons: tuple[str, ...] = ()
 
 
-def calibrate(inventory: Inventory, chain: Chain, wanted: Wanted, parent: Path, said: Said) -> list[Judged]:
-    """Plant, judge, open; returns all that was judged. The worlds are made in `parent`, which exists, and removed."""
+def calibrate(inventory: Inventory, chain: Chain, wanted: Wanted, parent: Path, said: Said) -> tuple[str, list[Judged]]:
+    """Plant, judge, open; the run's id, and all that was judged. What is made in the folder `parent` is removed."""
     run = uuid4().hex[:12]
     scratch = journal.scratch_of(parent, run)
     if shutil.disk_usage(parent).free < 2 * PER_INSTANCE:
@@ -72,58 +72,55 @@ def calibrate(inventory: Inventory, chain: Chain, wanted: Wanted, parent: Path, 
         scratch.mkdir(mode=0o700)
         try:
             with Planting(scratch, wanted.seed, wanted.kinds, wanted.instances, wanted.clean) as planting:
-                return list(_cases(planting, chain, wanted, scratch, run, said))
+                return run, list(_cases(planting, chain, wanted, scratch, run, said))
         finally:
             journal.undo(scratch)
 
 
 def _cases(planting: Planting, chain: Chain, wanted: Wanted, scratch: Path, run: str, said: Said) -> Iterator[Judged]:
     count = planting.cases()
-    numbers = range(wanted.part, count, wanted.parts)
+    numbers = list(range(wanted.part, count, wanted.parts))
     plan = {"run": run, "seed": wanted.seed, "cases": count, "part": wanted.part, "parts": wanted.parts}
     chain.append("calibration.planned", {**plan, "instances": wanted.instances, "clean": wanted.clean})
-    if numbers:
-        planting.ask(numbers[0])
-    sealed = planting.sealed() if numbers else None
-    for place, number in enumerate(numbers):
-        if sealed is None:
-            break
-        following = place + 1 < len(numbers)
-        if following:
-            planting.ask(numbers[place + 1])  # planted while this one is judged
+    for number in numbers[:1]:
+        planting.ask(number)
+    for place, number in enumerate(numbers, start=1):
+        sealed = planting.sealed()
+        for following in numbers[place : place + 1]:
+            planting.ask(following)  # it is planted while this one is judged
         chain.append("calibration.sealed", {"run": run, "number": number, "commitment": sealed.commitment})
-        rng = Random(f"{wanted.seed} load {number}")
-        weight = {"reckoning": rng.choice((0, 0, 0, 1, 2, 3)), "writing": rng.random() < 0.2}
-        begun = time.monotonic()
-        with load(weight["reckoning"], bool(weight["writing"]), scratch):
-            item = JUDGES[sealed.case["method"]](sealed.case, Path(sealed.case["scratch"]))
-        seconds = round(time.monotonic() - begun, 3)
+        item, seconds, weight = _judge(sealed, wanted.seed, scratch)
         verdict = {"outcome": item.outcome.value, "verdict": item.verdict.value, "causes": list(item.causes)}
         record = chain.append("calibration.judged", {"run": run, "number": number, **verdict})
-        planting.reveal(number)
-        ahead = planting.sealed() if following else None
-        label, nonce = _open(planting, sealed)
+        label, nonce = planting.reveal(number)
+        if commitment(nonce, label) != sealed.commitment:
+            raise _other_label(number)
         opened = {"run": run, "number": number, "label": label, "nonce": nonce, "judged": record.hash}
         chain.append("calibration.revealed", opened)
-        said(f"{place + 1}/{len(numbers)}")
+        said(f"{place}/{len(numbers)}")
         yield _judged(number, label, item, seconds, weight)
-        sealed = ahead
 
 
-def _open(planting: Planting, sealed: Sealed) -> tuple[dict[str, Any], str]:
-    """The label; CannotMeasure when it is not the one that was sealed."""
-    label, nonce = planting.revealed()
-    if commitment(nonce, label) != sealed.commitment:
-        raise CannotMeasure(
-            told(
-                f"用例 {sealed.number} 揭示的标签与封存的不符",
-                f"case {sealed.number}: the label that was opened is not the one that was sealed",
-            )
-        )
-    return label, nonce
+def _judge(sealed: Sealed, seed: int, scratch: Path) -> tuple[Item, float, dict[str, Any]]:
+    """Judge a case under a load that follows from the seed, not from what was planted."""
+    rng = Random(f"{seed} load {sealed.number}")
+    reckoning, writing = rng.choice((0, 0, 0, 0, 1, 2)), rng.random() < 0.2
+    begun = time.monotonic()
+    with load(reckoning, writing, scratch):
+        item = JUDGES[sealed.case["method"]](sealed.case, Path(sealed.case["scratch"]))
+    return item, round(time.monotonic() - begun, 3), {"reckoning": reckoning, "writing": writing}
 
 
 def _judged(number: int, label: dict[str, Any], item: Item, seconds: float, weight: dict[str, Any]) -> Judged:
     reasons = tuple(reason["en"] for reason in item.reasons)
     causes = tuple(cause.value for cause in item.causes)
     return Judged(number, label, item.outcome.value, item.verdict.value, causes, seconds, weight, reasons)
+
+
+def _other_label(number: int) -> CannotMeasure:
+    return CannotMeasure(
+        told(
+            f"用例 {number} 揭示的标签与封存的不符",
+            f"case {number}: the label that was opened is not the one that was sealed",
+        )
+    )

@@ -40,7 +40,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Row:
-    """One kind of fault. `instead` are the causes that were named first in place of the right one, with their numbers."""
+    """One kind of fault. `instead` counts the causes that were named first in place of the right one."""
 
     kind: str
     title: dict[str, str]
@@ -67,12 +67,7 @@ class Score:
             worst = min(self.rows, key=lambda row: row.found.value)
             goals += [
                 ("发现率", "found", self.found.value, FOUND_GOAL),
-                (
-                    f"最差故障 {worst.kind} 的发现率",
-                    f"found of the worst kind, {worst.kind},",
-                    worst.found.value,
-                    WORST_GOAL,
-                ),
+                (f"最差故障 {worst.kind} 发现率", f"found of {worst.kind}, the worst,", worst.found.value, WORST_GOAL),
                 ("原因判断正确率", "cause named", self.named.value, NAMED_GOAL),
             ]
         said = [
@@ -87,13 +82,13 @@ class Score:
 
 
 def found(one: Judged) -> bool:
-    """Whether a case was judged as its label asks: never met for a fault, and unknown only where nothing can be said."""
-    return one.verdict == one.label["verdict"]
+    """Whether a case was judged as its label asks: a fault is never met, and unknown only where nothing can be said."""
+    return one.verdict == str(one.label["verdict"])
 
 
 def named(one: Judged) -> bool:
     """Whether the first cause is a right one."""
-    return bool(one.causes) and one.causes[0] in one.label["causes"]
+    return one.causes[:1] != () and one.causes[0] in one.label["causes"]
 
 
 def score(judged: Iterable[Judged]) -> Score:

@@ -25,5 +25,5 @@ def _blind(found: list[Record]) -> bool:
         return False
     sealed, judged, opened = found
     label: dict[str, Any] = opened.body["label"]
-    right_hash = commitment(str(opened.body["nonce"]), label) == sealed.body["commitment"]
-    return right_hash and opened.body["judged"] == judged.hash and label["number"] == sealed.body["number"]
+    right_hash = commitment(str(opened.body["nonce"]), label) == str(sealed.body["commitment"])
+    return right_hash and str(opened.body["judged"]) == judged.hash and int(label["number"]) == sealed.body["number"]

@@ -30,7 +30,7 @@ WORDS = (
     "school",
     "road",
 )
-LARGEST = 3 << 20
+LARGEST = 2 << 20
 
 
 def text(rng: Random, size: int) -> bytes:

@@ -11,7 +11,8 @@ from egovctl.drill.causes import Cause
 from egovctl.drill.planter.world import World
 
 NOT_MET, UNKNOWN = "not_met", "unknown"
-Plant = Callable[[World], dict[str, Any]]
+FILES = "files"
+Plant = Callable[[Any], dict[str, Any]]  # given the world of its family
 
 
 class Stage(Enum):
@@ -34,7 +35,8 @@ class Kind:
     plant: Plant
     causes: tuple[Cause, ...]
     verdict: str = NOT_MET
-    prepare: Callable[[World], None] = lambda world: None  # what the world needs, before its first backup
+    prepare: Callable[[World], None] = lambda world: None  # what a world of files needs, before its first backup
+    family: str = FILES
 
 
 REGISTRY: dict[str, Kind] = {}
@@ -48,11 +50,12 @@ def kind(
     *causes: Cause,
     verdict: str = NOT_MET,
     prepare: Callable[[World], None] = lambda world: None,
+    family: str = FILES,
 ) -> Callable[[Plant], Plant]:
     """Register a function that plants a kind of fault and returns its parameters."""
 
     def register(plant: Plant) -> Plant:
-        REGISTRY[name] = Kind(name, zh, en, stage, plant, causes, verdict, prepare)
+        REGISTRY[name] = Kind(name, zh, en, stage, plant, causes, verdict, prepare, family)
         return plant
 
     return register

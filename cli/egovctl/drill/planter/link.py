@@ -29,10 +29,10 @@ def main(spec: dict[str, Any]) -> None:
     with subprocess.Popen(SERVE, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
         assert server.stdin is not None and server.stdout is not None  # noqa: S101 - for the type checker
         threading.Thread(target=pump, args=(0, server.stdin.fileno(), {}), daemon=True).start()
-        if pump(server.stdout.fileno(), 1, spec):
-            server.kill()
-            os._exit(CUT)
-        os._exit(server.wait())
+        cut = pump(server.stdout.fileno(), 1, spec)
+        server.kill()  # nobody reads its words any more, so it would wait for ever
+        status = server.wait()
+        os._exit(CUT if cut else max(0, status))
 
 
 def pump(reading: int, writing: int, spec: dict[str, Any]) -> bool:

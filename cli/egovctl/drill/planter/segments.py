@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import struct
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ HEADER = struct.Struct("<IIB")
 PUT = 0
 KEY = 32
 MANIFEST = bytes(KEY)
-IDENTIFIER = re.compile(r"[0-9a-f]{64}")
+IDENTIFIER = re.compile(r"\\u007f([0-9a-f]{64})(?![0-9a-f])")  # how borg's dump writes an object's key
 
 
 @dataclass(frozen=True)
@@ -34,9 +33,9 @@ def needed(world: World) -> list[Entry]:
     names = world.borg("list", "--short", str(world.repository)).decode().split()
     newest = [name for name in names if name.startswith(f"{world.service}-")][-1]
     world.borg("debug", "dump-archive", f"{world.repository}::{newest}", str(world.folder / "dump.json"))
-    dump = json.loads((world.folder / "dump.json").read_text(errors="surrogateescape"))
+    dump = (world.folder / "dump.json").read_text(errors="surrogateescape")
     (world.folder / "dump.json").unlink()
-    keys = {bytes.fromhex(name) for name in IDENTIFIER.findall(json.dumps(dump))} | {MANIFEST}
+    keys = {bytes.fromhex(name) for name in IDENTIFIER.findall(dump)} | {MANIFEST}
     latest = {entry.key: entry for entry in entries(world.repository)}
     return [entry for key, entry in latest.items() if key in keys]
 

@@ -57,9 +57,11 @@ class Scratch:
         """
         folder = Path(os.path.realpath(folder))
         there = record.room_of(folder)
-        with nullcontext(there) if there else rooms.room(folder, limits.disk) as note:
-            with of_programs.programs(note, folder, limits, root, readonly) as box:
-                yield box
+        with (
+            nullcontext(there) if there else rooms.room(folder, limits.disk) as note,
+            of_programs.programs(note, folder, limits, root, readonly) as box,
+        ):
+            yield box
 
     @staticmethod
     @contextmanager
@@ -79,4 +81,5 @@ def end_left(folder: Path) -> bool:
     """End what a killed run left of boxes and rooms at or below its folder; whether nothing is left. Harmless when
     there is nothing.
     """
-    return all([container.end(note) if note.group else rooms.remove(note) for note in record.below(folder)])
+    ended = [container.end(note) if note.group else rooms.remove(note) for note in record.below(folder)]
+    return all(ended)

@@ -14,12 +14,13 @@ import select
 import signal
 import socket
 import sys
+from typing import Any
 
 LARGEST = 1 << 17
 NOT_FOUND = 127
 
 
-def receive(channel):
+def receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     """One message and its descriptors; None at the end."""
     size = array.array("i").itemsize
     data, ancillary, _, _ = channel.recvmsg(LARGEST, socket.CMSG_SPACE(3 * size))
@@ -30,7 +31,7 @@ def receive(channel):
     return (json.loads(data), list(descriptors)) if data else None
 
 
-def start(message, descriptors):
+def start(message: dict[str, Any], descriptors: list[int]) -> int:
     """The process that runs the program."""
     child = os.fork()
     if child:
@@ -41,8 +42,8 @@ def start(message, descriptors):
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
-        for number, descriptor in enumerate(descriptors):
-            os.dup2(descriptor, number)
+        for place, descriptor in enumerate(descriptors):
+            os.dup2(descriptor, place)
         os.closerange(3, 4096)
         os.setsid()
         os.setgroups([])
@@ -56,7 +57,7 @@ def start(message, descriptors):
     os._exit(NOT_FOUND)
 
 
-def reap(channel, running):
+def reap(channel: socket.socket, running: dict[int, int]) -> None:
     """Tell of programs that ended; whoever was left by them is reaped silently."""
     while True:
         try:
@@ -69,11 +70,13 @@ def reap(channel, running):
             tell(channel, {"ended": running.pop(pid), "code": os.waitstatus_to_exitcode(status)})
 
 
-def tell(channel, message):
+def tell(channel: socket.socket, message: dict[str, Any]) -> None:
+    """One message to the other side."""
     channel.send(json.dumps(message).encode())
 
 
-def main():
+def main() -> int:
+    """Until the socket is closed."""
     channel = socket.socket(fileno=os.dup(0))
     os.dup2(os.open("/dev/null", os.O_RDWR), 0)
     woken, waking = os.pipe()
@@ -81,14 +84,14 @@ def main():
     os.set_blocking(woken, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
-    running = {}
+    running: dict[int, int] = {}
     tell(channel, {"ready": True})
     while True:
-        readable, _, _ = select.select([channel, woken], [], [])
+        readable, _, _ = select.select([channel.fileno(), woken], [], [])
         if woken in readable:
             os.read(woken, 4096)
             reap(channel, running)
-        if channel in readable:
+        if channel.fileno() in readable:
             received = receive(channel)
             if received is None:
                 return 0
@@ -106,7 +109,8 @@ def main():
                         signal_group(pid, message["signal"])
 
 
-def signal_group(pid, number):
+def signal_group(pid: int, number: int) -> None:
+    """To the program's process group; to itself when it has none of its own yet."""
     try:
         os.killpg(pid, number)
     except ProcessLookupError:

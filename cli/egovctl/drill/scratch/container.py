@@ -49,7 +49,7 @@ class Container:
     @property
     def alive(self) -> bool:
         """Whether it has not ended, by itself or at a limit."""
-        return self.process.poll() is None and os.path.exists(f"/proc/{self.pid}")
+        return self.process.poll() is None and Path(f"/proc/{self.pid}").exists()
 
     def ended(self) -> CannotMeasure:
         """The error for one that has ended while it was needed."""
@@ -180,9 +180,7 @@ def _require_memory(limits: Limits) -> None:
         )
 
 
-def _first(
-    process: subprocess.Popen[bytes], groups: Groups, console: Tail, begun: Callable[[int], bool]
-) -> int:
+def _first(process: subprocess.Popen[bytes], groups: Groups, console: Tail, begun: Callable[[int], bool]) -> int:
     """The box's PID 1, as soon as it is there: two PID namespaces below this process, the launcher's and its own."""
     until, depth = time.monotonic() + START_PATIENCE, len(_ids(os.getpid())) + 2
     while time.monotonic() < until and process.poll() is None:
@@ -194,9 +192,7 @@ def _first(
         time.sleep(0.01)
     console.wait(0.5)
     last = " | ".join(line.strip() for line in console.text.splitlines()[-3:] if line.strip())
-    raise CannotMeasure(
-        told(f"本机无法启动演练容器：{last}", f"this machine cannot start a scratch container: {last}")
-    )
+    raise CannotMeasure(told(f"本机无法启动演练容器：{last}", f"this machine cannot start a scratch container: {last}"))
 
 
 def _ids(pid: int) -> list[int]:

@@ -17,6 +17,8 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Callable, Iterable
+from typing import Any
 
 PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 24, 38
 NEW_NS, NEW_CGROUP, NEW_UTS, NEW_IPC, NEW_USER = 0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000
@@ -29,18 +31,62 @@ LAST_CAPABILITY = 63
 # What nothing in a box needs, beside what systemd-nspawn itself refuses. Sockets: a machine's hypervisor answers on
 # AF_VSOCK (40) whatever the network namespace; the other families are rare code of the kernel. io_uring makes
 # sockets without socket().
-NEVER = (
-    "bpf perf_event_open userfaultfd io_uring_setup io_uring_enter io_uring_register "
-    "kexec_load kexec_file_load init_module finit_module delete_module "
-    "keyctl add_key request_key open_by_handle_at iopl ioperm swapon swapoff "
-    "settimeofday clock_settime clock_adjtime adjtimex acct quotactl quotactl_fd lookup_dcookie "
-    "syslog fanotify_init process_vm_writev kcmp vmsplice"
-).split()
+NEVER = [
+    "bpf",
+    "perf_event_open",
+    "userfaultfd",
+    "io_uring_setup",
+    "io_uring_enter",
+    "io_uring_register",
+    "kexec_load",
+    "kexec_file_load",
+    "init_module",
+    "finit_module",
+    "delete_module",
+    "keyctl",
+    "add_key",
+    "request_key",
+    "open_by_handle_at",
+    "iopl",
+    "ioperm",
+    "swapon",
+    "swapoff",
+    "settimeofday",
+    "clock_settime",
+    "clock_adjtime",
+    "adjtimex",
+    "acct",
+    "quotactl",
+    "quotactl_fd",
+    "lookup_dcookie",
+    "syslog",
+    "fanotify_init",
+    "process_vm_writev",
+    "kcmp",
+    "vmsplice",
+]
 # Who enters comes past the filter of systemd-nspawn, and has nothing to mount or to trace.
-NOT_WHO_ENTERS = (
-    "mount umount2 pivot_root move_mount open_tree fsopen fsconfig fsmount fspick mount_setattr "
-    "unshare setns clone3 ptrace process_vm_readv mknod mknodat reboot chroot"
-).split()
+NOT_WHO_ENTERS = [
+    "mount",
+    "umount2",
+    "pivot_root",
+    "move_mount",
+    "open_tree",
+    "fsopen",
+    "fsconfig",
+    "fsmount",
+    "fspick",
+    "mount_setattr",
+    "unshare",
+    "setns",
+    "clone3",
+    "ptrace",
+    "process_vm_readv",
+    "mknod",
+    "mknodat",
+    "reboot",
+    "chroot",
+]
 FAMILIES = (3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15)  # and all above 16: what is left is UNIX, INET, INET6, NETLINK
 CAPABILITIES_WHO_ENTERS = (0, 1, 2, 3, 4, 5, 6, 7, 10, 12, 13)  # files, kill, set*id, bind, net admin and raw
 
@@ -54,24 +100,25 @@ class Comparison(ctypes.Structure):
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-def call(name, *arguments):
+def call(name: str, *arguments: Any) -> None:
     """A function of libc; its failure is an OSError."""
     if getattr(libc, name)(*arguments) < 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{name}: {os.strerror(number)}")
 
 
-def prctl(option, value):
+def prctl(option: int, value: int) -> None:
+    """prctl(2) with one argument."""
     call("prctl", option, ctypes.c_ulong(value), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0))
 
 
-def prepare_filter(more=()):
+def prepare_filter(more: Iterable[str] = ()) -> Callable[[], None]:
     """A seccomp filter, ready to be loaded: all libraries are open already. Other ABIs (32 bit, x32) are killed."""
     library = ctypes.CDLL("libseccomp.so.2")
     library.seccomp_init.restype = ctypes.c_void_p
     context = ctypes.c_void_p(library.seccomp_init(ctypes.c_uint32(ALLOW)))
 
-    def refuse(name, *comparisons):
+    def refuse(name: str, *comparisons: Comparison) -> None:
         number = library.seccomp_syscall_resolve_name(name.encode())
         if number < 0:  # not on this architecture
             return
@@ -87,27 +134,28 @@ def prepare_filter(more=()):
     if more:
         refuse("clone", Comparison(0, MASKED, NEW_USER, NEW_USER))
 
-    def load():
+    def load() -> None:
         if library.seccomp_load(context) < 0:
             raise OSError("seccomp: the filter was not loaded")
 
     return load
 
 
-def die_with(parent):
+def die_with(parent: int) -> None:
     """From here on this process does not outlive its parent."""
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(125)
 
 
-def join(groups):
+def join(groups: Iterable[str]) -> None:
+    """Into the box's cgroups, before anything else: its limits hold for what prepares it, too."""
     for path in groups:
         with open(path, "w", encoding="ascii") as stream:
             stream.write("0")
 
 
-def boot(wanted):
+def boot(wanted: dict[str, Any]) -> int:
     """systemd-nspawn as PID 1 of a namespace; this process waits for it, kills it in time, and ends as it did."""
     me = os.getpid()
     call("unshare", NEW_PID | NEW_NS)
@@ -131,7 +179,7 @@ def boot(wanted):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def stage(staging, files):
+def stage(staging: str, files: dict[str, str | None]) -> None:
     """A mount namespace in which nothing of the machine's own state is shown to the box: /proc of this PID namespace,
     an empty folder for what systemd-nspawn notes, a root of a few files for boxes of programs (`files`: None makes
     a folder, a text that begins with -> a link), and nothing of the machine's os-release.
@@ -159,7 +207,7 @@ def stage(staging, files):
             call("mount", os.fsencode(source), os.fsencode(target), None, MS_BIND, None)
 
 
-def enter(wanted):
+def enter(wanted: dict[str, Any]) -> None:
     """All namespaces of the box's PID 1, no capability that the box has not, no way to gain one; then the program."""
     load = prepare_filter(NOT_WHO_ENTERS)
     target = os.pidfd_open(wanted["pid"])
@@ -182,9 +230,8 @@ def enter(wanted):
         os._exit(code if code >= 0 else 128 - code)
     os.setsid()
     os.chdir(b"/")
-    for number in range(LAST_CAPABILITY + 1):
-        if number not in CAPABILITIES_WHO_ENTERS and libc.prctl(PR_CAPBSET_DROP, ctypes.c_ulong(number), 0, 0, 0) < 0:
-            break
+    for capability in set(range(LAST_CAPABILITY + 1)) - set(CAPABILITIES_WHO_ENTERS):
+        libc.prctl(PR_CAPBSET_DROP, ctypes.c_ulong(capability), 0, 0, 0)  # fails where the kernel has no such one
     os.setgroups([])
     os.setresgid(group, group, group)
     os.setresuid(user, user, user)
@@ -194,11 +241,11 @@ def enter(wanted):
     try:
         os.execvpe(argv[0], argv, environment)
     except OSError as error:
-        os.write(2, os.fsencode(f"{wanted['argv'][0]}: {os.strerror(error.errno)}\n"))
+        os.write(2, os.fsencode(f"{wanted['argv'][0]}: {error.strerror}\n"))
         os._exit(127)
 
 
-def forward(child, number):
+def forward(child: int, number: int) -> None:
     """A signal for the program and its process group; SIGUSR1 stands for SIGKILL, which nobody can forward."""
     try:
         os.killpg(child, signal.SIGKILL if number == signal.SIGUSR1 else number)
@@ -206,14 +253,14 @@ def forward(child, number):
         pass
 
 
-def no_namespaces(wanted):
+def no_namespaces(wanted: dict[str, Any]) -> None:
     """Nobody in the box may make a user namespace in it: most of the kernel's holes begin with one."""
     call("setns", os.pidfd_open(wanted["pid"]), NEW_USER)
     with open("/proc/sys/user/max_user_namespaces", "w", encoding="ascii") as stream:
         stream.write("0")
 
 
-def main():
+def main() -> int:
     specification = json.loads(sys.argv[1])
     die_with(specification["parent"])
     # 1, not 0: a core_pattern that is a pipe would still run its program on the machine for 0.
@@ -221,7 +268,11 @@ def main():
     join(specification["groups"])
     if "boot" in specification:
         return boot(specification["boot"])
-    return enter(specification["enter"]) if "enter" in specification else no_namespaces(specification["no_namespaces"])
+    if "enter" in specification:
+        enter(specification["enter"])
+    else:
+        no_namespaces(specification["no_namespaces"])
+    return 0
 
 
 if __name__ == "__main__":

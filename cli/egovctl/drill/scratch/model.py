@@ -63,9 +63,7 @@ class Box(Protocol):
         itself has ended (a limit, say).
         """
 
-    def start(
-        self, argv: Sequence[str], *, user: User = "nobody", environment: Mapping[str, str] = NO_MORE
-    ) -> Started:
+    def start(self, argv: Sequence[str], *, user: User = "nobody", environment: Mapping[str, str] = NO_MORE) -> Started:
         """Start a program that keeps running; it ends with the box at the latest."""
 
     def owned(self, path: Path, user: User) -> str:

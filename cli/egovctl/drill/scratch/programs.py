@@ -5,10 +5,8 @@ from __future__ import annotations
 import array
 import json
 import os
-import shutil
 import signal
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -19,7 +17,7 @@ from subprocess import CompletedProcess
 
 from egovctl.drill.borg import Deadline, TookTooLong
 from egovctl.drill.scratch import container as containers
-from egovctl.drill.scratch.container import HERE, START_PATIENCE, STAGING, Container
+from egovctl.drill.scratch.container import HERE, STAGING, START_PATIENCE, Container
 from egovctl.drill.scratch.model import DATA, NO_MORE, Limits, User
 from egovctl.drill.scratch.owners import give
 from egovctl.drill.scratch.pump import Pipes, Tail, TooMuch, exchange
@@ -32,14 +30,49 @@ AGENT = "/etc/egov-agent.py"
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/usr/sbin", "HOME": "/tmp", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}  # noqa: S108 - the box's own
 # What the agent needs to become another user and to end its programs; nobody else in the box has any.
 KEPT = {"CAP_SETUID", "CAP_SETGID", "CAP_KILL"}
-CAPABILITIES = """
-    CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_KILL CAP_SETGID CAP_SETUID CAP_SETPCAP
-    CAP_LINUX_IMMUTABLE CAP_NET_BIND_SERVICE CAP_NET_BROADCAST CAP_NET_ADMIN CAP_NET_RAW CAP_IPC_LOCK CAP_IPC_OWNER
-    CAP_SYS_MODULE CAP_SYS_RAWIO CAP_SYS_CHROOT CAP_SYS_PTRACE CAP_SYS_PACCT CAP_SYS_ADMIN CAP_SYS_BOOT CAP_SYS_NICE
-    CAP_SYS_RESOURCE CAP_SYS_TIME CAP_SYS_TTY_CONFIG CAP_MKNOD CAP_LEASE CAP_AUDIT_WRITE CAP_AUDIT_CONTROL CAP_SETFCAP
-    CAP_MAC_OVERRIDE CAP_MAC_ADMIN CAP_SYSLOG CAP_WAKE_ALARM CAP_BLOCK_SUSPEND CAP_AUDIT_READ CAP_PERFMON CAP_BPF
-    CAP_CHECKPOINT_RESTORE
-""".split()
+CAPABILITIES = [
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_DAC_READ_SEARCH",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SETPCAP",
+    "CAP_LINUX_IMMUTABLE",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_BROADCAST",
+    "CAP_NET_ADMIN",
+    "CAP_NET_RAW",
+    "CAP_IPC_LOCK",
+    "CAP_IPC_OWNER",
+    "CAP_SYS_MODULE",
+    "CAP_SYS_RAWIO",
+    "CAP_SYS_CHROOT",
+    "CAP_SYS_PTRACE",
+    "CAP_SYS_PACCT",
+    "CAP_SYS_ADMIN",
+    "CAP_SYS_BOOT",
+    "CAP_SYS_NICE",
+    "CAP_SYS_RESOURCE",
+    "CAP_SYS_TIME",
+    "CAP_SYS_TTY_CONFIG",
+    "CAP_MKNOD",
+    "CAP_LEASE",
+    "CAP_AUDIT_WRITE",
+    "CAP_AUDIT_CONTROL",
+    "CAP_SETFCAP",
+    "CAP_MAC_OVERRIDE",
+    "CAP_MAC_ADMIN",
+    "CAP_SYSLOG",
+    "CAP_WAKE_ALARM",
+    "CAP_BLOCK_SUSPEND",
+    "CAP_AUDIT_READ",
+    "CAP_PERFMON",
+    "CAP_BPF",
+    "CAP_CHECKPOINT_RESTORE",
+]
 
 
 @dataclass
@@ -118,9 +151,7 @@ class Programs:
             raise self._ended()
         return CompletedProcess(list(argv), program.code, out, error)
 
-    def start(
-        self, argv: Sequence[str], *, user: User = "nobody", environment: Mapping[str, str] = NO_MORE
-    ) -> Program:
+    def start(self, argv: Sequence[str], *, user: User = "nobody", environment: Mapping[str, str] = NO_MORE) -> Program:
         pipes = Pipes.made()
         writing, reading, other = pipes.ours
         theirs = (pipes.theirs[0], pipes.theirs[1], pipes.theirs[1])
@@ -259,4 +290,3 @@ def _files(root: Path) -> dict[str, str | None]:
         if (root / "usr" / name).is_dir():
             found[name] = f"->usr/{name}"
     return found
-

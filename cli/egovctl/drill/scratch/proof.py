@@ -50,7 +50,7 @@ def faults(pid: int, expected: Expected) -> list[str]:
 
 
 def _same_namespace(process: Path, name: str) -> bool:
-    return os.readlink(process / "ns" / name) == os.readlink(f"/proc/self/ns/{name}")
+    return (process / "ns" / name).readlink() == Path(f"/proc/self/ns/{name}").readlink()
 
 
 def _interfaces(process: Path) -> list[str]:

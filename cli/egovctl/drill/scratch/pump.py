@@ -79,8 +79,8 @@ def exchange(pipes: Pipes, given: bytes, deadline: Deadline) -> tuple[bytes, byt
                         selector.unregister(descriptor)
                         os.close(descriptor)
         finally:
-            for descriptor in list(selector.get_map()):
-                os.close(descriptor)
+            for key in list(selector.get_map().values()):
+                os.close(key.fd)
     return b"".join(kept[reading[0]]), b"".join(kept[reading[1]])
 
 

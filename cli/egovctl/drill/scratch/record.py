@@ -53,8 +53,8 @@ def notes() -> Iterator[Note]:
 
 
 def below(folder: Path) -> list[Note]:
-    """Those that belong to a folder or one below it; boxes before rooms, since a room is busy while its box is there."""
-    top = os.path.abspath(folder)
+    """Those that belong to a folder or one below it; boxes before rooms: a room is busy while its box is there."""
+    top = os.path.realpath(folder)
     found = [note for note in notes() if note.folder == top or note.folder.startswith(f"{top}/")]
     return sorted(found, key=lambda note: not note.group)
 

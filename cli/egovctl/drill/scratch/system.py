@@ -96,9 +96,7 @@ class System:
             raise self.container.ended()
         return CompletedProcess(list(argv), code, out, error)
 
-    def start(
-        self, argv: Sequence[str], *, user: User = "root", environment: Mapping[str, str] = NO_MORE
-    ) -> Entered:
+    def start(self, argv: Sequence[str], *, user: User = "root", environment: Mapping[str, str] = NO_MORE) -> Entered:
         pipes = Pipes.made()
         writing, reading, other = pipes.ours
         process = self._enter(argv, user, environment, pipes, (pipes.theirs[0], pipes.theirs[1], pipes.theirs[1]))
@@ -166,4 +164,4 @@ def system(note: Note, tree: Path, limits: Limits, masked: Sequence[str] = ()) -
 
 def _booting(pid: int) -> bool:
     """Whether its PID 1 is the tree's own by now, no longer systemd-nspawn."""
-    return not os.path.samefile(f"/proc/{pid}/exe", NSPAWN)
+    return not Path(f"/proc/{pid}/exe").samefile(NSPAWN)

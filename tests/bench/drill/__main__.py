@@ -1,0 +1,57 @@
+"""make bench-drill: what a file restore drill costs against bare `borg extract`; restic beside it.
+
+    python tests/bench/drill [--rounds 5] [--files 12000] [--mib 2000]
+    python tests/bench/drill --to-docs build/bench-drill.json
+
+All restore the same files from a local repository; they alternate, each into an empty folder, and what came back is
+compared with the source. The drill is a whole process: it lists, restores, compares every file with the manifest, looks
+for the signs of a wrong source, judges, and removes what it restored. Docs: docs/drill-calibration.md. Exit codes:
+0 measured, 1 a result was wrong or a goal is missed, 2 wrong call, 3 nothing to compare with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import contenders
+import figures
+from data import Data
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--files", type=int, default=12_000)
+    parser.add_argument("--mib", type=int, default=2000)
+    parser.add_argument("--out", type=Path, default=figures.REPOSITORY / "build" / "bench-drill.json")
+    parser.add_argument("--to-docs", type=Path)
+    wanted = parser.parse_args()
+    if wanted.to_docs:
+        figures.write_page(json.loads(wanted.to_docs.read_text(encoding="utf-8")))
+        return 0
+    if shutil.which("borg") is None:
+        print("error: borg is not installed", file=sys.stderr)
+        return 3
+    wanted.out.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="egov-bench-drill-", dir=wanted.out.parent) as folder:
+        data = Data(Path(folder), wanted.files, wanted.mib)
+        print(f"== {data.make()}", flush=True)
+        rounds = contenders.measured(data, wanted.rounds)
+    results = figures.about() | {"files": wanted.files, "mib": wanted.mib, "rounds": rounds}
+    wanted.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    print(figures.table(results))
+    goals = figures.goals(results)
+    print("\n".join(str(goal) for goal in goals))
+    wrong = [one for one in rounds if one["fault"]]
+    for one in wrong:
+        print(f"WRONG: {one['name']}: {one['fault']}")
+    return 1 if wrong or not all(goal.met for goal in goals) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
