@@ -7,8 +7,8 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= /usr/bin/python3
-# The lab's tools, SSH, borg and sudo (its visudo) for control. Nothing here starts a service.
-APT := python3-venv mmdebstrap systemd-container iproute2 nftables socat apt-utils openssh-client borgbackup util-linux libsnmp40 sudo
+# The lab's tools, SSH, borg, rsync and sudo (its visudo) for control. Nothing here starts a service.
+APT := python3-venv mmdebstrap systemd-container iproute2 nftables socat apt-utils openssh-client borgbackup rsync util-linux libsnmp40 sudo
 # Programs that tests compare with or check by; unpacked into .tools/, never installed, so that none is started.
 TOOLS := prometheus prometheus-snmp-exporter snmp snmpd restic
 # Databases for the restore drills' tests, with the libraries that a plain Debian 12 lacks.

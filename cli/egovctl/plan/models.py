@@ -13,7 +13,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from egovctl.i18n import tr
 from egovctl.plan.public_keys import read_public_key
 
-SiteKind = Literal["core", "hub", "department", "town", "village", "mobile", "noc", "backup", "video", "services"]
+SiteKind = Literal[
+    "core", "hub", "department", "town", "village", "mobile", "noc", "backup", "offsite", "video", "services"
+]
 Plane = Literal["extranet", "private"]
 AdministratorRole = Literal["system", "security", "audit"]
 ADMINISTRATOR_ROLES: tuple[AdministratorRole, ...] = ("system", "security", "audit")
@@ -275,7 +277,8 @@ class Site(Model):
 
     `vertical` is the vertical network that its users belong to. `manage` names the bundles that are applied to its
     routers, where only some shall be; `internet` is the attachment that tunnels of `via: internet` go over, by router
-    where there are several.
+    where there are several. `backup_gb` is what each of its hosts may fill on the backup node, where that is not the
+    default. An off-site node `pulls` from the backup node so often, hourly unless it says daily.
     """
 
     name: Label
@@ -292,6 +295,8 @@ class Site(Model):
     uplinks: Annotated[tuple[Uplink, ...], Field(max_length=MAX_UPLINKS)] = ()
     hosts: tuple[ExtraHost, ...] = ()
     addresses: Overrides = Overrides()
+    backup_gb: Annotated[Integer, Field(ge=1, le=1_000_000)] | None = None
+    pulls: Literal["hourly", "daily"] | None = None
 
     @property
     def router_names(self) -> tuple[str, ...]:

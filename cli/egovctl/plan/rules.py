@@ -9,6 +9,7 @@ from egovctl.i18n import tr
 from egovctl.plan.models import Plan, Site
 from egovctl.plan.names import CONTROL, HOST_WORDS, NOT_HOSTS, downward_name
 from egovctl.plan.rules_network import NETWORK_RULES
+from egovctl.plan.rules_offsite import offsite_fits
 from egovctl.plan.rules_people import people_separated
 from egovctl.plan.rules_retired import retired_stay_retired
 from egovctl.plan.rules_services import services_known
@@ -26,6 +27,7 @@ UPLINKS_NEEDED = {
     "mobile": 1,
     "noc": 2,
     "backup": 2,
+    "offsite": 1,
     "video": 2,
     "services": 2,
 }
@@ -327,5 +329,6 @@ SITE_RULES: tuple[Callable[[Plan], Iterator[Fault]], ...] = (
     _multicast_interfaces,
     _interface_names_differ,
     retired_stay_retired,
+    offsite_fits,
     *NETWORK_RULES,
 )

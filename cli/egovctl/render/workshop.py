@@ -13,6 +13,7 @@ from egovctl.errors import UsageError
 from egovctl.i18n import tr
 from egovctl.keys import PLACEHOLDER
 from egovctl.plan import Host
+from egovctl.render.backups import kib_per_second
 from egovctl.render.bundle import Bundle
 
 
@@ -64,6 +65,7 @@ def _environment(*folders: Path) -> jinja2.Environment:
         autoescape=False,  # noqa: S701 - configuration files, not HTML; the plan's strings are held to narrow patterns
     )
     environment.filters["engine_id"] = engine_id
+    environment.filters["kib_per_second"] = kib_per_second
     return environment
 
 
