@@ -19,6 +19,7 @@ from egovctl.render.bundle import Bundle, FileSpec, load_bundles
 from egovctl.render.enrolled import read_enrolled, require_control
 from egovctl.render.lookups import backed_up, by_role, known_names
 from egovctl.render.shaping import shaped_links
+from egovctl.render.topology import topology_for_rules
 from egovctl.render.workshop import Workshop
 
 PROTOCOL = 1
@@ -79,6 +80,7 @@ def render_city(inventory: Inventory) -> Rendered:
         "administrators": plan.administrators,
         "log_senders": log_senders(managed, enrolled),
         "by_role": by_role(city),
+        "topology": topology_for_rules(plan, city),
     }
     # Whatever a host needs of the whole city is looked up, never searched for: a city has thousands of hosts.
     sites = {site.name: site for site in plan.sites}
