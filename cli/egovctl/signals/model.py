@@ -19,11 +19,10 @@ COMPARE = re.compile(r"(==|!=|>=|<=|>|<) (-?[0-9]+(?:\.[0-9]+)?|[a-z]+)\Z")
 QUIET = {
     "maintenance": "unless on (site) egov_maintenance",
     "link-maintenance": "unless on (link) (link:maintenance:max > 0)",
-    "dead-site": "unless on (site) (site:up:max == 0)",
     "dead-host": "unless on (host) (host:up:max == 0)",
     "dead-end": "unless on (link) (link:dead_ends:sum > 0)",
 }
-Quiet = Literal["maintenance", "link-maintenance", "dead-site", "dead-host", "dead-end"]
+Quiet = Literal["maintenance", "link-maintenance", "dead-host", "dead-end"]
 Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]*[smhd]$")]
 Expression = Annotated[str, Field(min_length=1, max_length=4000)]
 
