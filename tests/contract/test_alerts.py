@@ -32,8 +32,11 @@ NAME = re.compile(r"[a-z][a-z0-9_]*(?::[a-z0-9_]+){2}|[a-zA-Z_][a-zA-Z0-9_]*")
 # Words of PromQL, label names and the like are no metrics; a metric has one of these beginnings.
 METRIC = re.compile(r"(up$|node_|if[A-Z]|egov_|snmp_|prometheus_|[a-z0-9_]+:[a-z0-9_]+:)")
 # What render makes for the NOC (playbooks/roles/noc/templates/topology.rules.yml.j2).
-RENDERED = set(re.findall(r"record: (egov_\w+)", (PROJECT / "playbooks/roles/noc/templates/topology.rules.yml.j2").read_text("utf-8")))
-RENDERED |= {"egov_maintenance", "egov_service_maintenance"}
+TOPOLOGY = PROJECT / "playbooks/roles/noc/templates/topology.rules.yml.j2"
+RENDERED = set(re.findall(r"record: (egov_\w+)", TOPOLOGY.read_text(encoding="utf-8"))) | {
+    "egov_maintenance",
+    "egov_service_maintenance",
+}
 
 
 def rooms() -> list[Room]:
@@ -50,7 +53,8 @@ def tales(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_what_is_built_is_what_the_rooms_say() -> None:
-    done = subprocess.run([sys.executable, DASHBOARDS / "build.py", "--check"], capture_output=True, text=True, check=False)
+    command = [sys.executable, DASHBOARDS / "build.py", "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -82,10 +86,8 @@ def test_every_alert_speaks_and_is_silent_in_a_story(folder: Path) -> None:
         match = STORY.fullmatch(tale["name"])
         assert match, f"a story is called ALERT speaks: ... or ALERT is silent: ...; {tale['name']!r}"
         alert, what = match[1], match[2]
-        fired = [
-            f'alertname="{alert}"' in sample["labels"] for check in tale["promql_expr_test"] for sample in check["exp_samples"]
-        ]
-        assert any(fired) == (what == "speaks"), tale["name"]
+        fired = [sample["labels"] for check in tale["promql_expr_test"] for sample in check["exp_samples"]]
+        assert any(f'alertname="{alert}"' in labels for labels in fired) == (what == "speaks"), tale["name"]
         assert any("ALERTS" in check["expr"] for check in tale["promql_expr_test"])
         if alert != "Watchdog":
             given = {NAME.match(item["series"])[0] for item in tale["input_series"]}  # type: ignore[index]

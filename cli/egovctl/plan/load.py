@@ -49,7 +49,7 @@ def load(inventory: Inventory) -> tuple[Plan, City]:
 
 
 def check(sources: Mapping[str, Source], name: str) -> tuple[Plan, City]:
-    """The plan and city that these sources mean (each of FILES, and of OPTIONAL any); PlanError, one sentence a fault."""
+    """The plan and city that these sources mean (all of FILES, any of OPTIONAL); PlanError, one sentence a fault."""
     city_file, services_file, people_file, calendar_file = _files(sources)
     plan = Plan(
         revision=_revision(sources),

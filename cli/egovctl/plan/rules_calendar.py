@@ -35,7 +35,10 @@ def maintenance_known(plan: Plan) -> Iterator[tuple[KeyPath, str]]:
         elif window.service is not None and window.service not in services:
             yield (
                 (*here, "service"),
-                tr(f"检修的服务 {window.service} 不在规划中", f"maintenance is of {window.service}, which is no service"),
+                tr(
+                    f"检修的服务 {window.service} 不在规划中",
+                    f"maintenance is of {window.service}, which is no service",
+                ),
             )
         if not timedelta(0) < window.end - window.begin <= LONGEST:
             yield (

@@ -63,8 +63,10 @@ class Window:
 
 @dataclass(frozen=True)
 class Topology:
-    """All that the NOC's rules need of the plan. `behind` are (site, site without which it is cut off); so `behind_host`
-    for the routers of sites that have several."""
+    """All that the NOC's rules need of the plan.
+
+    `behind` are (site, site without which it is cut off); so `behind_host` for the routers of sites that have several.
+    """
 
     places: tuple[Place, ...]
     hosts: tuple[Host, ...]

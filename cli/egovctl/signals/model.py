@@ -34,15 +34,15 @@ class Signal(Model):
     expr: Expression
     unit: Unit
     title: Text
-    thresholds: dict[Annotated[str, Field(pattern=r"^[a-z]+$")], float] = {}
+    thresholds: dict[Annotated[str, Field(pattern=r"^[a-z]+$")], float] = Field(default_factory=dict)
 
 
 class Alert(Model):
     """When somebody is told, and what. Either a signal with its comparison or an expression of its own, with a unit.
 
-    `compare` is an operator and a number, or one of the signal's thresholds by name. In texts `{site}` and `{peer_site}`
-    are the site's title, `{value}` the value in its unit, `{more}` " (+16)" when the value is more than 0, and any other
-    `{word}` the label of that name.
+    `compare` is an operator and a number, or one of the signal's thresholds by name. In texts `{site}` and
+    `{peer_site}` are the site's title, `{value}` the value in its unit, `{more}` " (+16)" when the value is more than
+    0, and any other `{word}` the label of that name.
     """
 
     name: Annotated[str, Field(pattern=r"^(Egov[A-Z][A-Za-z]+|Watchdog)$")]

@@ -49,10 +49,12 @@ def _template_of(word: str, unit: Unit, language: Literal["zh", "en"]) -> str:
     if word == "more":
         opening, closing = ("（", "）") if language == "zh" else (" (", ")")
         return f'{{{{ if gt $value 0.0 }}}}{opening}+{{{{ $value | printf "%.0f" }}}}{closing}{{{{ end }}}}'
+    label = f"{{{{ $labels.{word} }}}}"
     if word in TITLED:
-        query = f'printf "egov_site_info{{site=\'%s\'}}" $labels.{word} | query'
-        return f"{{{{ with {query} }}}}{{{{ . | first | label \"{language}\" }}}}{{{{ else }}}}{{{{ $labels.{word} }}}}{{{{ end }}}}"
-    return f"{{{{ $labels.{word} }}}}"
+        query = f"printf \"egov_site_info{{site='%s'}}\" $labels.{word} | query"
+        title = f'{{{{ . | first | label "{language}" }}}}'
+        return f"{{{{ with {query} }}}}{title}{{{{ else }}}}{label}{{{{ end }}}}"
+    return label
 
 
 def longest(text: str, unit: Unit, words: Mapping[str, Iterable[str]]) -> str:
