@@ -216,5 +216,7 @@ DEBIAN = {
     "node_filesystem_readonly": "filesystem", "node_filesystem_files": "filesystem",
     "node_filesystem_files_free": "filesystem", "node_memory_MemAvailable_bytes": "meminfo",
     "node_memory_MemTotal_bytes": "meminfo", "node_time_seconds": "time", "node_textfile_scrape_error": "textfile",
+    "prometheus_notifications_errors_total": "prometheus",
+    "prometheus_notifications_dropped_total": "prometheus",
     "prometheus_config_last_reload_successful": "prometheus", "prometheus_rule_evaluation_failures_total": "prometheus",
 }  # fmt: skip
