@@ -147,10 +147,10 @@ def test_a_dead_hub_is_one_alert_with_its_count(name: str, hub: str, order: str,
                         "exp_labels": {"severity": "critical", "site": hub, "county": county, "room": "sites"},
                         "exp_annotations": {
                             "summary_zh": f"中断：{title.zh}（+{len(behind)}）",
-                            "summary_en": f"DOWN: {title.en} (+{len(behind)})",
+                            "summary": f"DOWN: {title.en} (+{len(behind)})",
                             "description_zh": f"站点 {title.zh} 的所有主机都没有应答，而其上级至少有一个在线；"
                             "括号内是只因它而中断的其他站点数。",
-                            "description_en": f"No host at {title.en} answers, while something above it does; "
+                            "description": f"No host at {title.en} answers, while something above it does; "
                             "in brackets, how many other sites it alone cuts off.",
                             "runbook": "dashboards/sites/runbook.md#egovsitedown",
                         },

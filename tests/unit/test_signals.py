@@ -58,7 +58,7 @@ def test_a_room_becomes_its_signals_and_then_its_alerts(tmp_path: Path) -> None:
     assert record == {"record": "disk:free:ratio", "expr": "a / b"}
     assert alert["expr"] == "(disk:free:ratio < 0.1) unless on (site) egov_maintenance"
     assert (alert["for"], alert["labels"]) == ("10m", {"severity": "warning", "room": "disks"})
-    assert alert["annotations"]["summary_en"] == "Disk low: {{ $labels.host }}"
+    assert alert["annotations"]["summary"] == "Disk low: {{ $labels.host }}"
     assert "humanizePercentage" in alert["annotations"]["description_zh"]
     assert alert["annotations"]["runbook"] == "dashboards/disks/runbook.md#egovdisklow"
 

@@ -44,9 +44,9 @@ def _alert(room: Room, alert: Alert) -> dict[str, Any]:
     rule["labels"] = {"severity": alert.severity, "room": room.name}
     rule["annotations"] = {
         "summary_zh": template(alert.summary.zh, unit, "zh"),
-        "summary_en": template(alert.summary.en, unit, "en"),
+        "summary": template(alert.summary.en, unit, "en"),
         "description_zh": template(alert.description.zh, unit, "zh"),
-        "description_en": template(alert.description.en, unit, "en"),
+        "description": template(alert.description.en, unit, "en"),
         "runbook": f"dashboards/{room.name}/runbook.md#{alert.name.lower()}",
     }
     return rule
