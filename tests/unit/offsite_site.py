@@ -47,7 +47,11 @@ class Site:
         if stock is not None:
             shutil.copytree(stock / "base", self.base)
         keep = {"newest": 24, "daily": 14, "weekly": 8, "monthly": 12}
-        self.settings = {"sources": [{"name": "borg", "kind": "borg", "from": f"{self.node}/"}], "keep": keep, "gone_percent": 50}
+        self.settings = {
+            "sources": [{"name": "borg", "kind": "borg", "from": f"{self.node}/"}],
+            "keep": keep,
+            "gone_percent": 50,
+        }
         self.settings |= {"read_whole_days": 7, "reserve_mib": 1, "kib_per_second": None}
         self.write()
         monkeypatch.setenv("EGOV_OFFSITE_ROOT", str(self.root))

@@ -15,7 +15,7 @@ from typing import Any
 
 from egovctl.drill.call import Deadline
 from egovctl.drill.causes import Cause
-from egovctl.drill.database import GRACE, Fault, OpenBox, Wanted, credible, ended
+from egovctl.drill.database import GRACE, OpenBox, Wanted, credible, ended, fault
 from egovctl.drill.judging import CLOCK_TOLERANCE, Finding, Promise, broken_promises, finding, judged
 from egovctl.drill.model import Item, Progress, Target
 from egovctl.drill.pgbackrest import Backup, Catalogue, PgBackRest, PgRepository
@@ -139,7 +139,7 @@ def _chosen(catalogue: Catalogue, until: float | None) -> Backup:
     """The newest backup, or the newest that ended before `until`."""
     there = [one for one in catalogue.backups if until is None or one.stopped <= until]
     if not there:
-        raise Fault(Cause.NO_BACKUP, "那一时刻之前没有备份", "there is no backup from before that moment")
+        raise fault(Cause.NO_BACKUP, "那一时刻之前没有备份", "there is no backup from before that moment")
     return there[-1]
 
 
@@ -156,13 +156,13 @@ def _require_chain(backup: Backup, catalogue: Catalogue, there: frozenset[str]) 
     known = {one.label for one in catalogue.backups}
     missing = [label for label in backup.references if label not in there or label not in known]
     if missing:
-        raise Fault(
+        raise fault(
             Cause.CHAIN_EXPIRED,
             f"增量备份 {backup.label} 所依赖的备份已不在：{', '.join(missing)}",
             f"backup {backup.label} builds on what is not there any more: {', '.join(missing)}",
         )
     if backup.label not in there:
-        raise Fault(
+        raise fault(
             Cause.REPOSITORY_DAMAGED,
             f"目录中的备份 {backup.label} 不存在",
             f"backup {backup.label} is in the catalogue, and not there",

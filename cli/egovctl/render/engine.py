@@ -21,6 +21,7 @@ from egovctl.render.enrolled import read_enrolled, require_control
 from egovctl.render.lookups import backed_up, by_role, known_names, left_out, stanzas_of
 from egovctl.render.rehearsals import WORK, offsite_pull_seconds, promised_backups, rehearsals
 from egovctl.render.shaping import shaped_links
+from egovctl.render.topology import topology_for_rules
 from egovctl.render.workshop import Workshop
 
 PROTOCOL = 1
@@ -88,6 +89,7 @@ def render_city(inventory: Inventory) -> Rendered:
         "pull_seconds": offsite_pull_seconds(plan),
         "promised_backups": promised_backups(plan, city),
         "stanzas": stanzas,
+        "topology": topology_for_rules(plan, city),
     }
     # Whatever a host needs of the whole city is looked up, never searched for: a city has thousands of hosts.
     sites = {site.name: site for site in plan.sites}

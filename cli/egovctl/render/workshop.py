@@ -15,6 +15,7 @@ from egovctl.keys import PLACEHOLDER
 from egovctl.plan import Host
 from egovctl.render.backups import kib_per_second
 from egovctl.render.bundle import Bundle
+from egovctl.render.topology import label_value
 
 
 @dataclass
@@ -66,6 +67,7 @@ def _environment(*folders: Path) -> jinja2.Environment:
     )
     environment.filters["engine_id"] = engine_id
     environment.filters["kib_per_second"] = kib_per_second
+    environment.filters["quoted"] = label_value
     return environment
 
 
