@@ -253,3 +253,24 @@ maintenance:
   - {site: hub-minqin, from: 1970-01-01T08:04+08:00, to: 1970-01-01T08:09+08:00, reason: {zh: 再试, en: Again}}
   - {service: documents, from: 1970-01-01T00:01Z, to: 1970-01-01T00:04Z, reason: {zh: 升级, en: Upgrade}}
 """
+
+
+@pytest.mark.parametrize("name", ["lab", "wuwei"])
+def test_prometheus_asks_exactly_the_hosts_that_the_rules_know(name: str) -> None:
+    """A host that is asked but not known would be in no rule; one known but not asked would be told of for ever."""
+    rendered = render_city(Inventory(PROJECT / "inventories" / name))
+    files = rendered.hosts["noc"].files
+    jobs = yaml.safe_load(files["/etc/prometheus/prometheus.yml"])["scrape_configs"]
+    asked = {
+        (item["labels"]["host"], item["labels"]["site"], item["labels"].get("county"))
+        for job in jobs
+        if job["job_name"] == "node" or (job["job_name"].startswith("snmp_") and job["job_name"] != "snmp_exporter")
+        for item in job["static_configs"]
+    }
+    (rules, *_) = yaml.safe_load(files[f"{RULES}topology.rules.yml"])["groups"]
+    known = {
+        (rule["labels"]["host"], rule["labels"]["site"], rule["labels"].get("county"))
+        for rule in rules["rules"]
+        if rule["record"] == "egov_host_monitored"
+    }
+    assert asked == known and len(known) >= 12
