@@ -29,8 +29,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             shutil.copytree(source / name, target, ignore=shutil.ignore_patterns("enrolled", "__pycache__"))
         else:
             shutil.copy(source / name, target)
-    for name in ("cli", "dashboards"):
-        (tmp_path / name).symlink_to(source / name)
+    (tmp_path / "cli").symlink_to(source / "cli")
     monkeypatch.setenv("EGOV_PROJECT", str(tmp_path))
     return tmp_path
 
