@@ -138,6 +138,9 @@ MANIFEST = "backup/register/*D/backup.manifest*"
 FAULTS = {
     "segment deleted in the middle": (delete(_segment(-3)), Cause.WAL_GAP, "are missing: 000000010000000000000007"),
     "the backup's own segment deleted": (delete(_segment(3)), Cause.WAL_GAP, "WAL segments are missing"),
+    "segment deleted before the last backup": (
+        delete(_segment(2)), Cause.WAL_GAP, "older WAL segments are missing, and with them the moments",
+    ),
     "segment flipped": (flip(_segment(-2)), Cause.WAL_GAP, "WAL segment 000000010000000000000008 is damaged"),
     "last segment cut": (cut(_segment(-1)), Cause.WAL_GAP, "WAL segment 000000010000000000000009 is damaged"),
     "another segment in its place": (impostor, Cause.WAL_GAP, "000000010000000000000006 is damaged: SHA-1"),

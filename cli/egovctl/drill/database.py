@@ -31,13 +31,18 @@ OpenBox = Callable[[Path, Limits], AbstractContextManager[Box]]
 class Fault(CannotMeasure):
     """What ended a restore. Its cause says whether the backup is at fault or the drill was hindered."""
 
-    def __init__(self, cause: Cause, zh: str, en: str) -> None:
-        super().__init__(told(zh, en))
+    def __init__(self, cause: Cause, text: str) -> None:
+        super().__init__(text)
         self.cause = cause
 
     def finding(self) -> Finding:
         """What to say of it when the drill goes on."""
         return Finding(self.cause, both(self))
+
+
+def fault(cause: Cause, zh: str, en: str) -> Fault:
+    """A fault from its two sentences."""
+    return Fault(cause, told(zh, en))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from subprocess import CompletedProcess
 
 from egovctl.drill.call import Deadline, TookTooLong
 from egovctl.drill.causes import Cause
-from egovctl.drill.database import Fault
+from egovctl.drill.database import Fault, fault
 from egovctl.drill.scratch import Box, Started, User
 from egovctl.i18n import told
 
@@ -43,7 +43,7 @@ class MariaDbServer:
         done = self._run([SERVER, "--no-defaults", "--version"])
         found = VERSION.search(done.stdout.decode("utf-8", "replace"))
         if done.returncode != 0 or found is None:
-            raise Fault(
+            raise fault(
                 Cause.NOT_READY,
                 "控制机没有安装 MariaDB：apt-get install mariadb-server-core",
                 "MariaDB is not installed on control: apt-get install mariadb-server-core",
@@ -116,16 +116,16 @@ class MariaDbServer:
     def _refused(self, done: CompletedProcess[bytes], zh: str, en: str) -> Fault:
         said = done.stderr.decode("utf-8", "replace")
         if any(words in said for words in FULL):
-            return Fault(Cause.NO_ROOM, "临时目录已满", "the scratch is full")
+            return fault(Cause.NO_ROOM, "临时目录已满", "the scratch is full")
         why = next((line.strip() for line in said.splitlines() if line.startswith("ERROR")), said.strip())[:300]
-        return Fault(Cause.DATABASE_DAMAGED, f"{zh}：{why}", f"{en}: {why}")
+        return fault(Cause.DATABASE_DAMAGED, f"{zh}：{why}", f"{en}: {why}")
 
     def _not_started(self, said: str) -> Fault:
         if any(words in said for words in FULL):
-            return Fault(Cause.NO_ROOM, "临时目录已满", "the scratch is full")
+            return fault(Cause.NO_ROOM, "临时目录已满", "the scratch is full")
         lines = [line.strip() for line in said.splitlines() if "ERROR" in line] or said.strip().splitlines() or ["?"]
         why = lines[-1][:300]
-        return Fault(Cause.TOOL_FAILED, f"MariaDB 没有启动：{why}", f"MariaDB did not start: {why}")
+        return fault(Cause.TOOL_FAILED, f"MariaDB 没有启动：{why}", f"MariaDB did not start: {why}")
 
 
 def quoted(name: str) -> str:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from egovctl.drill.call import Deadline
 from egovctl.drill.causes import Cause
-from egovctl.drill.database import Fault
+from egovctl.drill.database import Fault, fault
 from egovctl.drill.relay import Relay
 from egovctl.drill.scratch import Box, User
 from egovctl.drill.wal import Archive, Place, Segment, lsn
@@ -150,8 +150,8 @@ class PgBackRest:
         status = found["status"]
         if status["code"] in NOTHING_THERE:
             if status["code"] == NO_CATALOGUE and self.folders():
-                raise Fault(Cause.REPOSITORY_DAMAGED, *MISSING)
-            raise Fault(
+                raise fault(Cause.REPOSITORY_DAMAGED, *MISSING)
+            raise fault(
                 Cause.NO_BACKUP,
                 f"备份库中没有 {self._source.stanza} 的备份：{status['message']}",
                 f"the repository has no backup of {self._source.stanza}: {status['message']}",
@@ -256,34 +256,34 @@ class PgBackRest:
         """Raise one when the way, the room or a limit was the matter, and not the backup."""
         said = done.stderr.decode("utf-8", "replace")
         if FULL in said:
-            raise Fault(Cause.NO_ROOM, "临时目录已满", "the scratch is full")
+            raise fault(Cause.NO_ROOM, "临时目录已满", "the scratch is full")
         if done.returncode < 0 and done.returncode != SEGMENTATION_FAULT:
-            raise Fault(Cause.TOOL_FAILED, "pgBackRest 被终止", f"pgBackRest was killed by signal {-done.returncode}")
+            raise fault(Cause.TOOL_FAILED, "pgBackRest 被终止", f"pgBackRest was killed by signal {-done.returncode}")
         if trouble := self._relay.trouble:
-            raise Fault(Cause.UNREACHABLE, f"无法读取备份库：{trouble}", f"the repository cannot be reached: {trouble}")
+            raise fault(Cause.UNREACHABLE, f"无法读取备份库：{trouble}", f"the repository cannot be reached: {trouble}")
         if "greeting key" in said:
-            raise Fault(
+            raise fault(
                 Cause.NOT_READY,
                 f"本机与备份库的 pgBackRest 版本不同：{_telling(said)}",
                 f"pgBackRest is of another version here than at the repository: {_telling(said)}",
             )
         if done.returncode == 127:
-            raise Fault(Cause.NOT_READY, "没有安装 pgBackRest", "pgBackRest is not installed")
+            raise fault(Cause.NOT_READY, "没有安装 pgBackRest", "pgBackRest is not installed")
 
     @staticmethod
     def _unreachable(why: str) -> Fault:
-        return Fault(Cause.UNREACHABLE, f"无法读取备份库：{why}", f"the repository cannot be reached: {why}")
+        return fault(Cause.UNREACHABLE, f"无法读取备份库：{why}", f"the repository cannot be reached: {why}")
 
-    def _failed(self, verb: str, done: CompletedProcess[bytes], fault: Fault | None = None) -> Exception:
+    def _failed(self, verb: str, done: CompletedProcess[bytes], known: Fault | None = None) -> Exception:
         self._hindered(done)
-        if fault is not None:
-            return fault
+        if known is not None:
+            return known
         said = done.stderr.decode("utf-8", "replace")
         why = _telling(said) or f"exit code {done.returncode}"
         if "LockAcquire" in said or "stop file exists" in said:
-            return Fault(Cause.LOCKED, f"备份库被锁定：{why}", f"the repository is locked: {why}")
+            return fault(Cause.LOCKED, f"备份库被锁定：{why}", f"the repository is locked: {why}")
         cause = Cause.NO_BACKUP if "no backup set found" in said else Cause.REPOSITORY_DAMAGED
-        return Fault(cause, f"pgBackRest {verb} 失败：{why}", f"pgBackRest {verb} failed: {why}")
+        return fault(cause, f"pgBackRest {verb} 失败：{why}", f"pgBackRest {verb} failed: {why}")
 
     def _why_unreadable(self) -> Fault:
         """Whether a catalogue that cannot be read is damaged, or the passphrase is not its own."""
@@ -294,10 +294,10 @@ class PgBackRest:
             there = there or bool(done.stdout)
             if decrypts(done.stdout, self._source.passphrase):
                 sentence = ("备份库的目录文件已损坏", "the repository's catalogue is damaged")
-                return Fault(Cause.REPOSITORY_DAMAGED, *sentence)
+                return fault(Cause.REPOSITORY_DAMAGED, *sentence)
         if not there:
-            return Fault(Cause.REPOSITORY_DAMAGED, *MISSING)
-        return Fault(
+            return fault(Cause.REPOSITORY_DAMAGED, *MISSING)
+        return fault(
             Cause.PASSPHRASE_WRONG,
             "备份库无法用规划中的密钥解密",
             "the repository cannot be decrypted with the passphrase that control has",
@@ -327,7 +327,7 @@ def _catalogue(found: Mapping[str, Any]) -> Catalogue:
         )
     except (KeyError, TypeError, ValueError):
         sentence = ("备份库的目录内容有误", "the repository's catalogue says what it cannot")
-        raise Fault(Cause.REPOSITORY_DAMAGED, *sentence) from None
+        raise fault(Cause.REPOSITORY_DAMAGED, *sentence) from None
 
 
 def _why(said: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from egovctl.drill.call import Deadline, TookTooLong
 from egovctl.drill.causes import Cause
-from egovctl.drill.database import Fault
+from egovctl.drill.database import Fault, fault
 from egovctl.drill.scratch import Box, Started, User
 from egovctl.drill.wal import parse_history
 from egovctl.i18n import both, told
@@ -102,7 +102,7 @@ class PgServer:
         self._wal = box.inside(wal)
         self._folder = box.owned(folder, USER)
         if self._box.run([f"{self._programs}/postgres", "--version"], user=USER, timeout=deadline.left).returncode:
-            raise Fault(
+            raise fault(
                 Cause.VERSION_MISMATCH,
                 f"备份属于 PostgreSQL {version}，控制机没有这个版本",
                 f"the backup is of PostgreSQL {version}, and there is no such version on control",
@@ -117,7 +117,7 @@ class PgServer:
             return Control(said["Database system identifier"], int(said["max_prepared_xacts setting"]))
         except (KeyError, ValueError):
             sentence = ("恢复的数据库控制文件无法读取", "the control file of the restored cluster cannot be read")
-            raise Fault(Cause.NOT_STARTED, *sentence) from None
+            raise fault(Cause.NOT_STARTED, *sentence) from None
 
     def start(self, control: Control, until: float | None = None) -> None:
         """Start it recovering to the end of the WAL, or to a moment (Unix time); returns when it is ready."""
@@ -229,8 +229,8 @@ class PgServer:
         why = fatal[-1] if fatal else _words(said)
         cause = next((cause for words, cause in DEATHS if words in said), Cause.NOT_STARTED)
         if cause is Cause.NO_ROOM:
-            return Fault(cause, "临时目录已满", "the scratch is full")
-        return Fault(cause, f"恢复的数据库没有启动：{why}", f"the restored cluster did not start: {why}")
+            return fault(cause, "临时目录已满", "the scratch is full")
+        return fault(cause, f"恢复的数据库没有启动：{why}", f"the restored cluster did not start: {why}")
 
 
 class Refused(Fault):
@@ -238,11 +238,8 @@ class Refused(Fault):
 
     def __init__(self, words: str) -> None:
         said = both(words)
-        super().__init__(
-            Cause.DATABASE_DAMAGED,
-            f"恢复的数据库报错：{said['zh']}",
-            f"the restored database answers with an error: {said['en']}",
-        )
+        text = told(f"恢复的数据库报错：{said['zh']}", f"the restored database answers with an error: {said['en']}")
+        super().__init__(Cause.DATABASE_DAMAGED, text)
 
 
 def _words(said: str) -> str:

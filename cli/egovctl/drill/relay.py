@@ -26,7 +26,7 @@ NUMBER = re.compile(r" --process=(\d{1,3}) ")
 RUN = re.compile(r" --exec-id=([0-9]+-[0-9a-f]+) ")
 LONGEST_REQUEST = 8192
 PATIENCE = 10.0
-LEFT_ALONE = "unexpected EOF"  # what pgBackRest says there when the one in the box has died
+LEFT_ALONE = ("unexpected EOF", "unable to write to")  # what pgBackRest says there when the one in the box is gone
 CLIENT = """\
 #!/usr/bin/python3 -I
 import os, socket, sys, threading
@@ -123,7 +123,7 @@ class Relay:
         with self._lock:
             self._children.append((child, connection))
         said = child.stderr.read().decode("utf-8", "replace").strip() if child.stderr else ""
-        if child.wait() != 0 and LEFT_ALONE not in said:
+        if child.wait() != 0 and not any(words in said for words in LEFT_ALONE):
             with self._lock:
                 self._words.append(said.splitlines()[-1][:300] if said else f"{argv[0]}: exit code {child.returncode}")
         with suppress(OSError):

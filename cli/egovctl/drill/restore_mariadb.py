@@ -23,7 +23,7 @@ from egovctl.drill.borg import Repository
 from egovctl.drill.call import Deadline
 from egovctl.drill.causes import Cause
 from egovctl.drill.compare import Manifest, NoManifest
-from egovctl.drill.database import GRACE, Fault, OpenBox, Table, Wanted, credible, ended, tables_of
+from egovctl.drill.database import GRACE, OpenBox, Table, Wanted, credible, ended, fault, tables_of
 from egovctl.drill.dumps import is_complete, looked_at, version_of
 from egovctl.drill.judging import Finding, Promise, broken_promises, finding, heartbeat_age, judged
 from egovctl.drill.mariadb import MariaDbServer
@@ -111,7 +111,7 @@ def _brought(case: Case, repository: Repository, into: Path, inside: str) -> Pat
         ).result()
     came_back = into / inside
     if not _plain(came_back / DUMP, into):
-        raise Fault(Cause.SOURCE_EMPTY, "备份中没有数据库转储", "there is no dump of the database in the archive")
+        raise fault(Cause.SOURCE_EMPTY, "备份中没有数据库转储", "there is no dump of the database in the archive")
     return came_back
 
 
@@ -199,11 +199,11 @@ def _require_whole(case: Case, box: Box, server: MariaDbServer, dump: str, versi
     here = server.version()
     text = looked_at(box, dump, True, case.deadline, "mysql")
     if not is_complete(text):
-        raise Fault(Cause.DUMP_CUT, "转储不完整：结尾缺失", "the dump is not whole: its end is missing")
+        raise fault(Cause.DUMP_CUT, "转储不完整：结尾缺失", "the dump is not whole: its end is missing")
     newest = version_of(text) or version_of(f"-- Server version {version}") or here
     if newest > here:
         theirs, ours = ".".join(map(str, newest)), ".".join(map(str, here))
-        raise Fault(
+        raise fault(
             Cause.VERSION_MISMATCH,
             f"转储来自较新的 MariaDB {theirs}，控制机是 {ours}",
             f"the dump is of a newer MariaDB, {theirs}; control has {ours}",

@@ -15,7 +15,7 @@ from typing import Any
 
 from egovctl.drill.call import Deadline
 from egovctl.drill.causes import Cause
-from egovctl.drill.database import GRACE, Fault, OpenBox, Wanted, credible, ended
+from egovctl.drill.database import GRACE, OpenBox, Wanted, credible, ended, fault
 from egovctl.drill.judging import CLOCK_TOLERANCE, Finding, Promise, broken_promises, finding, judged
 from egovctl.drill.model import Item, Progress, Target
 from egovctl.drill.pgbackrest import Backup, Catalogue, PgBackRest, PgRepository
@@ -23,7 +23,7 @@ from egovctl.drill.phases import Timer
 from egovctl.drill.postgresql import BROKEN_RECORD, STOPPED, PgServer
 from egovctl.drill.postgresql_rows import Rows, verified
 from egovctl.drill.scratch import Box, Limits, Scratch
-from egovctl.drill.wal import SEGMENT_OCTETS, Archive, Way, before, lsn, lsn_text, names, parse_history, way
+from egovctl.drill.wal import SEGMENT_OCTETS, Archive, Place, Way, before, lsn, lsn_text, names, parse_history, way
 from egovctl.errors import CannotMeasure
 
 FIND_DISK = 64 << 20
@@ -139,7 +139,7 @@ def _chosen(catalogue: Catalogue, until: float | None) -> Backup:
     """The newest backup, or the newest that ended before `until`."""
     there = [one for one in catalogue.backups if until is None or one.stopped <= until]
     if not there:
-        raise Fault(Cause.NO_BACKUP, "那一时刻之前没有备份", "there is no backup from before that moment")
+        raise fault(Cause.NO_BACKUP, "那一时刻之前没有备份", "there is no backup from before that moment")
     return there[-1]
 
 
@@ -156,13 +156,13 @@ def _require_chain(backup: Backup, catalogue: Catalogue, there: frozenset[str]) 
     known = {one.label for one in catalogue.backups}
     missing = [label for label in backup.references if label not in there or label not in known]
     if missing:
-        raise Fault(
+        raise fault(
             Cause.CHAIN_EXPIRED,
             f"增量备份 {backup.label} 所依赖的备份已不在：{', '.join(missing)}",
             f"backup {backup.label} builds on what is not there any more: {', '.join(missing)}",
         )
     if backup.label not in there:
-        raise Fault(
+        raise fault(
             Cause.REPOSITORY_DAMAGED,
             f"目录中的备份 {backup.label} 不存在",
             f"backup {backup.label} is in the catalogue, and not there",
@@ -181,8 +181,9 @@ def _bring_wal(case: Case, found: Found, tool: PgBackRest) -> Way:
     archive, first = found.archive, found.backup.first
     timeline = archive.newest_timeline(first.timeline)
     ancestors: list[tuple[int, int]] = []
-    for number in range(first.timeline + 1, timeline + 1):
-        ancestors = parse_history(tool.history(number))
+    for number in range(max(2, first.timeline), timeline + 1):
+        if number in archive.histories:
+            ancestors = parse_history(tool.history(number))
     there = way(archive, first, timeline, ancestors)
     if case.wanted.until is not None:
         there = before(there, archive, case.wanted.until, PITR_SLACK)
@@ -194,6 +195,7 @@ def _bring_wal(case: Case, found: Found, tool: PgBackRest) -> Way:
     if there.missing:
         shown = names(there.missing)
         case.findings.append(finding(Cause.WAL_GAP, f"缺少 WAL 段：{shown}", f"WAL segments are missing: {shown}"))
+    case.findings += _gaps_before(found, way(archive, _oldest(found), timeline, ancestors))
     got = tool.fetch([archive.segments[place] for place in there.usable])
     if got.broken:
         name = got.broken.name
@@ -202,6 +204,22 @@ def _bring_wal(case: Case, found: Found, tool: PgBackRest) -> Way:
         )
     case.details |= {"segments": got.segments, "archive_end": there.last.name if there.last else None}
     return there
+
+
+def _oldest(found: Found) -> Place:
+    """Where the WAL of the oldest backup begins: from there to now every moment can be brought back."""
+    return min(one.first for one in found.catalogue.backups if one.database == found.backup.database)
+
+
+def _gaps_before(found: Found, whole: Way) -> Iterator[Finding]:
+    """Segments missing before the backup that is restored: only moments in between are lost."""
+    if lost := [place for place in whole.missing if place.number < found.backup.first.number]:
+        shown = names(lost)
+        yield finding(
+            Cause.WAL_GAP,
+            f"较早的 WAL 段缺失，其后的一段时间无法恢复到：{shown}",
+            f"older WAL segments are missing, and with them the moments up to the next backup: {shown}",
+        )
 
 
 def _end_of_recovery(case: Case, server: PgServer, there: Way) -> Iterator[Finding]:

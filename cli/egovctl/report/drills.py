@@ -16,6 +16,7 @@ from egovctl.report.tables import plain_table, short_time
 from egovctl.report.words import OUTCOME, VERDICT, VERDICT_STYLE, duration, word
 
 PHASES = {
+    "fetch": {"zh": "取回", "en": "fetch"},
     "find": {"zh": "查找", "en": "find"},
     "restore": {"zh": "恢复", "en": "restore"},
     "wal": {"zh": "取日志", "en": "WAL"},
@@ -136,21 +137,19 @@ def drills_table(drills: list[Drill]) -> Table:
 def plan_table(rows: list[Covered]) -> Table:
     """One row a service, host and drill: when last proven, how long it takes, which promise would break."""
     shown = plain_table(
-        tr("对象", "target"),
-        tr("演练", "drill"),
+        tr("对象与演练", "target and drill"),
         tr("最近", "last proven"),
         tr("最近/中位/最长 (n)", "last/median/worst (n)"),
-        tr("RTO", "RTO"),
+        "RTO",
         tr("将不兑现", "would break"),
-        wrap=(0, 5),
+        wrap=(2, 4),
     )
     for row in rows:
         past = row.past
         when = short_time(past.drilled_at)[:10] if past.drilled_at else tr("从未", "never")
         seconds = "/".join(duration(value) for value in (past.last, past.middle, past.worst)) if past.rto else "—"
         shown.add_row(
-            f"{row.service}\n[dim]{row.host}[/]",
-            row.drill or f"[bold red]{tr('无', 'none')}[/]",
+            f"{row.service}\n[dim]{row.host}\n{row.drill or tr('没有演练', 'no drill')}[/]",
             f"[bold red]{when}[/]" if row.overdue else when,
             f"{seconds} ({len(past.rto)})",
             duration(row.rto),

@@ -1,11 +1,13 @@
 """make bench-drill: what a file restore drill costs against bare `borg extract`; restic beside it.
 
-    python tests/bench/drill [--rounds 5] [--files 12000] [--mib 2000]
+    python tests/bench/drill [--rounds 5] [--files 12000] [--mib 2000] [--rows 1000000] [--only files|postgresql]
     python tests/bench/drill --to-docs build/bench-drill.json
 
 All restore the same files from a local repository; they alternate, each into an empty folder, and what came back is
 compared with the source. The drill is a whole process: it lists, restores, compares every file with the manifest, looks
-for the signs of a wrong source, judges, and removes what it restored. Docs: docs/drill-calibration.md. Exit codes:
+for the signs of a wrong source, judges, and removes what it restored. PostgreSQL: the drill in its scratch against bare
+`pgbackrest restore` and a start until the server is ready (root, `make .tools/.ready`).
+Docs: docs/drill-calibration.md. Exit codes:
 0 measured, 1 a result was wrong or a goal is missed, 2 wrong call, 3 nothing to compare with.
 """
 
@@ -20,6 +22,7 @@ from pathlib import Path
 
 import contenders
 import figures
+import postgresql
 from data import Data
 
 
@@ -28,6 +31,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--files", type=int, default=12_000)
     parser.add_argument("--mib", type=int, default=2000)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--only", choices=["files", "postgresql"])
     parser.add_argument("--out", type=Path, default=figures.REPOSITORY / "build" / "bench-drill.json")
     parser.add_argument("--to-docs", type=Path)
     wanted = parser.parse_args()
@@ -39,9 +44,17 @@ def main() -> int:
         return 3
     wanted.out.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="egov-bench-drill-", dir=wanted.out.parent) as folder:
-        data = Data(Path(folder), wanted.files, wanted.mib)
-        print(f"== {data.make()}", flush=True)
-        rounds = contenders.measured(data, wanted.rounds)
+        rounds = []
+        if wanted.only != "postgresql":
+            data = Data(Path(folder), wanted.files, wanted.mib)
+            print(f"== {data.make()}", flush=True)
+            rounds += contenders.measured(data, wanted.rounds)
+            data.remove()
+        if wanted.only != "files" and postgresql.available():
+            rounds += postgresql.measured(Path(folder), wanted.rows, wanted.rounds)
+    kept = json.loads(wanted.out.read_text(encoding="utf-8"))["rounds"] if wanted.only and wanted.out.is_file() else []
+    measured = {one["name"] for one in rounds}
+    rounds += [one for one in kept if one["name"] not in measured]
     results = figures.about() | {"files": wanted.files, "mib": wanted.mib, "rounds": rounds}
     wanted.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(figures.table(results))

@@ -47,6 +47,11 @@ class Data:
         size = sum(path.stat().st_size for path in self.source.rglob("*") if path.is_file()) >> 20
         return f"{self.files} files, {size} MiB; restic: {'yes' if shutil.which('restic') else 'not there'}"
 
+    def remove(self) -> None:
+        """Make room for what comes next."""
+        for path in (self.folder / "srv", self.repository, self.restic, self.folder / "restored"):
+            shutil.rmtree(path, ignore_errors=True)
+
     def _write(self) -> None:
         rng, left = Random(1), self.octets
         mean = self.octets / self.files
