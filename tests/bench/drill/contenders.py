@@ -57,7 +57,7 @@ def _once(data: Data, name: str) -> dict[str, Any]:
     into.mkdir()
     settle()
     argv, cwd = _argv(data, name, into)
-    before = os.times()
+    load, before = round(os.getloadavg()[0], 2), os.times()
     begun = time.monotonic()
     with subprocess.Popen(
         argv, cwd=cwd, env=data.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
