@@ -7,10 +7,10 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= /usr/bin/python3
-# The lab's tools, SSH, borg and sudo (its visudo) for control. Nothing here starts a service.
-APT := python3-venv mmdebstrap systemd-container iproute2 nftables socat apt-utils openssh-client borgbackup util-linux libsnmp40 sudo
+# The lab's tools, SSH, borg, rsync and sudo (its visudo) for control. Nothing here starts a service.
+APT := python3-venv mmdebstrap systemd-container iproute2 nftables socat apt-utils openssh-client borgbackup rsync util-linux libsnmp40 sudo
 # Programs that tests compare with or check by; unpacked into .tools/, never installed, so that none is started.
-TOOLS := prometheus prometheus-snmp-exporter snmp snmpd restic
+TOOLS := prometheus prometheus-alertmanager prometheus-snmp-exporter snmp snmpd restic
 # Databases for the restore drills' tests, with the libraries that a plain Debian 12 lacks.
 TOOLS += postgresql-15 postgresql-client-15 libpq5 pgbackrest mariadb-server-core mariadb-client mariadb-client-core
 TOOLS += libmariadb3 libaio1 liburing2 libnuma1 libicu72 libxml2 libxslt1.1 libldap-2.5-0 libsasl2-2 libncurses6
@@ -18,7 +18,7 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/.tools/usr/bin:$(CURDIR)/.tools/usr/sb
 export EGOV_PROJECT := $(CURDIR)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test test-fast test-long lint bench bench-snmp bench-drill bench-converge lab-city goldens lock clean
+.PHONY: help setup demo test test-fast test-long lint bench bench-snmp bench-drill bench-converge lab-city dashboards goldens lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -81,6 +81,9 @@ bench-converge: setup ## Many hosts brought to many files: ours, Ansible, mitoge
 
 lab-city: setup ## The whole city of inventories/wuwei on this machine: booted, converged, proven, with its figures (root)
 	@$(BIN)/python tests/city
+
+dashboards: setup ## Make dashboards/out/ anew from the signals and alerts
+	@$(BIN)/python dashboards/build.py
 
 goldens: setup ## Write the expected derived plans anew; read the difference before you commit it
 	@EGOV_UPDATE_GOLDENS=1 $(BIN)/pytest -q tests/golden

@@ -43,7 +43,7 @@ pytestmark = [
 def run(folder: Path, wanted: Wanted) -> tuple[Chain, str, list[Judged]]:
     inventory = Inventory(folder / "inventories" / "lab")
     chain = Chain(folder / "calibration.jsonl")
-    run_id, judged = calibrate(inventory, chain, wanted, folder, lambda text: None)
+    run_id, judged = calibrate(inventory, chain, wanted, folder, lambda one, of: None)
     assert not [path for path in folder.iterdir() if path.name.startswith(PREFIX)]
     return chain, run_id, judged
 

@@ -60,7 +60,7 @@ class CityLab:
 
 def make_project(folder: Path, name: str, source: str = "lab") -> Path:
     """A project folder of its own: the product by links, a copy of the inventory `source` called `name`."""
-    for entry in ("ansible.cfg", "cli", "exporters", "pyproject.toml", "requirements-exporter.lock"):
+    for entry in ("ansible.cfg", "cli", "dashboards", "exporters", "pyproject.toml", "requirements-exporter.lock"):
         (folder / entry).symlink_to(REPOSITORY / entry)
     # A copy, so that a test may break a template.
     shutil.copytree(REPOSITORY / "playbooks", folder / "playbooks", ignore=shutil.ignore_patterns("__pycache__"))

@@ -93,13 +93,17 @@ def test_root_on_the_database_host_cannot_reach_history(city_lab: Any) -> None:
     before = city_lab.on(NODE, LISTING).stdout.splitlines()
     assert before
     remote = "pgbackrest --exec-id=1-00000000 --process=0 --remote-type=repo --repo=1 --stanza=register"
-    for command in (
-        "id", "", "fetch register", f"{remote} archive-push:remote", f"{remote} expire:remote", f"rm -rf {REPOSITORY}",
-        f"{remote} backup:remote", "../../x " + "0" * 64,
-    ):  # fmt: skip
-        for user in ("pgbackrest", "pgbackrest-read", "borg"):
-            words = f"{SSH}wal_ed25519 {user}@{address} {shlex.quote(command)} </dev/null"
-            assert city_lab.on(DATABASE, words, check=False).returncode != 0, (user, command)
+    asked = [("pgbackrest-read", "fetch register"), ("borg", "borg serve")]
+    asked += [
+        ("pgbackrest", command)
+        for command in (
+            "id", "", "fetch register", f"rm -rf {REPOSITORY}", "../../x " + "0" * 64,
+            f"{remote} archive-push:remote", f"{remote} expire:remote", f"{remote} backup:remote",
+        )
+    ]  # fmt: skip
+    for user, command in asked:
+        words = f"{SSH}wal_ed25519 {user}@{address} {shlex.quote(command)} </dev/null"
+        assert city_lab.on(DATABASE, words, check=False).returncode != 0, (user, command)
     # A segment that is there, with another content; and one of another cluster.
     forge = (
         "head -c 16777216 /dev/urandom >/tmp/wal; s=$(sha256sum </tmp/wal); "

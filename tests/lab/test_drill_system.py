@@ -1,13 +1,15 @@
 """The drill restore-system on a real system: backed up as the role does it, damaged in ways that must be named.
 
-The live node is the lab's image, booted in a box; it is backed up from inside, by its own borg. A failure here means
-that a system backup which does not boot, or is not that machine, would be called good, or a good one bad.
+The live node is the lab's image, booted in a box, with what role borgmatic renders for it: the role's own unit backs it
+up, only that the repository is on the node's disk. A failure here means that a system backup which does not boot, or is
+not that machine, would be called good, or a good one bad.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -25,12 +27,29 @@ from egovctl.drill.model import Target
 from egovctl.drill.restore_system import restore_system
 from egovctl.drill.scratch import Limits, Scratch, System, end_left
 from egovctl.lab import image
-from egovctl.render.lookups import NOT_OF_A_SYSTEM
+from egovctl.paths import Inventory
+from egovctl.render import render_city
 
-TOOL = Path(__file__).resolve().parents[2] / "playbooks/roles/borgmatic/files/egov-backup-manifest"
+REPOSITORY = Path(__file__).resolve().parents[2]
 PASSPHRASE = "correct horse"
-HOST = "hub-minqin"
+HOST = "minqin-education"
 TARGET = Target("systems", HOST)
+SERVICE = """\
+  - name: systems
+    title: {zh: 整机, en: Whole systems}
+    owner: core
+    grade: 2
+    availability: 99
+    rto: 4h
+    rpo: 3d
+    hosts: [minqin-education]
+    backup: {engine: system, schedule: daily}
+"""
+OF_THE_ROLE = (
+    "/etc/borgmatic.d/systems.yaml",
+    "/etc/systemd/system/egov-backup@.service",
+    "/usr/local/lib/egov/egov-backup-",
+)
 LIMITS = Limits(memory=512 << 20, processes=256)
 PROMISE = Promise(rto=900, rpo=3600)
 
@@ -54,13 +73,9 @@ class Node:
         return done.stdout.decode()
 
     def backup(self, meanwhile: str = "true") -> None:
-        """What the role's borgmatic does; `meanwhile` happens between the manifest and borg."""
-        without = " ".join(f"--without '{path}'" for path in NOT_OF_A_SYSTEM)
-        exclude = " ".join(f"--exclude 'sh:{path}'" for path in NOT_OF_A_SYSTEM)
-        name = time.strftime("systems-%Y-%m-%dT%H:%M:%S", time.gmtime())
-        self.shell(f"/usr/local/lib/egov/egov-backup-manifest systems / --system {without}")
-        self.shell(meanwhile)
-        self.shell(f"borg create --compression lz4 {exclude} /srv/borg/repo::{name} / || test $? = 1")
+        """By the role's own unit; `meanwhile` happens between the manifest and borg."""
+        (self.tree / "usr/local/lib/egov/meanwhile").write_text(f"#!/bin/sh -e\n{meanwhile}\n")
+        self.shell("systemctl start egov-backup@systems || { journalctl -n 30 -u egov-backup@systems >&2; exit 1; }")
 
     def repository(self, folder: Path) -> Repository:
         """A copy on the machine, as a drill reads it."""
@@ -71,7 +86,23 @@ class Node:
 
 
 @pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What the plan of the lab gives the host for its system backup: path → content."""
+    project = tmp_path_factory.mktemp("project")
+    for name in ("playbooks", "inventories"):
+        ignored = shutil.ignore_patterns("enrolled", "__pycache__")
+        shutil.copytree(REPOSITORY / name, project / name, ignore=ignored)
+    (project / "cli").symlink_to(REPOSITORY / "cli")
+    services = project / "inventories/lab/plan/services.yml"
+    services.write_text(services.read_text() + SERVICE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EGOV_PROJECT", str(project))
+        files = render_city(Inventory(project / "inventories/lab")).hosts[HOST].files
+    return {path: content for path, content in files.items() if path.startswith(OF_THE_ROLE)}
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory, rendered: dict[str, bytes]) -> Iterator[Node]:
     os.environ["BORG_RELOCATED_REPO_ACCESS_IS_OK"] = "yes"
     top = tmp_path_factory.mktemp("node")
     top.chmod(0o700)
@@ -81,12 +112,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     with Scratch.room(folder, 2 << 30):
         tree = folder / "tree"
         subprocess.run(["cp", "-a", str(source), str(tree)], check=True)
-        (tree / "etc/hostname").write_text(f"{HOST}\n")
-        (tree / "usr/local/lib/egov").mkdir(parents=True)
-        shutil.copy(TOOL, tree / "usr/local/lib/egov/egov-backup-manifest")
-        enable = ["systemctl", f"--root={tree}", "--quiet", "enable"]
-        subprocess.run([*enable, "frr.service", "nftables.service", "systemd-networkd.service"], check=True)
-        (tree / "etc/systemd/network/lo.network").write_text("[Match]\nName=lo\n[Address]\nAddress=10.9.9.9/32\n")
+        install(tree, rendered)
         with Scratch.system(tree, LIMITS) as box:
             made = Node(box, tree)
             wait_for(lambda: box.run(["systemctl", "is-system-running"]).stdout.strip() in (b"running", b"degraded"))
@@ -95,6 +121,31 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
             made.backup()
             yield made
     assert end_left(top)
+
+
+def install(tree: Path, rendered: dict[str, bytes]) -> None:
+    """The role's files, on a node that has FRR, a filter and an address; its repository is on its own disk."""
+    assert len(rendered) >= 4, sorted(rendered)
+    for path, content in rendered.items():
+        target = tree / path.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+        target.chmod(0o755 if path.startswith("/usr/") else 0o600)
+    written = tree / "etc/borgmatic.d/systems.yaml"
+    text = re.sub(r"ssh://borg@\S+", "/srv/borg/repo", written.read_text())
+    hook = "    after_backup:"
+    assert hook in text
+    written.write_text(text.replace(hook, f"        - sh /usr/local/lib/egov/meanwhile\n{hook}"))
+    (tree / "etc/egov").mkdir()
+    (tree / "etc/egov/borg_passphrase").write_text(PASSPHRASE)
+    (tree / "etc/systemd/system/egov-backup@.service.d").mkdir()
+    writable = "[Service]\nReadWritePaths=/srv/borg /var/lib /etc /usr\n"  # the repository, and what happens meanwhile
+    (tree / "etc/systemd/system/egov-backup@.service.d/test.conf").write_text(writable)
+    (tree / "var/lib/egov/backup").mkdir(parents=True)
+    (tree / "etc/hostname").write_text(f"{HOST}\n")
+    (tree / "etc/systemd/network/lo.network").write_text("[Match]\nName=lo\n[Address]\nAddress=10.9.9.9/32\n")
+    enable = ["systemctl", f"--root={tree}", "--quiet", "enable"]
+    subprocess.run([*enable, "frr.service", "nftables.service", "systemd-networkd.service"], check=True)
 
 
 def drilled(node: Node, folder: Path, **how: object) -> Item:

@@ -181,7 +181,7 @@ def rendered(name: str) -> dict[str, str]:
 
 def test_control_gets_its_administrators_and_nothing_of_the_managed_hosts(project: Path) -> None:
     host = render_city(Inventory.find("wuwei")).hosts["control"]
-    assert {entry["bundle"] for entry in host.manifest["files"]} == {"administrators"}
+    assert {entry["bundle"] for entry in host.manifest["files"]} == {"administrators", "rehearsals"}
     assert host.manifest["confirm"] == ["administrators"]
     assert "control" not in render_city(Inventory.find("wuwei-private")).hosts, "no people, no control"
 

@@ -92,7 +92,7 @@ def test_an_apply_of_more_bundles_touches_only_those_that_are_managed(measured: 
 
 
 @pytest.mark.parametrize(
-    ("language", "sentence"), [("en", "which is no bundle; there is: base,"), ("zh", "不是配置包")]
+    ("language", "sentence"), [("en", "which is no bundle; there is: alertmanager,"), ("zh", "不是配置包")]
 )
 def test_a_name_that_is_no_bundle_is_refused_with_its_site_and_line(
     tmp_path: Path, language: str, sentence: str

@@ -243,7 +243,7 @@ def test_a_backup_client_may_open_ssh_to_the_backup_node_and_nobody_else(context
     no_client = replace(router, groups=tuple(group for group in router.groups if group != "backup_clients"))
     client = {flow.target for flow in flows.from_router(context.city, router)}
     other = {flow.target for flow in flows.from_router(context.city, no_client)}
-    assert client == {"core1", "noc"} and other == {"core1", "noc", "backup"}
+    assert client == {"core1", "noc", "offsite"} and other == {"core1", "noc", "backup", "offsite"}
 
 
 def test_without_a_probe_on_the_lan_it_does_not_apply(context: Context, monkeypatch) -> None:

@@ -66,7 +66,7 @@ def test_show_as_json_has_stable_keys(egovctl: Any) -> None:
         "links", "links_that_cut_nobody_off", "link_losses", "router_losses", "single_homed",
     ]  # fmt: skip
     assert data["counts"]["hosts"] == sum(area["hosts"] for area in data["areas"])
-    assert len(data["survival"]["single_homed"]) == 65
+    assert len(data["survival"]["single_homed"]) == 66
 
 
 @pytest.mark.parametrize("command", [("show",), ("check",), ("addresses",), ("diff", "--against", "wuwei")])
@@ -81,14 +81,14 @@ def test_tables_speak_the_language_asked_for(egovctl: Any, command: tuple[str, .
 
 def test_show_names_what_one_link_cuts_off(egovctl: Any) -> None:
     _, out, _ = egovctl("plan", "show", "-i", "lab")
-    assert "Minqin County (4): minqin-education" in out
-    assert "router hub-minqin lost: 4 sites cut off" in out
+    assert "Minqin County (5): offsite, minqin-education" in out
+    assert "router hub-minqin lost: 5 sites cut off" in out
 
 
 def test_check_is_one_sentence_with_numbers(egovctl: Any) -> None:
     code, out, err = egovctl("plan", "check", "-i", "lab")
     assert (code, err, out.count("\n")) == (0, "", 1)
-    assert out.startswith("good: Wuwei (lab slice), 1 county, 11 sites, 14 hosts (12 managed), 17 links, 10 LANs")
+    assert out.startswith("good: Wuwei (lab slice), 1 county, 12 sites, 15 hosts (13 managed), 18 links, 11 LANs")
 
 
 def test_check_as_json_of_a_bad_plan(egovctl: Any, inventory: Path) -> None:

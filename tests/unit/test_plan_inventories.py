@@ -76,10 +76,11 @@ def test_in_wuwei_only_sites_of_a_county_can_be_cut_off_by_one_link() -> None:
     assert {name for loss in result.links for name in loss.cut_off} == expected == set(result.single_homed)
 
 
-def test_network_configuration_covers_every_router_but_the_backup_node_and_what_drives_about() -> None:
+def test_network_configuration_covers_every_router_but_those_that_keep_backups_and_what_drives_about() -> None:
     plan, city = shipped("wuwei")
     service = next(item for item in plan.services if item.name == "network-configuration")
-    assert set(service.hosts) == {host.name for host in city.hosts.values() if host.router} - {"backup", "mobile1"}
+    left_out = {"backup", "offsite", "mobile1"}
+    assert set(service.hosts) == {host.name for host in city.hosts.values() if host.router} - left_out
 
 
 def test_names_in_a_county_follow_one_pattern() -> None:

@@ -272,9 +272,9 @@ def test_losing_a_core_moves_the_county_to_the_other_uplink() -> None:
     loss = loss_of(city, find_element(city, "core1"))
     assert loss.cut_off == () and not any(move.narrower for move in loss.moves)
     (load,) = loss.overloads
-    assert (load.edge.here, load.edge.there, load.after, load.edge.mbps) == ("hub-minqin", "core2", 230, 200)
+    assert (load.edge.here, load.edge.there, load.after, load.edge.mbps) == ("hub-minqin", "core2", 280, 200)
     (planned,) = loss.planned
-    assert (planned.edge.there, planned.ratio) == ("core1", 1.15)
+    assert (planned.edge.there, planned.ratio) == ("core1", 1.4)
     assert loss_of(city, find_element(city, "hub-minqin")).cut_off[0] == "hub-minqin"
 
 

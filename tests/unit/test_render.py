@@ -23,13 +23,14 @@ CITIES = ("lab", "wuwei")
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project of its own with copies of what rendering reads."""
     source = project_root()
-    for name in ("ansible.cfg", "playbooks", "inventories"):
+    for name in ("ansible.cfg", "playbooks", "inventories", "dashboards"):
         target = tmp_path / name
         if (source / name).is_dir():
             shutil.copytree(source / name, target, ignore=shutil.ignore_patterns("enrolled", "__pycache__"))
         else:
             shutil.copy(source / name, target)
-    (tmp_path / "cli").symlink_to(source / "cli")
+    for name in ("cli", "dashboards"):
+        (tmp_path / name).symlink_to(source / name)
     monkeypatch.setenv("EGOV_PROJECT", str(tmp_path))
     return tmp_path
 
@@ -129,6 +130,8 @@ def test_without_controls_key_nothing_is_rendered_for_enrolled_hosts(project: Pa
 
 def test_backup_client_may_only_reach_its_own_repository(project: Path) -> None:
     inventory = Inventory.find("lab")
+    plan = inventory.plan_dir / "city.yml"
+    plan.write_text(plan.read_text().replace("routers: [core1, core2],", "routers: [core1, core2], backup_gb: 250,"))
     enrol(inventory, "control", "deploy_ed25519")
     for host in ("core1", "core2"):
         enrol(inventory, host, "borg_ed25519")
@@ -137,7 +140,9 @@ def test_backup_client_may_only_reach_its_own_repository(project: Path) -> None:
     assert [line.split()[-1] for line in lines] == ["core1", "core2"]
     for line in lines:
         assert line.startswith("restrict,command=")
-        assert f'--append-only --restrict-to-repository /srv/borg/{line.split()[-1]}"' in line
+        name = line.split()[-1]
+        quota = {"core1": "250G", "core2": "250G"}[name]
+        assert f'--append-only --storage-quota {quota} --restrict-to-repository /srv/borg/{name}"' in line
 
 
 def enrol_for_logs(inventory: Inventory, *hosts: str) -> dict[str, str]:

@@ -18,11 +18,17 @@ from egovctl.paths import Inventory
 
 FIRST, LAST = "egov-enrol-1", "egov-enrol-end"
 CONTROL = "control"
+# Control's keys at the backup node, each with a forced command of its own: read, append its own state, delete.
+BACKUP_KEYS = {
+    "borg_restore_ed25519": "restore",
+    "pgbackrest_restore_ed25519": "restore",
+    "borg_ed25519": "borg",
+    "borg_retention_ed25519": "retention",
+}
 ALWAYS = ("ssh_host_ed25519", "borg_ed25519", "syslog_sha256")
 # SSH keys that only some places in the plan ask for, by the group of the hosts that need them.
-BY_GROUP = {"postgresql": "wal_ed25519", "postgresql_backups": "pgbackrest_ed25519"}
+BY_GROUP = {"postgresql": "wal_ed25519", "postgresql_backups": "pgbackrest_ed25519", "role_offsite": "offsite_ed25519"}
 SSH_KEYS = ("ssh_host_ed25519", "borg_ed25519", "log_seal_ed25519", *BY_GROUP.values())
-RESTORE_KEYS = ("borg_restore_ed25519", "pgbackrest_restore_ed25519")
 OTHER_KEYS = {
     "wireguard": (TUNNEL_KEY, " WireGuard 公钥", "a WireGuard public key"),
     "syslog_sha256": (FINGERPRINT, "证书的 SHA-256 指纹", "the SHA-256 fingerprint of a certificate"),
@@ -61,15 +67,17 @@ def write_record(inventory: Inventory, host: str, keys: Mapping[str, str]) -> bo
 
 
 def ensure_control(inventory: Inventory) -> str:
-    """Control's own keys, made at first use: deploy and restore. Returns the deploy key's public half."""
+    """Control's own keys, made at first use: to deploy, and those at the backup node. The deploy key's public half."""
     folder = inventory.deploy_key.parent
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:  # every host's worker comes here
         fcntl.flock(lock, fcntl.LOCK_EX)
         deploy = _ensure_key(inventory.deploy_key, f"egov-deploy@{inventory.name}")
-        purpose = f"restore@{inventory.name}"
-        restore = {name: _ensure_key(inventory.deploy_key.with_name(name), purpose) for name in RESTORE_KEYS}
-        write_record(inventory, CONTROL, {"deploy_ed25519": deploy, **restore})
+        others = {
+            name: _ensure_key(inventory.deploy_key.with_name(name), f"{what}@{inventory.name}")
+            for name, what in BACKUP_KEYS.items()
+        }
+        write_record(inventory, CONTROL, {"deploy_ed25519": deploy, **others})
     return deploy
 
 

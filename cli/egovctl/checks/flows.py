@@ -38,7 +38,7 @@ def management(city: City, source: Host) -> list[Flow]:
     Prometheus listens on the NOC's IPv4 loopback only.
     """
     flows = _both(source.name, SSH, "deny")
-    for role in ("core", "noc", "backup"):
+    for role in ("core", "noc", "backup", "offsite"):
         host = first(city, role)
         if host is not None:
             flows += _both(host.name, SSH, "deny")
@@ -68,6 +68,7 @@ def from_router(city: City, router: Host) -> list[Flow]:
     """From the department's router itself, should it be taken over: no ssh and no Prometheus elsewhere.
 
     A backup client, or a host whose PostgreSQL sends its WAL, may open ssh to the backup node: that flow is left out.
+    To the off-site node nobody may.
     """
     flows = [flow for flow in management(city, router) if flow.target != router.name]
     backup = first(city, "backup")

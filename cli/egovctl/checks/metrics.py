@@ -32,6 +32,11 @@ HELP = {
     "egov_drill_rpo_seconds": "How old the restored data were",
     "egov_drill_rpo_promised_seconds": "How old restored data may be, as promised in the plan",
     "egov_drill_files_compared": "Files whose content was compared with the manifest",
+    "egov_backup_register_archives": "Archives in a repository at the last look",
+    "egov_backup_register_missing": "Archives that control has seen in a repository, and that are gone",
+    "egov_backup_register_strange": "Archives in a repository that no backup made",
+    "egov_backup_register_timestamp_seconds": "When a repository was last looked at",
+    "egov_backup_sealed_timestamp_seconds": "When control last sealed its own state",
     "egov_evidence_records": "Records in the evidence chain",
     "egov_evidence_head_info": "The hash of the last record of the evidence chain",
 }
@@ -68,6 +73,8 @@ def exposition(records: Iterable[Record], head: Head) -> str:
 def _latest(records: list[Record]) -> Iterator[Sample]:
     checks: dict[str, list[dict[str, Any]]] = {}
     drills: dict[tuple[str, str, str], tuple[str, dict[str, Any]]] = {}
+    looks: dict[str, tuple[str, dict[str, Any]]] = {}
+    sealed = ""
     for record in records:
         if record.kind == "assess.result":
             by_check: dict[str, list[dict[str, Any]]] = {}
@@ -77,11 +84,23 @@ def _latest(records: list[Record]) -> Iterator[Sample]:
         elif record.kind == "drill.result":
             for item in record.body["items"]:
                 drills[(record.body["drill"], item["service"], item["host"])] = (record.at, item)
+        elif record.kind == "backup.look":
+            looks |= {host: (record.at, found) for host, found in record.body["hosts"].items()}
+        elif record.kind == "backup.accepted":
+            nothing: dict[str, Any] = {"missing": [], "strange": []}
+            at, found = looks.get(record.body["host"], (record.at, {"archives": 0}))
+            looks[record.body["host"]] = (at, {**found, **nothing})
+        elif record.kind == "backup.sealed":
+            sealed = record.at
     for results in checks.values():
         for result in results:
             yield from _check_samples(result)
     for (drill, service, host), (at, item) in drills.items():
         yield from _drill_samples({"drill": drill, "service": service, "source": host}, at, item)
+    for host, (at, found) in looks.items():
+        yield from _look_samples({"source": host}, at, found)
+    if sealed:
+        yield "egov_backup_sealed_timestamp_seconds", {}, _seconds(sealed)
 
 
 def _check_samples(result: dict[str, Any]) -> Iterator[Sample]:
@@ -109,6 +128,13 @@ def _drill_samples(labels: dict[str, str], at: str, item: dict[str, Any]) -> Ite
     ):
         if item.get(key) is not None:
             yield f"egov_drill_{key}", labels, item[key]
+
+
+def _look_samples(labels: dict[str, str], at: str, found: dict[str, Any]) -> Iterator[Sample]:
+    yield "egov_backup_register_archives", labels, found["archives"]
+    yield "egov_backup_register_missing", labels, len(found["missing"])
+    yield "egov_backup_register_strange", labels, len(found["strange"])
+    yield "egov_backup_register_timestamp_seconds", labels, _seconds(at)
 
 
 def _chain_samples(head: Head) -> Iterator[Sample]:

@@ -17,6 +17,7 @@ from egovctl.i18n import pick, tr
 from egovctl.paths import Inventory, project_root
 
 PAGE = Path("docs/drill-calibration.md")
+KEPT_EVERY = 10
 
 
 class PartType(click.ParamType[tuple[int, int]]):
@@ -76,7 +77,7 @@ def calibrate(
     from rich.console import Console
 
     from egovctl.drill.calibration import results
-    from egovctl.drill.calibration.run import Wanted, calibrate
+    from egovctl.drill.calibration.run import Judged, Wanted, calibrate
     from egovctl.drill.calibration.score import as_body, score
     from egovctl.drill.calibration.seals import broken
     from egovctl.errors import UsageError
@@ -94,16 +95,22 @@ def calibrate(
     parent = scratch or inventory.state / "scratch"
     parent.mkdir(mode=0o700, exist_ok=True)
     chain = open_chain(inventory, writer="calibration")
+    about = {"seed": wanted.seed, "at": now(), "revision": _revision(), "cpus": os.cpu_count()}
+    kept: list[Judged] = []
     with Console(stderr=True).status(tr("校准中", "calibrating")) as status:
-        run, cases = calibrate(inventory, chain, wanted, parent.resolve(), status.update)
+
+        def each(one: Judged, of: int) -> None:
+            kept.append(one)
+            status.update(f"{len(kept)}/{of}")
+            if out and (len(kept) % KEPT_EVERY == 0 or len(kept) == of):
+                results.save(out, about, kept)  # a run that is ended early has measured something
+
+        run, cases = calibrate(inventory, chain, wanted, parent.resolve(), each)
     result = score(cases)
     unsealed = broken(chain.records(), run)
     chain.append("calibration.result", {"run": run, **as_body(result), "not_blind": unsealed})
-    about = {"run": run, "seed": wanted.seed, "at": now(), "revision": _revision(), "cpus": os.cpu_count()}
-    if out:
-        results.save(out, about, cases)
     if output == "json":
-        click.echo(json.dumps({**about, **as_body(result), "not_blind": unsealed}, ensure_ascii=False))
+        click.echo(json.dumps({**about, "run": run, **as_body(result), "not_blind": unsealed}, ensure_ascii=False))
     else:
         console = Console(highlight=False)
         console.print(table(result))

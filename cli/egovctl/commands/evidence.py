@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
 import sys
 from dataclasses import asdict
 
@@ -115,3 +117,55 @@ def show(inventory: Inventory, output: str, last: int, kind: str | None, seq: in
     for record in chosen[-last:]:
         table.add_row(str(record.seq), short_time(record.at), record.kind, record.plan_revision, record.hash[:16])
     Console().print(table)
+
+
+@evidence.command()
+@inventory_option
+@format_option
+@click.option("--accept", metavar="HOST", help="I know why archives of HOST are missing or strange; go on from here.")
+def backups(inventory: Inventory, output: str, accept: str | None) -> None:
+    """Look at every repository and write down its archives. Exit 1 when one that was there is gone."""
+    from egovctl.backups import register, retention
+    from egovctl.checks import open_context, require_network
+    from egovctl.commands.assess import publish_or_say
+    from egovctl.evidence import open_chain
+    from egovctl.report.backups import look_table, reasons
+
+    context = open_context(inventory)
+    names = retention.repositories(context)
+    if accept is not None and accept not in names:
+        there = ", ".join(names)
+        raise UsageError(
+            tr(f"没有 {accept} 的仓库；现有：{there}", f"there is no repository of {accept}; there is: {there}")
+        )
+    require_network(inventory)
+    chain = open_chain(inventory, context.city.plan_revision)
+    seen, silent = retention.look(context, [accept] if accept else names, chain)
+    if accept is not None and seen:
+        register.accept(chain, seen[0], os.environ.get("EGOV_OPERATOR") or getpass.getuser())
+    if output == "json":
+        hosts = {item.host: asdict(item) for item in seen}
+        click.echo(json.dumps({"hosts": hosts, "silent": silent}, ensure_ascii=False))
+    else:
+        out = Console(highlight=False)
+        out.print(look_table(seen))
+        for line in reasons(seen, silent):
+            out.print(f"· {line}", markup=False, soft_wrap=True)
+    publish_or_say(context, chain)
+    whole = all(item.whole for item in seen) or accept is not None
+    sys.exit(3 if silent else 0 if whole else 1)
+
+
+@evidence.command()
+@inventory_option
+def seal(inventory: Inventory) -> None:
+    """Seal what control alone holds (keys, secrets, evidence, plan) into its repository on the backup node."""
+    from egovctl.backups.own_state import seal as sealed
+    from egovctl.checks import open_context, require_network
+    from egovctl.evidence import open_chain
+
+    context = open_context(inventory)
+    require_network(inventory)
+    body = sealed(context, open_chain(inventory, context.city.plan_revision)).body
+    files, total, name = body["files"], body["bytes"], body["archive"]
+    click.echo(tr(f"已封存 {files} 个文件，{total} 字节：{name}", f"sealed {files} files, {total} bytes: {name}"))

@@ -149,6 +149,15 @@ class Repository:
         argv = ["extract", *plain, f"{self.location}::{archive.name}", *paths]
         return self._start(argv, deadline, lambda ended: None, cwd=into, begun=begun)
 
+    def call(self, arguments: list[str], deadline: Deadline, *, strict: bool = False) -> str:
+        """Run any other verb, whose arguments name the location themselves; what it printed. BorgFailed as ever.
+
+        `strict`: a warning is a failure too, as `check` gives one for what it finds.
+        """
+        good = (0,) if strict else (0, WARNING)
+        with self._start(arguments, deadline, lambda ended: ended.out.decode(), good=good) as pending:
+            return pending.result()
+
     def _environment(self, descriptor: int) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name not in WAYS_OUT}
         kept |= {"BORG_PASSPHRASE_FD": str(descriptor), "BORG_BASE_DIR": str(self.base), "LC_ALL": "C.UTF-8"}
@@ -162,6 +171,7 @@ class Repository:
         *,
         cwd: Path | None = None,
         begun: Callable[[str], None] | None = None,
+        good: tuple[int, ...] = (0, WARNING),
         encoding: str | None = None,
     ) -> Pending[T]:
         verb = next(word for word in arguments if not word.startswith("-"))
@@ -174,7 +184,7 @@ class Repository:
             self.healed.extend(heard.healed)
             if any(FULL in line for line in heard.lines) and verb == "extract":
                 raise ScratchFull.now()
-            if ended.status not in (0, WARNING):
+            if ended.status not in good:
                 raise judge(verb, self.location, ended.status, heard)
             return parse(ended)
 

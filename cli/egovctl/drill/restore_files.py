@@ -57,12 +57,14 @@ def restore_files(
     folder: Path,
     progress: Callable[[str], None],
     proof: str = PROOF,
+    timer: Timer | None = None,
 ) -> Item:
     """Restore these paths from a service's newest archive below `folder` (which exists), judge them, remove them.
 
-    A fault of the backup is a verdict; what hinders the drill leaves it unknown. Never raises but for an interruption.
+    `timer` has the phases that came before, if any: they count. A fault of the backup is a verdict; what hinders the
+    drill leaves it unknown. Never raises but for an interruption.
     """
-    timer, root = Timer(), folder / f"{target.service}-{target.host}"
+    timer, root = timer or Timer(), folder / f"{target.service}-{target.host}"
     try:
         root.mkdir(mode=0o700, parents=True)
         return _Restore(repository, target, paths, promise, root, progress, f"{proof}/{target.service}").run(timer)

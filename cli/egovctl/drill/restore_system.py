@@ -223,6 +223,6 @@ def _details(newest: Archive, manifest: Manifest, moved: MovedOn, answers: Answe
         "moved_on": list(moved.paths[:NAMES_KEPT]),
         "state": answers.state,
         "failed": list(answers.failed),
-        "not_without_a_network": list(answers.outside),
+        "not_in_a_scratch": list(answers.outside),
         "asked": {name: wrong or "as it must be" for name, wrong in answers.said.items()},
     }

@@ -21,6 +21,11 @@ BETWEEN = 0.1
 ONE = 60.0  # seconds for one question
 # They need a peer, an interface, a clock or a device that a scratch does not have: nothing is said of them.
 OUTSIDE = ("wg-quick@", "egov-shape@", "kea-dhcp4-server", "chrony", "egov-backup@", "systemd-networkd-wait-online")
+# What a database's own backup has is left out of the system's: its server has no data here.
+DATA = {
+    "/var/lib/mysql/*": ("mariadb.", "egov-mariadb"),
+    "/var/lib/postgresql/*": ("postgresql", "egov-postgresql"),
+}
 MASKED = ("systemd-networkd-wait-online.service",)  # there is no interface to wait for
 
 
@@ -49,7 +54,10 @@ PROBES = (
 
 @dataclass
 class Answers:
-    """What was answered: question → "" when it is right, else what was said instead."""
+    """What was answered: question → "" when it is right, else what was said instead.
+
+    `outside` are failed units that need what a scratch does not have.
+    """
 
     state: str = ""
     said: dict[str, str] = field(default_factory=dict)
@@ -72,9 +80,10 @@ def wait_until_ready(box: System, deadline: Deadline) -> str:
 def ask(box: System, described: Described, host: str, address: str | None, state: str, deadline: Deadline) -> Answers:
     """All questions. `address` is the one by which the plan knows the machine; None when its system does not set it."""
     answers = Answers(state)
+    outside = (*OUTSIDE, *(prefix for path in described.excluded for prefix in DATA.get(path, ())))
     failed = _words(box, deadline, "systemctl", "list-units", "--state=failed", "--plain", "--no-legend")
-    answers.outside = tuple(sorted(unit for unit in failed if unit.startswith(OUTSIDE)))
-    answers.failed = tuple(sorted(unit for unit in failed if not unit.startswith(OUTSIDE)))
+    answers.outside = tuple(sorted(unit for unit in failed if unit.startswith(outside)))
+    answers.failed = tuple(sorted(unit for unit in failed if not unit.startswith(outside)))
     said = answers.said
     said["host name"] = _differs({host}, {_text(box, deadline, "hostname")})
     packages = _lines(box, deadline, "dpkg-query", "--show", "--showformat", "${Package} ${Version}\n")
@@ -84,7 +93,7 @@ def ask(box: System, described: Described, host: str, address: str | None, state
     running = _words(
         box, deadline, "systemctl", "list-units", "--type=service", "--state=active", "--plain", "--no-legend"
     )
-    wanted = {unit for unit in described.active & described.units if not unit.startswith(OUTSIDE)}
+    wanted = {unit for unit in described.active & described.units if not unit.startswith(outside)}
     said["running services"] = _differs(wanted, running & wanted)
     if address is not None:
         shown = _text(box, deadline, "ip", "-o", "address")

@@ -9,7 +9,7 @@ from egovctl.errors import UsageError
 from egovctl.i18n import tr
 from egovctl.paths import Inventory
 from egovctl.plan.derived import City
-from egovctl.plan.load import FILES, PEOPLE, check, load
+from egovctl.plan.load import FILES, OPTIONAL, check, load
 from egovctl.plan.models import Plan
 from egovctl.plan.source import parse_source
 
@@ -28,11 +28,8 @@ def load_against(inventory: Inventory, against: str) -> tuple[Plan, City]:
         if given.exists():
             raise
     commit = _commit(inventory, against)
-    names = (
-        (*FILES, PEOPLE)
-        if _git(inventory, "cat-file", "-e", f"{commit}:./plan/{PEOPLE}.yml").returncode == 0
-        else FILES
-    )
+    names = [*FILES]
+    names += [n for n in OPTIONAL if _git(inventory, "cat-file", "-e", f"{commit}:./plan/{n}.yml").returncode == 0]
     return check({name: parse_source(*_file(inventory, against, commit, name)) for name in names}, inventory.name)
 
 

@@ -40,7 +40,13 @@ BACKUP_BUNDLES = {  # the bundle that backs up the hosts of a group, for `manage
     "postgresql_backups": "pgbackrest_server",
 }
 TRANSIT_KINDS = frozenset({"core", "hub"})
-ZONE_OF_KIND: dict[str, Zone] = {"noc": "management", "backup": "services", "video": "services", "services": "services"}
+ZONE_OF_KIND: dict[str, Zone] = {
+    "noc": "management",
+    "backup": "services",
+    "offsite": "management",  # nobody has business there
+    "video": "services",
+    "services": "services",
+}
 ROLE_OF_KIND: dict[str, HostRole] = {
     "core": "core",
     "hub": "hub",
@@ -50,6 +56,7 @@ ROLE_OF_KIND: dict[str, HostRole] = {
     "mobile": "access",
     "noc": "noc",
     "backup": "backup",
+    "offsite": "offsite",
     "video": "video",
     "services": "services",
 }

@@ -12,7 +12,7 @@ from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 from typing import Literal
 
 InterfaceRole = Literal["loopback", "transit", "lan"]
-HostRole = Literal["core", "hub", "access", "noc", "backup", "video", "services", "control", "switch"]
+HostRole = Literal["core", "hub", "access", "noc", "backup", "offsite", "video", "services", "control", "switch"]
 
 
 Zone = Literal["users", "services", "management"]

@@ -14,7 +14,7 @@ from egovctl.plan.addresses import PoolTooSmall
 from egovctl.plan.beside import beside_faults
 from egovctl.plan.derive import derive
 from egovctl.plan.derived import City
-from egovctl.plan.models import Administrator, CityFile, PeopleFile, Plan, ServicesFile
+from egovctl.plan.models import CalendarFile, CityFile, PeopleFile, Plan, ServicesFile
 from egovctl.plan.names import expand_hosts
 from egovctl.plan.overlap import overlaps
 from egovctl.plan.rules import faults
@@ -24,7 +24,9 @@ from egovctl.plan.source import PlanError, Source, read_source
 M = TypeVar("M", bound=BaseModel)
 REVISION_LENGTH = 12
 FILES = ("city", "services")
-PEOPLE = "people"  # a file of its own, for people other than those who plan the network write it; none: no control
+# What a plan may be without. people: a file of its own, for people other than those who plan the network write it;
+# none: no control. calendar: windows of maintenance, which come and go while the network stays.
+OPTIONAL = ("people", "calendar")
 
 
 def load_plan(inventory: Inventory) -> Plan:
@@ -39,7 +41,7 @@ def load_city(inventory: Inventory) -> City:
 
 def load(inventory: Inventory) -> tuple[Plan, City]:
     """Both at once, from one reading of the files."""
-    there = [name for name in (*FILES, PEOPLE) if name in FILES or (inventory.plan_dir / f"{name}.yml").exists()]
+    there = [name for name in (*FILES, *OPTIONAL) if name in FILES or (inventory.plan_dir / f"{name}.yml").exists()]
     sources = {name: read_source(inventory.plan_dir / f"{name}.yml") for name in there}
     plan, city = check(sources, inventory.name)
     _raise_for([f"{sources['city'].at(where)}: {sentence}" for where, sentence in beside_faults(plan, inventory)])
@@ -47,8 +49,8 @@ def load(inventory: Inventory) -> tuple[Plan, City]:
 
 
 def check(sources: Mapping[str, Source], name: str) -> tuple[Plan, City]:
-    """The plan and city that these sources mean (each of FILES, and PEOPLE or not); PlanError, one sentence a fault."""
-    city_file, services_file, administrators = _files(sources)
+    """The plan and city that these sources mean (all of FILES, any of OPTIONAL); PlanError, one sentence a fault."""
+    city_file, services_file, people_file, calendar_file = _files(sources)
     plan = Plan(
         revision=_revision(sources),
         city=city_file.city,
@@ -60,7 +62,8 @@ def check(sources: Mapping[str, Source], name: str) -> tuple[Plan, City]:
         sites=city_file.sites,
         retired=city_file.retired,
         services=services_file.services,
-        administrators=administrators,
+        administrators=people_file.administrators if people_file else (),
+        maintenance=calendar_file.maintenance if calendar_file else (),
     )
     _raise_for([f"{sources[file].at(where)}: {sentence}" for file, where, sentence in faults(plan)])
     plan = expand_hosts(plan)
@@ -72,14 +75,17 @@ def check(sources: Mapping[str, Source], name: str) -> tuple[Plan, City]:
     return plan, city
 
 
-def _files(sources: Mapping[str, Source]) -> tuple[CityFile, ServicesFile, tuple[Administrator, ...]]:
+def _files(
+    sources: Mapping[str, Source],
+) -> tuple[CityFile, ServicesFile, PeopleFile | None, CalendarFile | None]:
     wrong: list[str] = []
     city_file = _validated(CityFile, sources["city"], wrong)
     services_file = _validated(ServicesFile, sources["services"], wrong)
-    people_file = _validated(PeopleFile, sources[PEOPLE], wrong) if PEOPLE in sources else None
+    people_file = _validated(PeopleFile, sources["people"], wrong) if "people" in sources else None
+    calendar_file = _validated(CalendarFile, sources["calendar"], wrong) if "calendar" in sources else None
     _raise_for(wrong)
     assert city_file is not None and services_file is not None  # noqa: S101 - _raise_for has left otherwise
-    return city_file, services_file, people_file.administrators if people_file else ()
+    return city_file, services_file, people_file, calendar_file
 
 
 def _validated(model: type[M], source: Source, wrong: list[str]) -> M | None:

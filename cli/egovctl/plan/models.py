@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import reprlib
-from datetime import date
+from datetime import date, datetime
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Network
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -13,13 +13,16 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from egovctl.i18n import tr
 from egovctl.plan.public_keys import read_public_key
 
-SiteKind = Literal["core", "hub", "department", "town", "village", "mobile", "noc", "backup", "video", "services"]
+SiteKind = Literal[
+    "core", "hub", "department", "town", "village", "mobile", "noc", "backup", "offsite", "video", "services"
+]
 Plane = Literal["extranet", "private"]
 AdministratorRole = Literal["system", "security", "audit"]
 ADMINISTRATOR_ROLES: tuple[AdministratorRole, ...] = ("system", "security", "audit")
 Platform = Literal["linux", "vrp5", "vrp8", "comware7", "unmanaged"]
 Engine = Literal["borg", "postgresql", "mariadb", "system"]
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?\Z")
+MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(Z|[+-][0-9]{2}:[0-9]{2})\Z")
 DURATION = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d)\Z")
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 MAX_SITE_NUMBER = 9999  # the IPv6 /48 of a site reads as its number does: four digits
@@ -67,6 +70,21 @@ def _date(value: object) -> object:
     shown = reprlib.repr(value)
     raise ValueError(
         tr(f"{shown} 不是日期：请写成 2026-03-31", f"{shown} is not a date: write it as in 2026-03-31"),
+    )
+
+
+def _moment(value: object) -> object:
+    if isinstance(value, str) and MOMENT.match(value):
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError:
+            pass
+    shown = reprlib.repr(value)
+    raise ValueError(
+        tr(
+            f"{shown} 不是时刻：请连同时区一起写，例如 2026-12-05T01:00+08:00",
+            f"{shown} is not a moment: write it with its time zone, as in 2026-12-05T01:00+08:00",
+        ),
     )
 
 
@@ -138,6 +156,7 @@ Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f
 KeyLine = Annotated[str, Field(max_length=4000, pattern=r"^[!-~]+( [!-~]+){1,2}$"), AfterValidator(_public_key)]
 Seconds = Annotated[int, BeforeValidator(_seconds)]
 Day = Annotated[date, BeforeValidator(_date)]
+Moment = Annotated[datetime, BeforeValidator(_moment)]
 Outside4 = Annotated[IPv4Interface, BeforeValidator(_written_prefix)]
 Dscp = Annotated[Integer, Field(ge=0, le=63)]
 AbsolutePath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._/-]+$"), AfterValidator(_plain_path)]
@@ -275,7 +294,8 @@ class Site(Model):
 
     `vertical` is the vertical network that its users belong to. `manage` names the bundles that are applied to its
     routers, where only some shall be; `internet` is the attachment that tunnels of `via: internet` go over, by router
-    where there are several.
+    where there are several. `backup_gb` is what each of its hosts may fill on the backup node, where that is not the
+    default. An off-site node `pulls` from the backup node so often, hourly unless it says daily.
     """
 
     name: Label
@@ -292,6 +312,8 @@ class Site(Model):
     uplinks: Annotated[tuple[Uplink, ...], Field(max_length=MAX_UPLINKS)] = ()
     hosts: tuple[ExtraHost, ...] = ()
     addresses: Overrides = Overrides()
+    backup_gb: Annotated[Integer, Field(ge=1, le=1_000_000)] | None = None
+    pulls: Literal["hourly", "daily"] | None = None
 
     @property
     def router_names(self) -> tuple[str, ...]:
@@ -358,6 +380,16 @@ class Administrator(Model):
         return all(read_public_key(key).token for key in self.ssh_keys)
 
 
+class Maintenance(Model):
+    """A window in which somebody works at a site or on a service: nobody is alerted, and it counts as no outage."""
+
+    site: Label | None = None
+    service: Label | None = None
+    begin: Moment = Field(alias="from")
+    end: Moment = Field(alias="to")
+    reason: Text
+
+
 class CityFile(Model):
     """plan/city.yml."""
 
@@ -386,6 +418,13 @@ class PeopleFile(Model):
     administrators: Annotated[tuple[Administrator, ...], Field(min_length=1)]
 
 
+class CalendarFile(Model):
+    """plan/calendar.yml, which a plan may be without."""
+
+    version: Literal[1] = Field(alias="schema")
+    maintenance: tuple[Maintenance, ...]
+
+
 class Plan(Model):
     """All files together, checked against each other. `revision` names this exact plan."""
 
@@ -400,6 +439,7 @@ class Plan(Model):
     retired: tuple[Retired, ...]
     services: tuple[Service, ...]
     administrators: tuple[Administrator, ...] = ()
+    maintenance: tuple[Maintenance, ...] = ()
 
     def site(self, name: str) -> Site:
         """The site called `name`; KeyError when there is none."""

@@ -104,6 +104,7 @@ PERMISSIONS = (
     Permission("backup_clients", "backup", "tcp", (SSH,)),
     Permission("postgresql", "backup", "tcp", (SSH,)),
     Permission("backup", "postgresql", "tcp", (SSH,)),
+    Permission("offsite", "backup", "tcp", (SSH,)),
     Permission("users", "services", "tcp", (HTTP, HTTPS)),
     Permission("users", "services", "icmp"),
 )
@@ -165,6 +166,7 @@ def policy_of(city: City) -> Policy:
         _hosts("cores", (host for host in hosts if host.role == "core")),
         _hosts("log_senders", (host for host in hosts if host.router or "managed" in host.groups)),
         _hosts("backup", (host for host in hosts if host.role == "backup")),
+        _hosts("offsite", (host for host in hosts if host.role == "offsite")),
         _hosts("backup_clients", (host for host in hosts if "backup_clients" in host.groups)),
         _hosts("postgresql", (host for host in hosts if "postgresql" in host.groups)),
         _hosts("devices", (host for host in hosts if host.platform == "unmanaged")),

@@ -8,7 +8,9 @@ from typing import Literal
 from egovctl.i18n import tr
 from egovctl.plan.models import Plan, Site
 from egovctl.plan.names import CONTROL, HOST_WORDS, NOT_HOSTS, downward_name
+from egovctl.plan.rules_calendar import maintenance_known
 from egovctl.plan.rules_network import NETWORK_RULES
+from egovctl.plan.rules_offsite import offsite_fits
 from egovctl.plan.rules_people import people_separated
 from egovctl.plan.rules_retired import retired_stay_retired
 from egovctl.plan.rules_services import services_known
@@ -26,12 +28,13 @@ UPLINKS_NEEDED = {
     "mobile": 1,
     "noc": 2,
     "backup": 2,
+    "offsite": 1,
     "video": 2,
     "services": 2,
 }
 
 
-def faults(plan: Plan) -> Iterator[tuple[Literal["city", "services", "people"], KeyPath, str]]:
+def faults(plan: Plan) -> Iterator[tuple[Literal["city", "services", "people", "calendar"], KeyPath, str]]:
     """All that is wrong, with the file it is in; nothing when the plan is good."""
     for rule in SITE_RULES:
         for where, sentence in rule(plan):
@@ -40,6 +43,8 @@ def faults(plan: Plan) -> Iterator[tuple[Literal["city", "services", "people"], 
         yield "services", where, sentence
     for where, sentence in people_separated(plan):
         yield "people", where, sentence
+    for where, sentence in maintenance_known(plan):
+        yield "calendar", where, sentence
 
 
 def _unique_sites(plan: Plan) -> Iterator[Fault]:
@@ -327,5 +332,6 @@ SITE_RULES: tuple[Callable[[Plan], Iterator[Fault]], ...] = (
     _multicast_interfaces,
     _interface_names_differ,
     retired_stay_retired,
+    offsite_fits,
     *NETWORK_RULES,
 )

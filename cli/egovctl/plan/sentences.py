@@ -19,6 +19,9 @@ SINGULAR = {
     "services": ("服务", "service"),
     "administrators": ("管理员", "administrator"),
     "retired": ("停用站点", "retired site"),
+    "maintenance": ("检修", "maintenance"),
+    "signals": ("信号", "signal"),
+    "alerts": ("告警", "alert"),
 }
 # pydantic's kinds of fault that a plan can have, in the plan's words.
 EXPECTED = {

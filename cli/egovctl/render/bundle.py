@@ -26,6 +26,7 @@ Selector = Literal[
     "postgresql",
     "postgresql_backups",
     "backup",
+    "offsite",
     "noc",
     "control",
 ]

@@ -26,6 +26,16 @@ Host *
   ServerAliveInterval 5
   ServerAliveCountMax 3
 """
+# role → further ways there: suffix of the name in ssh_config, user, key. What each may do the host itself says.
+BACKUP_WAYS = {
+    "backup": (
+        ("borg", "borg", "borg_restore_ed25519"),
+        ("pgbackrest", "pgbackrest-read", "pgbackrest_restore_ed25519"),
+        ("state", "borg", "borg_ed25519"),
+        ("retention", "borg", "borg_retention_ed25519"),
+    ),
+    "offsite": (("restore", "egov-restore", "borg_restore_ed25519"),),
+}
 
 
 def control_files(rendered: Rendered) -> dict[str, str]:
@@ -42,12 +52,16 @@ def _ssh_config(rendered: Rendered) -> str:
             entries.append(
                 ENTRY.format(name=host.name, address=host.address_v4, alias=host.name, user="egov-deploy", identity=key)
             )
-        if host.role == "backup":
-            for name, user in (("borg", "borg"), ("pgbackrest", "pgbackrest-read")):
-                alias, restore = f"{host.name}-{name}", key.with_name(f"{name}_restore_ed25519")
-                entries.append(
-                    ENTRY.format(name=alias, address=host.address_v4, alias=host.name, user=user, identity=restore)
+        for suffix, user, identity in BACKUP_WAYS.get(host.role, ()):
+            entries.append(
+                ENTRY.format(
+                    name=f"{host.name}-{suffix}",
+                    address=host.address_v4,
+                    alias=host.name,
+                    user=user,
+                    identity=key.with_name(identity),
                 )
+            )
     common = COMMON.format(known_hosts=inventory.build / "control" / "known_hosts")
     if proxy := _proxy(rendered):
         common += f"  ProxyCommand {proxy}\n"

@@ -15,10 +15,13 @@ from egovctl.paths import Inventory, project_root
 from egovctl.plan import City, Host, Plan, load
 from egovctl.plan.policy import lan_services, policy_of
 from egovctl.plan.source import read_source
+from egovctl.render.backups import backup_quotas, measured_backups, narrowest_links
 from egovctl.render.bundle import Bundle, FileSpec, load_bundles
 from egovctl.render.enrolled import read_enrolled, require_control
 from egovctl.render.lookups import backed_up, by_role, known_names, left_out, stanzas_of
+from egovctl.render.rehearsals import WORK, offsite_pull_seconds, promised_backups, rehearsals
 from egovctl.render.shaping import shaped_links
+from egovctl.render.topology import topology_for_rules
 from egovctl.render.workshop import Workshop
 
 PROTOCOL = 1
@@ -80,11 +83,18 @@ def render_city(inventory: Inventory) -> Rendered:
         "administrators": plan.administrators,
         "log_senders": log_senders(managed, enrolled),
         "by_role": by_role(city),
+        "backup_quotas": backup_quotas(plan, city),
+        "rehearsals": rehearsals(plan, city),
+        "control_work": WORK,
+        "pull_seconds": offsite_pull_seconds(plan),
+        "promised_backups": promised_backups(plan, city),
         "stanzas": stanzas,
+        "topology": topology_for_rules(plan, city),
     }
     # Whatever a host needs of the whole city is looked up, never searched for: a city has thousands of hosts.
     sites = {site.name: site for site in plan.sites}
     names, backups, excluded = known_names(city), backed_up(plan), left_out(plan)
+    thin = narrowest_links(plan, city)
     clusters = {stanza.host.name: stanza for stanza in stanzas}
     workshop = Workshop.of(bundles)
     hosts = {}
@@ -100,6 +110,8 @@ def render_city(inventory: Inventory) -> Rendered:
             "tunnels": host.tunnels,
             "shaped": shaped_links(host),
             "backups": backups.get(host.name, []),
+            "thin_mbps": thin.get(host.name),
+            "measured_backups": measured_backups(backups.get(host.name, [])),
             "left_out": excluded.get(host.name, []),
             "stanza": clusters.get(host.name),
             "lan": lan,

@@ -13,7 +13,9 @@ from egovctl.errors import UsageError
 from egovctl.i18n import tr
 from egovctl.keys import PLACEHOLDER
 from egovctl.plan import Host
+from egovctl.render.backups import kib_per_second
 from egovctl.render.bundle import Bundle
+from egovctl.render.topology import label_value
 
 
 @dataclass
@@ -64,6 +66,8 @@ def _environment(*folders: Path) -> jinja2.Environment:
         autoescape=False,  # noqa: S701 - configuration files, not HTML; the plan's strings are held to narrow patterns
     )
     environment.filters["engine_id"] = engine_id
+    environment.filters["kib_per_second"] = kib_per_second
+    environment.filters["quoted"] = label_value
     return environment
 
 

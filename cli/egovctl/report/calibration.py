@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 
 from egovctl.drill.calibration.score import Score, Share
-from egovctl.i18n import pick, tr
+from egovctl.i18n import tr
 from egovctl.report.tables import plain_table
 
 
@@ -13,17 +13,16 @@ def table(result: Score) -> Table:
     """One row a kind of fault: how many were found, and how often the cause was named."""
     shown = plain_table(
         tr("故障", "fault"),
-        tr("说明", "what is planted"),
         tr("发现", "found"),
         tr("原因正确", "cause named"),
         tr("误判为", "named instead"),
-        wrap=(1, 4),
+        wrap=(3,),
     )
     for row in result.rows:
         instead = ", ".join(f"{cause} {count}" for cause, count in row.instead.items())
-        shown.add_row(row.kind, pick(row.title), _share(row.found), _share(row.named), instead or "-")
+        shown.add_row(row.kind, _share(row.found), _share(row.named), instead or "-")
     if result.rows:
-        shown.add_row(tr("合计", "all"), "", _share(result.found), _share(result.named), "")
+        shown.add_row(tr("合计", "all"), _share(result.found), _share(result.named), "")
     return shown
 
 

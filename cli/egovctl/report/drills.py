@@ -16,6 +16,7 @@ from egovctl.report.tables import plain_table, short_time
 from egovctl.report.words import OUTCOME, VERDICT, VERDICT_STYLE, duration, word
 
 PHASES = {
+    "fetch": {"zh": "取回", "en": "fetch"},
     "find": {"zh": "查找", "en": "find"},
     "restore": {"zh": "恢复", "en": "restore"},
     "wal": {"zh": "取日志", "en": "WAL"},

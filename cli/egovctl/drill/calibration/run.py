@@ -31,7 +31,6 @@ from egovctl.paths import Inventory
 
 NAME = "calibrate"
 PER_INSTANCE = 300 << 20  # octets of a world, its copies and its restore, at the most
-Said = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,10 @@ class Judged:
     reasons: tuple[str, ...] = ()
 
 
-def calibrate(inventory: Inventory, chain: Chain, wanted: Wanted, parent: Path, said: Said) -> tuple[str, list[Judged]]:
+Each = Callable[[Judged, int], None]  # hears of a case as soon as it is counted, and of how many there are
+
+
+def calibrate(inventory: Inventory, chain: Chain, wanted: Wanted, parent: Path, each: Each) -> tuple[str, list[Judged]]:
     """Plant, judge, open; the run's id, and all that was judged. What is made in the folder `parent` is removed."""
     run = uuid4().hex[:12]
     scratch = journal.scratch_of(parent, run)
@@ -72,12 +74,12 @@ def calibrate(inventory: Inventory, chain: Chain, wanted: Wanted, parent: Path, 
         scratch.mkdir(mode=0o700)
         try:
             with Planting(scratch, wanted.seed, wanted.kinds, wanted.instances, wanted.clean) as planting:
-                return run, list(_cases(planting, chain, wanted, scratch, run, said))
+                return run, list(_cases(planting, chain, wanted, scratch, run, each))
         finally:
             journal.undo(scratch)
 
 
-def _cases(planting: Planting, chain: Chain, wanted: Wanted, scratch: Path, run: str, said: Said) -> Iterator[Judged]:
+def _cases(planting: Planting, chain: Chain, wanted: Wanted, scratch: Path, run: str, each: Each) -> Iterator[Judged]:
     count = planting.cases()
     numbers = list(range(wanted.part, count, wanted.parts))
     plan = {"run": run, "seed": wanted.seed, "cases": count, "part": wanted.part, "parts": wanted.parts}
@@ -97,8 +99,9 @@ def _cases(planting: Planting, chain: Chain, wanted: Wanted, scratch: Path, run:
             raise _other_label(number)
         opened = {"run": run, "number": number, "label": label, "nonce": nonce, "judged": record.hash}
         chain.append("calibration.revealed", opened)
-        said(f"{place}/{len(numbers)}")
-        yield _judged(number, label, item, seconds, weight)
+        judged = _judged(number, label, item, seconds, weight)
+        each(judged, len(numbers))
+        yield judged
 
 
 def _judge(sealed: Sealed, seed: int, scratch: Path) -> tuple[Item, float, dict[str, Any]]:

@@ -251,6 +251,7 @@ def pg_rows_lost(world: Spoilt[Any]) -> dict[str, Any]:
     order = "id" if table == "permits" else "ctid"
 
     def lose(cluster: Any) -> None:
+        cluster.manifest()  # what came since the last one is nobody's promise
         count = int(cluster.sql(f"SELECT ceil(count(*) * {share}) FROM register.{table}"))
         rows = f"SELECT {order} FROM register.{table} LIMIT {count}"
         cluster.sql(f"DELETE FROM register.{table} WHERE {order} = ANY (ARRAY({rows}))")

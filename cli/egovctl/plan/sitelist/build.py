@@ -34,7 +34,7 @@ POOLS = {
     "v6": "2001:db8::/32",
 }
 GROUPS = ("centre", "hub", "city", "county", "below", "mobile")
-GROUP_OF_KIND = {"hub": "hub", "town": "below", "village": "below", "mobile": "mobile"}
+GROUP_OF_KIND = {"hub": "hub", "offsite": "hub", "town": "below", "village": "below", "mobile": "mobile"}
 
 
 @dataclass(frozen=True)

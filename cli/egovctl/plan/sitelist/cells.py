@@ -39,6 +39,7 @@ KINDS = {
     "mobile": ("mobile", "应急", "移动应急", "应急移动", "应急通信", "emergency"),
     "noc": ("noc", "网管中心", "运行中心", "运维中心", "网络运行中心"),
     "backup": ("backup", "备份", "备份节点", "灾备"),
+    "offsite": ("offsite", "异地", "异地备份", "异地备份节点", "异地灾备"),
     "video": ("video", "视频", "视讯", "视频会议"),
     "services": ("services", "服务", "service", "共享服务", "服务区", "sharedservices"),
 }

@@ -13,7 +13,7 @@ from itertools import chain
 
 from egovctl.plan.models import MAX_SITE_NUMBER
 
-CENTRE = {"core": 1, "noc": 2, "backup": 3, "video": 4, "services": 5}
+CENTRE = {"core": 1, "noc": 2, "backup": 3, "video": 4, "services": 5, "offsite": 6}
 HUBS = (*range(12, 20), 11)
 CITY_DEPARTMENTS = range(101, 200)
 PLACES = range(21, 100)

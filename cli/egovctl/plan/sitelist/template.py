@@ -34,8 +34,8 @@ HELP: dict[str, tuple[str, str, str]] = {
     "title_zh": ("中文全称", "the title in Chinese", "民勤县教育局"),
     "title_en": ("英文全称", "the title in English", "Minqin Education Bureau"),
     "kind": (
-        "核心、县级汇聚、部门、乡镇、村、应急、noc、备份、视频、服务",
-        "core, hub, department, town, village, mobile, noc, backup, video, services",
+        "核心、县级汇聚、部门、乡镇、村、应急、noc、备份、异地备份、视频、服务",
+        "core, hub, department, town, village, mobile, noc, backup, offsite, video, services",
         "部门",
     ),
     "county": ("县区标识或名称；市直单位为空", "the county's label or title; empty for the city's own", "民勤县"),

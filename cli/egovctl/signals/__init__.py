@@ -1,0 +1,7 @@
+"""Signals and alerts: dashboards/<room>/*.yml read, checked and made into Prometheus rules; knows no city."""
+
+from egovctl.signals.model import Alert, Room, Signal
+from egovctl.signals.read import plain_rules, read_room
+from egovctl.signals.rules import rules_of
+
+__all__ = ["Alert", "Room", "Signal", "plain_rules", "read_room", "rules_of"]

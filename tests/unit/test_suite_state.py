@@ -1,0 +1,146 @@
+"""What control seals of itself, in a real repository: it comes back, and what a rebuilding lacks is named.
+
+A failure here means that a NOC that burnt down is rebuilt without its evidence, or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from egovctl.apply.enrolment import ensure_control
+from egovctl.backups import own_state
+from egovctl.checks.context import Context, open_context
+from egovctl.drill import restore_state
+from egovctl.drill.borg import Repository
+from egovctl.drill.causes import Cause
+from egovctl.drill.model import Item, Outcome, Verdict, Work
+from egovctl.errors import CannotMeasure, UsageError
+from egovctl.evidence import open_chain
+from egovctl.paths import Inventory
+from egovctl.render.engine import secret_names
+from egovctl.secrets import Secrets
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+pytestmark = pytest.mark.skipif(shutil.which("borg") is None, reason="borgbackup is not installed")
+
+
+class Control:
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder, project = folder, folder / "project"
+        project.mkdir()
+        for name in ("cli", "playbooks"):
+            (project / name).symlink_to(REPOSITORY / name)
+        (project / "ansible.cfg").touch()
+        shutil.copytree(REPOSITORY / "inventories" / "lab" / "plan", project / "inventories" / "lab" / "plan")
+        monkeypatch.setenv("EGOV_PROJECT", str(project))
+        self.context = open_context(Inventory(project / "inventories" / "lab"))
+        self.inventory = self.context.inventory
+        ensure_control(self.inventory)
+        Secrets(self.inventory).ensure_random([*secret_names(self.inventory), own_state.PASSPHRASE])
+        open_chain(self.inventory, "0").append("assess.result", {"results": []})
+        (self.inventory.state / "control" / "cm-socket").touch()
+        monkeypatch.setattr(own_state, "way_to", self.way)
+
+    def way(self, context: Context, host: str, way: str) -> Repository:
+        assert host == "control"
+        passphrase = Secrets(self.inventory).get(own_state.PASSPHRASE)
+        return Repository(str(self.folder / "repository"), passphrase, self.folder / "base")
+
+    def seal(self) -> dict[str, object]:
+        return own_state.seal(self.context, open_chain(self.inventory, "0")).body
+
+    def drill(self) -> Item:
+        work = Work(self.context, self.folder / "scratch", lambda text: None)
+        work.folder.mkdir(exist_ok=True)
+        item = restore_state.restore_state(self.way(self.context, "control", "borg"), self.context, work)
+        assert list(work.folder.iterdir()) == []
+        return item
+
+
+@pytest.fixture
+def control(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Control:
+    return Control(tmp_path, monkeypatch)
+
+
+def test_what_was_sealed_comes_back_and_nothing_of_it_lies_about(control: Control) -> None:
+    body = control.seal()
+    assert not (control.inventory.state / "seal").exists()
+    item = control.drill()
+    assert (item.outcome, item.verdict) == (Outcome.COMPLETED, Verdict.MET), item.reasons
+    assert item.files_compared == body["files"] and item.details["archive"] == body["archive"]
+    listed = borg(control, "list", "--short", f"{control.folder / 'repository'}::{body['archive']}")
+    for wanted in ("control/id_ed25519", "secrets/snmp_auth", "evidence/control.jsonl", "inventory/plan/city.yml"):
+        assert f"/seal/files/{wanted}" in listed
+    assert "scratch" not in listed
+    key = (control.folder / "repository" / "config").read_text()
+    assert "key =" in key, "its key lies in it, under the passphrase"
+
+
+def borg(control: Control, *arguments: str) -> str:
+    ways = {"BORG_PASSPHRASE": Secrets(control.inventory).get(own_state.PASSPHRASE)}
+    ways["BORG_BASE_DIR"] = str(control.folder / "other-base")
+    done = subprocess.run(["borg", *arguments], env={**os.environ, **ways}, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def cut_evidence(control: Control) -> None:
+    chain = open_chain(control.inventory, "0")
+    chain.append("assess.result", {"results": [1]})
+    lines = chain.path.read_text().splitlines(keepends=True)
+    chain.path.write_text("".join(lines[1:]))
+
+
+def other_key(control: Control) -> None:
+    path = control.inventory.deploy_key
+    path.unlink()
+    path.with_name("id_ed25519.pub").unlink()
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
+
+
+FAULTS: dict[str, tuple[Callable[[Control], object], Cause, str]] = {
+    "evidence cut": (cut_evidence, Cause.CONTENT_CHANGED, "chain control.jsonl is not whole"),
+    "another deploy key": (other_key, Cause.KEY_LOST, "key id_ed25519 is missing or not the one"),
+    "a secret gone": (
+        lambda control: (control.inventory.secrets / "snmp_auth").unlink(),
+        Cause.FILES_MISSING,
+        "1 secrets are missing: snmp_auth",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_a_rebuilding_would_lack_is_named(control: Control, fault: str) -> None:
+    plant, cause, words = FAULTS[fault]
+    plant(control)
+    # The chain that is cut is not written to any more; sealing is the same all the same.
+    with own_state.staged(control.inventory) as still:
+        repository = control.way(control.context, "control", "state")
+        borg(control, "init", "-e", "repokey", str(control.folder / "repository"))
+        name = "suite-state-2026-01-01T00:00:00"
+        borg(control, "create", f"{repository.location}::{name}", str(still.files), str(still.proof))
+    item = control.drill()
+    assert (item.verdict, item.causes) == (Verdict.NOT_MET, (cause,)), item.reasons
+    assert words in item.reasons[0]["en"] and item.reasons[0]["zh"]
+
+
+def test_without_an_escrow_passphrase_nothing_is_sealed_and_it_says_what_to_do(control: Control) -> None:
+    (control.inventory.secrets / own_state.PASSPHRASE).unlink()
+    with pytest.raises(CannotMeasure, match="the escrow passphrase is missing: write it to"):
+        control.seal()
+    assert not (control.folder / "repository").exists()
+
+
+def test_another_service_is_not_its_business(control: Control) -> None:
+    method = restore_state.RestoreState()
+    assert method.targets(control.context, ()) == method.targets(control.context, ("suite-state",))
+    with pytest.raises(UsageError, match="restores suite-state alone"):
+        method.targets(control.context, ("documents",))
+    assert json.dumps(method.steps(control.context, restore_state.TARGET))
