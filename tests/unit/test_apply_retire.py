@@ -59,7 +59,7 @@ def leave_the_plan(inventory: Inventory) -> None:
     ("site", "reasons"),
     [
         ("core", ["core is the core; no city is without", "is the way up of", "owns service", "runs on core1"]),
-        ("hub-minqin", ["is the way up of minqin-education, minqin-health", "still runs on hub-minqin"]),
+        ("hub-minqin", ["is the way up of offsite, minqin-education, minqin-health", "still runs on hub-minqin"]),
         ("minqin-education", ["still owns service documents", "still runs on minqin-education", "still runs on"]),
         ("backup", ["backup is the backup; no city is without"]),
     ],

@@ -25,6 +25,7 @@ from egovctl.drill.borg import Repository
 from egovctl.errors import EgovError, JudgedFailure, UsageError
 from egovctl.evidence import Chain, open_chain
 from egovctl.paths import Inventory
+from egovctl.secrets import Secrets
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -272,6 +273,9 @@ def test_what_cannot_be_seen_is_told_from_what_is_gone(tmp_path: Path, monkeypat
     monkeypatch.setenv("EGOV_PROJECT", str(project))
     context = open_context(Inventory(project / "inventories" / "lab"))
     chain = open_chain(context.inventory, context.city.plan_revision)
+    with pytest.raises(EgovError, match="secret borg_passphrase_core1 is missing"):
+        retention.retain(context, HOST, chain, KEEP)
+    Secrets(context.inventory).ensure_random([f"borg_passphrase_{HOST}"])
     seen, silent = retention.look(context, [HOST], chain)
     assert seen == [] and "run egovctl render" in silent[HOST]["en"] and silent[HOST]["zh"]
     (record,) = chain.records()

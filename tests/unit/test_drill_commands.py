@@ -16,6 +16,7 @@ from egovctl.drill.calibration.run import Judged
 from egovctl.drill.planter.__main__ import chosen
 from egovctl.drill.planter.kinds import REGISTRY
 from egovctl.evidence import open_chain
+from egovctl.i18n import set_language
 from egovctl.paths import Inventory
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -56,7 +57,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def call(*arguments: str):
-    return CliRunner().invoke(cli, ["drill", *arguments])
+    try:
+        return CliRunner().invoke(cli, ["drill", *arguments])
+    finally:
+        set_language(None)  # the next test has not asked for it
 
 
 def recorded(project: Path) -> None:
@@ -89,12 +93,13 @@ def test_a_run_that_is_not_there_is_a_wrong_call(project: Path) -> None:
 def test_the_plan_names_what_is_overdue_and_what_would_break(project: Path) -> None:
     recorded(project)
     done = call("plan", "--format", "json")
-    rows = {(row["service"], row["host"]): row for row in json.loads(done.output)}
+    rows = {(row["drill"], row["service"], row["host"]): row for row in json.loads(done.output)}
     assert done.exit_code == 1 and len(rows) > 1
-    shown = rows["documents", "minqin-education"]
-    assert (shown["drill"], shown["overdue"], shown["would_break"]) == ("restore-files", False, ["restore"])
+    drilled = ("restore-files", "documents", "minqin-education")
+    shown = rows[drilled]
+    assert (shown["overdue"], shown["would_break"]) == (False, ["restore"])
     assert shown["restore_seconds"] == {"last": 3.5, "median": 3.5, "worst": 3.5} and shown["restores"] == 1
-    assert all(row["overdue"] for key, row in rows.items() if key != ("documents", "minqin-education"))
+    assert all(row["overdue"] for key, row in rows.items() if key != drilled)
     text = call("plan").output
     assert "not proven within 90 days" in text and "never" in text
     assert "从未" in call("plan", "--lang", "zh").output

@@ -79,7 +79,7 @@ def test_the_plan_s_promises_are_series_that_prometheus_has(city: str) -> None:
         (r["labels"]["service"], r["labels"]["host"]) for r in rules if r["record"] == "egov_backup_rpo_seconds"
     }
     assert promised == {(item.service, item.host) for item in promised_backups(plan, derived)} and promised
-    source = Path(__file__).resolve().parents[2] / "dashboards" / "backups" / "alerts.yml"
+    source = Path(__file__).resolve().parents[2] / "dashboards" / "out" / "backups.rules.yml"
     assert files["/etc/prometheus/egov.d/backups.rules.yml"] == source.read_bytes()
 
 

@@ -104,8 +104,13 @@ class RestoreOffsite:
     """Restores from the off-site node; asks nothing of the backup node and of the live host."""
 
     def targets(self, context: Context, services: tuple[str, ...]) -> list[Target]:
-        """Every service whose backups are files on the backup node, on each of its hosts, or only `services`."""
+        """Every service whose backups are files on the backup node, on each of its hosts, or only `services`.
+
+        None in a plan without an off-site node; UsageError for a service that is asked for there.
+        """
         if _node(context) is None:
+            if not services:
+                return []
             name = context.inventory.name
             raise UsageError(
                 tr(
