@@ -162,9 +162,13 @@ class PgBackRest:
             raise self._failed("info", broken, self._why_unreadable() if "CryptoError" in words else None)
         return _catalogue(found)
 
-    def archive(self, name: str) -> Archive:
-        """All WAL that the archive `name` (15-1, say) lists."""
-        return Archive.listed(self._listing(f"archive/{self._source.stanza}/{name}", recurse=True))
+    def archives(self) -> dict[str, Archive]:
+        """All WAL that is listed, by the name of its archive (15-1, say)."""
+        files: dict[str, dict[str, tuple[int, float]]] = {}
+        for path, told in self._listing(f"archive/{self._source.stanza}", recurse=True).items():
+            name, _, rest = path.partition("/")
+            files.setdefault(name, {})[rest] = told
+        return {name: Archive.listed(some) for name, some in files.items()}
 
     def folders(self) -> frozenset[str]:
         """The backups that are really there, by label."""
@@ -174,6 +178,9 @@ class PgBackRest:
         """Restore it into `data`; tablespaces go to a folder beside it."""
         spaces = self._box.inside(self._folder / "tablespaces")
         options = [f"--set={backup.label}", "--type=default", f"--tablespace-map-all={spaces}", "--process-max=2"]
+        options.append(
+            f"--spool-path={self._box.inside(self._folder / 'lock')}"
+        )  # a restore empties it, and fetch fills it
         done = self._run([*options, "restore"], stanza=True)
         if done.returncode != 0:
             raise self._failed("restore", done)
@@ -188,7 +195,10 @@ class PgBackRest:
         return self._inside(["cat", where]).decode("ascii", "replace")
 
     def fetch(self, segments: Sequence[Segment]) -> Fetched:
-        """Bring these segments into `wal`, each checked against the SHA-1 in its name; ends at the first broken one."""
+        """Bring these segments into `wal`, each checked against the SHA-1 in its name; ends at the first broken one.
+
+        After a restore: pgBackRest asks the restored control file which cluster this is.
+        """
         brought, incoming = 0, self._box.inside(self.spool) + f"/archive/{self._source.stanza}/in"
         self._inside(["mkdir", "-p", incoming])  # a restore takes it away
         for begin in range(0, len(segments), CHUNK):

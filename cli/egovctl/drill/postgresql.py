@@ -37,6 +37,8 @@ SETTINGS = {
     "recovery_target_timeline": "latest",
     "ssl": "off",
     "jit": "off",
+    "fsync": "off",  # what is restored here is thrown away
+    "full_page_writes": "off",
     "autovacuum": "off",
     "logging_collector": "off",
     "log_destination": "stderr",
@@ -92,7 +94,7 @@ class PgServer:
     """The cluster in `data`, recovering from `wal`, with its configuration and socket below `folder` (not made yet)."""
 
     def __init__(self, box: Box, data: Path, wal: Path, folder: Path, version: str, deadline: Deadline) -> None:
-        self._box, self._deadline, self._data = box, deadline, box.inside(data)
+        self._box, self.deadline, self._data = box, deadline, box.inside(data)
         self._programs = PROGRAMS.format(version)
         self._server: Started | None = None
         folder.mkdir()
@@ -110,7 +112,7 @@ class PgServer:
 
     def control(self) -> Control:
         """Fault when its control file cannot be read."""
-        done = self._box.run([f"{self._programs}/pg_controldata", self._data], user=USER, timeout=self._deadline.left)
+        done = self._box.run([f"{self._programs}/pg_controldata", self._data], user=USER, timeout=self.deadline.left)
         lines = (line.partition(":") for line in done.stdout.decode("utf-8", "replace").splitlines())
         said = {name.strip(): value.strip() for name, _, value in lines}
         try:
@@ -144,7 +146,7 @@ class PgServer:
         while not self._ready():
             if not self._server.alive:
                 raise self._death()
-            if time.monotonic() > self._deadline.at:
+            if time.monotonic() > self.deadline.at:
                 raise TookTooLong(told("恢复的数据库未能及时就绪", "the restored cluster was not ready in time"))
             time.sleep(POLL)
 
@@ -180,7 +182,7 @@ class PgServer:
         """The first word of pg_amcheck about damage in a database; empty when it found none."""
         options = ["-h", self._folder, "-U", "postgres", "-d", database, "--install-missing"]
         argv = [f"{self._programs}/pg_amcheck", *options]
-        done = self._box.run(argv, user=USER, timeout=self._deadline.left)
+        done = self._box.run(argv, user=USER, timeout=self.deadline.left)
         return "" if done.returncode == 0 else _words((done.stdout + done.stderr).decode("utf-8", "replace"))
 
     def probe(self, database: str) -> None:
@@ -213,12 +215,12 @@ class PgServer:
             [*self._client(database), "-f", "-"],
             user=USER,
             input=text.encode(),
-            timeout=self._deadline.left,
+            timeout=self.deadline.left,
             environment={"PGOPTIONS": SESSION, "PGCONNECT_TIMEOUT": "30"},
         )
 
     def _must(self, argv: list[str], environment: Mapping[str, str] | None = None) -> bytes:
-        done = self._box.run(argv, user=USER, timeout=self._deadline.left, environment=environment or {})
+        done = self._box.run(argv, user=USER, timeout=self.deadline.left, environment=environment or {})
         if done.returncode != 0:
             raise Refused(_words(done.stderr.decode("utf-8", "replace")))
         return done.stdout

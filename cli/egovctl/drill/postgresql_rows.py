@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from egovctl.drill.applications import Question, answers
+from egovctl.drill.aside import Aside
 from egovctl.drill.causes import Cause
 from egovctl.drill.database import Table, differences, empty, shrinking, tables_of
 from egovctl.drill.judging import Finding, finding
@@ -60,15 +61,22 @@ def verified(server: PgServer, database: str, questions: Sequence[Question]) -> 
     if database not in present:
         rows.findings.append(_absent(database, present))
         return rows
-    if damage := server.amcheck(database):
+    checking = Aside(lambda: server.amcheck(database))
+    _asked(server, database, questions, rows)
+    if damage := checking.result(server.deadline):
         sentence = (f"数据库损坏：{damage}", f"the database is damaged: {damage}")
         rows.findings.append(finding(Cause.DATABASE_DAMAGED, *sentence))
+    return rows
+
+
+def _asked(server: PgServer, database: str, questions: Sequence[Question], rows: Rows) -> None:
+    """What is asked in SQL; ends at the first error."""
     try:
         tables = {str(name): Restored(str(sql), tuple(key or ())) for name, sql, key in server.rows(database, TABLES)}
         if not tables:
             sentence = (f"数据库 {database} 中没有表", f"database {database} has no table")
             rows.findings.append(finding(Cause.SOURCE_EMPTY, *sentence))
-            return rows
+            return
         if "public.egov_heartbeat" in tables:
             found = server.rows(database, HEARTBEATS)
             rows.heartbeats = [(float(at), None if where is None else lsn(where)) for at, where in found]
@@ -78,7 +86,6 @@ def verified(server: PgServer, database: str, questions: Sequence[Question]) -> 
         server.probe(database)
     except Refused as error:
         rows.findings.append(error.finding())
-    return rows
 
 
 def _absent(database: str, present: list[str]) -> Finding:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from egovctl.drill.aside import Aside
 from egovctl.drill.call import Deadline
 from egovctl.drill.causes import Cause
 from egovctl.drill.database import GRACE, OpenBox, Wanted, credible, ended, fault
@@ -40,6 +41,15 @@ class Found:
     backup: Backup
     archive: Archive
     listed: float
+
+
+@dataclass(frozen=True)
+class Brought:
+    """The WAL that came: the way that it is on, what was wrong with it, how many segments."""
+
+    way: Way
+    findings: list[Finding]
+    segments: int
 
 
 @dataclass
@@ -86,11 +96,13 @@ def _find(case: Case, folder: Path, open_box: OpenBox) -> Found:
         limits = Limits(disk=FIND_DISK, seconds=case.promise.limit + GRACE)
         with open_box(folder, limits) as box, case.source.relay(box, box.folder / "relay") as relay:
             tool = PgBackRest(box, case.source, relay, box.folder / "backup", case.deadline)
+            folders, archives = Aside(tool.folders), Aside(tool.archives)
             catalogue = tool.catalogue()
             backup = _chosen(catalogue, case.wanted.until)
             case.findings += _doubts(catalogue, backup)
-            _require_chain(backup, catalogue, tool.folders())
-            archive = tool.archive(catalogue.archives.get(backup.database, "none"))
+            _require_chain(backup, catalogue, folders.result(case.deadline))
+            listed = archives.result(case.deadline)
+            archive = listed.get(catalogue.archives.get(backup.database, ""), Archive())
             return Found(catalogue, backup, archive, time.time())
 
 
@@ -103,7 +115,10 @@ def _restored(case: Case, found: Found, box: Box) -> Item:
             tool.restore(backup)
         case.progress(f"{target}: wal")
         with case.timer.phase("wal"):
-            there = _bring_wal(case, found, tool)
+            brought = _bring_wal(found, tool, case.wanted.until)
+    case.findings += brought.findings
+    end = brought.way.last
+    case.details |= {"segments": brought.segments, "archive_end": end.name if end else None}
     version = found.catalogue.versions[backup.database]
     server = PgServer(box, tool.data, tool.wal, box.folder / "server", version, case.deadline)
     try:
@@ -116,7 +131,7 @@ def _restored(case: Case, found: Found, box: Box) -> Item:
             case.findings.append(finding(Cause.WRONG_SOURCE, *sentence))
         case.progress(f"{target}: verify")
         with case.timer.phase("verify"):
-            case.findings += _end_of_recovery(case, server, there)
+            case.findings += _end_of_recovery(case, server, brought.way)
             rows = verified(server, case.wanted.database, case.wanted.questions)
     finally:
         server.stop()
@@ -176,7 +191,7 @@ def _limits(case: Case, found: Found) -> Limits:
     return Limits(disk=disk, seconds=case.promise.limit + GRACE)
 
 
-def _bring_wal(case: Case, found: Found, tool: PgBackRest) -> Way:
+def _bring_wal(found: Found, tool: PgBackRest, until: float | None) -> Brought:
     """Bring all WAL from the backup's first segment to the end; what is not whole is a finding."""
     archive, first = found.archive, found.backup.first
     timeline = archive.newest_timeline(first.timeline)
@@ -185,25 +200,24 @@ def _bring_wal(case: Case, found: Found, tool: PgBackRest) -> Way:
         if number in archive.histories:
             ancestors = parse_history(tool.history(number))
     there = way(archive, first, timeline, ancestors)
-    if case.wanted.until is not None:
-        there = before(there, archive, case.wanted.until, PITR_SLACK)
-    if lost := archive.unreachable(first.timeline):
-        shown = ", ".join(map(str, lost))
-        case.findings.append(
-            finding(Cause.WAL_GAP, f"时间线 {shown} 的历史文件缺失", f"the history of timeline {shown} is missing")
-        )
-    if there.missing:
-        shown = names(there.missing)
-        case.findings.append(finding(Cause.WAL_GAP, f"缺少 WAL 段：{shown}", f"WAL segments are missing: {shown}"))
-    case.findings += _gaps_before(found, way(archive, _oldest(found), timeline, ancestors))
+    if until is not None:
+        there = before(there, archive, until, PITR_SLACK)
+    findings = [*_gaps(found, there), *_gaps_before(found, way(archive, _oldest(found), timeline, ancestors))]
     got = tool.fetch([archive.segments[place] for place in there.usable])
     if got.broken:
         name = got.broken.name
-        case.findings.append(
-            finding(Cause.WAL_GAP, f"WAL 段 {name} 已损坏：{got.why}", f"WAL segment {name} is damaged: {got.why}")
-        )
-    case.details |= {"segments": got.segments, "archive_end": there.last.name if there.last else None}
-    return there
+        sentence = (f"WAL 段 {name} 已损坏：{got.why}", f"WAL segment {name} is damaged: {got.why}")
+        findings.append(finding(Cause.WAL_GAP, *sentence))
+    return Brought(there, findings, got.segments)
+
+
+def _gaps(found: Found, there: Way) -> Iterator[Finding]:
+    if lost := found.archive.unreachable(found.backup.first.timeline):
+        shown = ", ".join(map(str, lost))
+        yield finding(Cause.WAL_GAP, f"时间线 {shown} 的历史文件缺失", f"the history of timeline {shown} is missing")
+    if there.missing:
+        shown = names(there.missing)
+        yield finding(Cause.WAL_GAP, f"缺少 WAL 段：{shown}", f"WAL segments are missing: {shown}")
 
 
 def _oldest(found: Found) -> Place:

@@ -182,7 +182,7 @@ class _Restore:
             raise
         except CannotMeasure as error:
             self._require_machine()
-            return Answers(ENDED, {"boot": str(error)})
+            return Answers(ENDED, {"boot": error.args[0] if error.args else str(error)})
 
     def _asked(self, timer: Timer, described: Described) -> Answers:
         self.progress(f"{self.target}: boot")

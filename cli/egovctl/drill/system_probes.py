@@ -15,6 +15,7 @@ from egovctl.drill.judging import Finding, finding
 from egovctl.drill.scratch import System
 from egovctl.drill.system_manifest import Described
 from egovctl.errors import CannotMeasure
+from egovctl.i18n import both, told
 
 READY = ("running", "degraded")
 BETWEEN = 0.1
@@ -34,22 +35,48 @@ class Probe:
     """A question: asked when the unit is enabled; right when the program ends with 0 and says what it must."""
 
     name: str
+    zh: str
     unit: str
     argv: tuple[str, ...]
     says: Callable[[str], bool] = lambda text: True
 
 
 PROBES = (
-    Probe("sshd's configuration", "ssh.service", ("sshd", "-t")),
-    Probe("FRR's configuration", "frr.service", ("vtysh", "-C")),
-    Probe("FRR runs", "frr.service", ("vtysh", "-c", "show running-config"), lambda text: "frr version" in text),
-    Probe("the filter's rules", "nftables.service", ("nft", "-c", "-f", "/etc/nftables.conf")),
-    Probe("the filter is in force", "nftables.service", ("nft", "list", "ruleset"), lambda text: "chain" in text),
-    Probe("chrony's configuration", "chrony.service", ("chronyd", "-p")),
-    Probe("rsyslog's configuration", "rsyslog.service", ("rsyslogd", "-N1")),
-    Probe("unbound's configuration", "unbound.service", ("unbound-checkconf",)),
-    Probe("Kea's configuration", "kea-dhcp4-server.service", ("kea-dhcp4", "-t", "/etc/kea/kea-dhcp4.conf")),
+    Probe("sshd's configuration", "sshd 配置", "ssh.service", ("sshd", "-t")),
+    Probe("FRR's configuration", "FRR 配置", "frr.service", ("vtysh", "-C")),
+    Probe(
+        "FRR runs",
+        "FRR 运行",
+        "frr.service",
+        ("vtysh", "-c", "show running-config"),
+        lambda text: "frr version" in text,
+    ),
+    Probe("the filter's rules", "过滤规则文件", "nftables.service", ("nft", "-c", "-f", "/etc/nftables.conf")),
+    Probe(
+        "the filter is in force",
+        "过滤规则已生效",
+        "nftables.service",
+        ("nft", "list", "ruleset"),
+        lambda text: "chain" in text,
+    ),
+    Probe("chrony's configuration", "chrony 配置", "chrony.service", ("chronyd", "-p")),
+    Probe("rsyslog's configuration", "rsyslog 配置", "rsyslog.service", ("rsyslogd", "-N1")),
+    Probe("unbound's configuration", "unbound 配置", "unbound.service", ("unbound-checkconf",)),
+    Probe(
+        "Kea's configuration", "Kea 配置", "kea-dhcp4-server.service", ("kea-dhcp4", "-t", "/etc/kea/kea-dhcp4.conf")
+    ),
 )
+
+
+ZH = {
+    "boot": "启动",
+    "host name": "主机名",
+    "packages": "软件包",
+    "enabled units": "已启用的单元",
+    "running services": "运行中的服务",
+    "its address": "地址",
+    **{probe.name: probe.zh for probe in PROBES},
+}
 
 
 @dataclass
@@ -97,7 +124,7 @@ def ask(box: System, described: Described, host: str, address: str | None, state
     said["running services"] = _differs(wanted, running & wanted)
     if address is not None:
         shown = _text(box, deadline, "ip", "-o", "address")
-        said["its address"] = "" if f" {address}/" in shown else f"{address} is not set"
+        said["its address"] = "" if f" {address}/" in shown else told(f"没有 {address}", f"{address} is not set")
     for probe in PROBES:
         if probe.unit in described.units:
             said[probe.name] = _asked(box, deadline, probe)
@@ -114,7 +141,8 @@ def findings(answers: Answers, described: Described) -> Iterator[Finding]:
         yield finding(Cause.NOT_STARTED, f"启动失败的单元：{names}", f"units that failed: {names}")
     for name, wrong in answers.said.items():
         if wrong:
-            yield finding(Cause.NOT_STARTED, f"{name}：{wrong}", f"{name}: {wrong}")
+            both_said = both(wrong)
+            yield finding(Cause.NOT_STARTED, f"{ZH[name]}：{both_said['zh']}", f"{name}: {both_said['en']}")
 
 
 def _asked(box: System, deadline: Deadline, probe: Probe) -> str:
@@ -122,7 +150,8 @@ def _asked(box: System, deadline: Deadline, probe: Probe) -> str:
     text = done.stdout.decode("utf-8", "replace")
     if done.returncode or not probe.says(text):
         last = (done.stderr.decode("utf-8", "replace") or text).strip().splitlines()[-1:]
-        return f"{' '.join(probe.argv)} ended {done.returncode}: {''.join(last)[:200]}"
+        command, said = " ".join(probe.argv), "".join(last)[:200]
+        return told(f"{command} 以 {done.returncode} 结束：{said}", f"{command} ended {done.returncode}: {said}")
     return ""
 
 
@@ -144,5 +173,7 @@ def _words(box: System, deadline: Deadline, *argv: str) -> set[str]:
 
 def _differs(wanted: set[str], there: set[str]) -> str:
     """ "" when they are the same."""
-    parts = [(wanted - there, "missing"), (there - wanted, "more")]
-    return "; ".join(f"{word}: {', '.join(sorted(names)[:5])}" for names, word in parts if names)
+    lacking, more = (", ".join(sorted(names)[:5]) for names in (wanted - there, there - wanted))
+    parts = [(lacking, "缺少", "missing"), (more, "多出", "more")]
+    zh = "；".join(f"{word} {names}" for names, word, _ in parts if names)
+    return told(zh, "; ".join(f"{word}: {names}" for names, _, word in parts if names)) if zh else ""

@@ -57,7 +57,7 @@ def _once(data: Data, name: str) -> dict[str, Any]:
     into.mkdir()
     settle()
     argv, cwd = _argv(data, name, into)
-    before = os.times()
+    load, before = round(os.getloadavg()[0], 2), os.times()
     begun = time.monotonic()
     with subprocess.Popen(
         argv, cwd=cwd, env=data.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -69,7 +69,7 @@ def _once(data: Data, name: str) -> dict[str, Any]:
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
     fault = said.decode("utf-8", "replace")[-500:] if process.returncode else _fault(data, name, into, out)
     phases = json.loads(out)[2] if name == "drill" and not process.returncode else {}
-    figures = {"wall_s": round(wall, 3), "cpu_s": round(cpu, 3), "peak_mib": round(peak / 1024, 1)}
+    figures = {"wall_s": round(wall, 3), "cpu_s": round(cpu, 3), "peak_mib": round(peak / 1024, 1), "load": load}
     return {"name": name, **figures, "phases": phases, "fault": fault}
 
 

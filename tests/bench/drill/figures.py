@@ -100,9 +100,11 @@ def _files(results: Results) -> str:
     names = [name for name in dict.fromkeys(one["name"] for one in results["rounds"]) if name not in POSTGRESQL]
     bare = middle(results, "borg extract", "wall_s")
     rounds = sum(one["name"] == "drill" for one in results["rounds"])
+    loads = [one.get("load", 0.0) for one in results["rounds"] if one["name"] in names]
     lines = [
         f"{results['files']} files, {results['mib']} MiB; {results['cpus']} CPUs; measured {results['at']}, "
-        f"revision {results['revision']}. Medians of {rounds} rounds.",
+        f"revision {results['revision']}. Medians of {rounds} rounds; load before each was "
+        f"{min(loads):.1f} to {max(loads):.1f} (others' programs, too).",
         "",
         "| | wall s | of bare extract | CPU s | peak MiB |",
         "|---|---|---|---|---|",

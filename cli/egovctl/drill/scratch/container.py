@@ -161,10 +161,15 @@ def no_namespaces(container: Container) -> None:
 
 
 def _launch(specification: dict[str, Any], prefix: Sequence[str] = (), **pipes: Any) -> subprocess.Popen[bytes]:
-    words = json.dumps({"parent": os.getpid(), **specification})
-    argv = [*prefix, sys.executable, "-I", "-S", str(HERE / "launch.py"), words]
-    pipes = {"stdin": subprocess.DEVNULL, **pipes}
-    return subprocess.Popen(argv, start_new_session=True, **pipes)
+    """launch.py; what it shall do is no command line, which everybody on the machine could read."""
+    descriptor = os.memfd_create("launch", os.MFD_CLOEXEC)
+    try:
+        os.write(descriptor, json.dumps({"parent": os.getpid(), **specification}).encode())
+        argv = [*prefix, sys.executable, "-I", "-S", str(HERE / "launch.py"), str(descriptor)]
+        pipes = {"stdin": subprocess.DEVNULL, **pipes}
+        return subprocess.Popen(argv, start_new_session=True, pass_fds=(descriptor,), **pipes)
+    finally:
+        os.close(descriptor)
 
 
 def _require_memory(limits: Limits) -> None:

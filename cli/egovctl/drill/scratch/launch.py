@@ -1,4 +1,6 @@
-"""Starts a box, or enters one: the last trusted program before hostile content. usage: launch.py SPECIFICATION (JSON)
+"""Starts a box, or enters one: the last trusted program before hostile content. usage: launch.py DESCRIPTOR
+
+The descriptor is a file with the specification, in JSON:
 
     {"parent": PID, "groups": [cgroup.procs files], "boot": {"seconds": N, "staging": FOLDER, "files": {name: text},
      "argv": [systemd-nspawn ...]}}
@@ -261,7 +263,9 @@ def no_namespaces(wanted: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    specification = json.loads(sys.argv[1])
+    with open(int(sys.argv[1]), "rb") as stream:
+        stream.seek(0)
+        specification = json.loads(stream.read())
     die_with(specification["parent"])
     # 1, not 0: a core_pattern that is a pipe would still run its program on the machine for 0.
     resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
