@@ -34,6 +34,7 @@ from egov_exporters.snmp.ber import (
     oid_octets,
 )
 from egov_exporters.snmp.config import AUTH_PROTOCOL_NAMES, PRIV_PROTOCOL_NAMES, Auth
+from egov_exporters.snmp.devices import OCTETS_V3
 from egov_exporters.snmp.engine import Engines
 from egov_exporters.snmp.security import Again
 from egov_exporters.snmp.session import Rejected
@@ -142,6 +143,14 @@ def test_levels_and_ids(level: str, number: int) -> None:
     assert request.flags == 4 | LEVELS[level]
     assert one.usm.open(one.device.respond(request)).startswith(b"\xa2")
     assert level != "noAuthNoPriv" or (request.boots, request.time) == (0, 0)
+
+
+@pytest.mark.parametrize("digest", AUTH_PROTOCOL_NAMES)
+@pytest.mark.parametrize("cipher", PRIV_PROTOCOL_NAMES)
+def test_the_largest_reply_that_is_asked_for_fits_a_frame(digest: str, cipher: str) -> None:
+    """Else a device cuts it short, and what was learned of it never holds. A reply is wrapped as a request is."""
+    one = talk(auth_protocol=digest, priv_protocol=cipher, username="n" * 32).warm()
+    assert len(one.usm.seal(1, bytes(OCTETS_V3))) <= 1_472
 
 
 @pytest.mark.parametrize("cipher", ["AES", "DES"])

@@ -34,6 +34,8 @@ SYS_DESCR, SYS_OBJECT_ID = (1, 3, 6, 1, 2, 1, 1, 1, 0), (1, 3, 6, 1, 2, 1, 1, 2,
 MAX_DEVICES = 20_000
 RESOLVE_SECONDS = 60.0  # how long the address of a name is kept
 PLAN_SECONDS = 600.0  # a plan is made anew after this: columns and rows of odd tables that only a full reading finds
+# Of a reply PDU in a v3 message: its header, the security parameters, the scope and a block of padding travel as well.
+OCTETS_V3 = REPLY_OCTETS - 110
 MIN_OCTETS = 300  # of a reply; a device that cannot do that much is always read by the general path
 SILENT_SCRAPES = 3  # after as many scrapes without any answer, one datagram a scrape is enough
 PATIENCE_WHEN_SILENT = (1.0,)
@@ -132,7 +134,8 @@ class Device:
         """What is known of this module here."""
         found = self.learned.get(profile.name)
         if found is None:
-            found = self.learned[profile.name] = Learned()
+            octets = OCTETS_V3 if self.auth.version == 3 else REPLY_OCTETS
+            found = self.learned[profile.name] = Learned(octets=octets)
         return found
 
 
