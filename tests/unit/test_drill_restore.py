@@ -493,6 +493,17 @@ def of_files(rows: list[Covered]) -> list[Covered]:
     return [row for row in rows if row.drill == "restore-files"]
 
 
+def test_such_a_name_in_a_finding_can_be_recorded_and_shown(bench: Bench) -> None:
+    path = bench.data / os.fsdecode("附件".encode("gb18030"))
+    path.write_text("x")
+    bench.prove()
+    path.unlink()
+    bench.archive()
+    result = run(bench)
+    assert result.verdict is Verdict.NOT_MET and "1 files missing" in words_of(result)
+    assert "\\xb8\\xbd" in words_of(result) and words_of(result).encode("utf-8")
+
+
 def test_what_the_plan_shows_of_earlier_runs(bench: Bench) -> None:
     bench.backup()
     context, chain = open_context(bench.inventory), open_chain(bench.inventory)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import json
+import os
 from pathlib import Path
 from random import Random
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +19,7 @@ from egovctl.drill.borg_words import Heard, judge
 from egovctl.drill.causes import HINDRANCES, Cause
 from egovctl.drill.compare import Manifest, digest_of
 from egovctl.drill.follow import Follower
+from egovctl.drill.printable import printable
 
 
 def manifest(*names: str, paths: tuple[str, ...] = (), salt: str = "") -> Manifest:
@@ -217,3 +221,18 @@ def test_an_index_that_borg_rebuilt_is_noticed() -> None:
 def test_what_hinders_a_drill_is_never_a_fault_of_the_backup() -> None:
     assert {Cause.LOCKED, Cause.UNREACHABLE, Cause.NO_ROOM} <= HINDRANCES
     assert not HINDRANCES & {Cause.REPOSITORY_DAMAGED, Cause.STALE, Cause.NO_BACKUP, Cause.PASSPHRASE_WRONG}
+
+
+@given(
+    st.recursive(
+        st.text() | st.binary().map(os.fsdecode) | st.integers(0, 9) | st.just("\ud800x"), st.lists, max_leaves=5
+    )
+)
+def test_whatever_a_name_is_evidence_can_hold_it(value: object) -> None:
+    json.dumps(printable({"name": value}), ensure_ascii=False).encode("utf-8")
+    rfc8785.dumps(printable({"name": value}))
+
+
+def test_a_name_that_is_utf8_stays_as_it_is() -> None:
+    assert printable(["通知", "a", {"b": ("c",)}]) == ["通知", "a", {"b": ["c"]}]
+    assert printable(os.fsdecode(b"\xb8\xbd.txt")) == "\\xb8\\xbd.txt"

@@ -26,6 +26,7 @@ from egovctl.drill.deadman import armed
 from egovctl.drill.journal import Journal
 from egovctl.drill.methods import METHODS
 from egovctl.drill.model import Drill, Item, Method, Options, Outcome, Progress, Run, Target, Verdict, Work
+from egovctl.drill.printable import printable
 from egovctl.errors import UsageError
 from egovctl.evidence import Chain, Record
 from egovctl.evidence.record import now
@@ -166,7 +167,7 @@ def _rehearse(method: Method, work: Work, target: Target) -> Item:
     try:
         return method.rehearse(work, target)
     except Exception as error:  # a fault of ours must not leave a run without a record
-        said, kind = both(error), type(error).__name__
+        said, kind = printable(both(error)), type(error).__name__
         text = {
             "zh": f"演练程序出错：{kind}: {said['zh']}",
             "en": f"the drill itself failed: {kind}: {said['en']}",

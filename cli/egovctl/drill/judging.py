@@ -12,6 +12,7 @@ from typing import Any
 from egovctl.drill.causes import HINDRANCES, Cause
 from egovctl.drill.model import Item, Outcome, Target, Verdict, Work
 from egovctl.drill.phases import Timer
+from egovctl.drill.printable import printable
 from egovctl.errors import CannotMeasure
 from egovctl.i18n import both
 from egovctl.transport import HostSilent
@@ -101,14 +102,14 @@ def judged(
         target.host,
         outcome,
         verdict,
-        tuple(one.text for one in kept),
+        tuple(printable(one.text) for one in kept),
         timer.phases,
         timer.total,
         float(promise.rto),
         age,
         float(promise.rpo),
         compared,
-        details,
+        printable(details),
         tuple(dict.fromkeys(one.cause for one in kept)),
     )
 
@@ -134,7 +135,7 @@ def hindered(
         target.host,
         outcome,
         verdict,
-        tuple(one.text for one in kept),
+        tuple(printable(one.text) for one in kept),
         timer.phases,
         rto_promised_seconds=float(promise.rto),
         rpo_promised_seconds=float(promise.rpo),

@@ -26,6 +26,7 @@ from egovctl.drill.planter.databases import Dumps, Mariadb, Postgresql
 from egovctl.drill.planter.family import Family, Made
 from egovctl.drill.planter.files import Files
 from egovctl.drill.planter.kinds import FILES, REGISTRY, Kind
+from egovctl.drill.printable import printable
 from egovctl.i18n import tr
 
 __all__ = ["faults_around", "faults_database", "faults_repository", "faults_source"]  # they register their kinds
@@ -63,7 +64,7 @@ class Planter:
             "title": {"zh": kind.zh, "en": kind.en} if kind else {"zh": "无故障", "en": "no fault"},
             "causes": [cause.value for cause in kind.causes] if kind else [],
             "verdict": kind.verdict if kind else "met",
-            "parameters": made.parameters,
+            "parameters": printable(made.parameters),
             "quirks": made.quirks,
         }
         nonce = secrets.token_hex(16)
