@@ -42,6 +42,7 @@ def main() -> int:
     if shutil.which("borg") is None:
         print("error: borg is not installed", file=sys.stderr)
         return 3
+    wanted.out = wanted.out.resolve()  # all that is called has a folder of its own
     wanted.out.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="egov-bench-drill-", dir=wanted.out.parent) as folder:
         rounds = []
