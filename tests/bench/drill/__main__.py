@@ -53,10 +53,13 @@ def main() -> int:
             data.remove()
         if wanted.only != "files" and postgresql.available():
             rounds += postgresql.measured(Path(folder), wanted.rows, wanted.rounds)
-    kept = json.loads(wanted.out.read_text(encoding="utf-8"))["rounds"] if wanted.only and wanted.out.is_file() else []
+    before = json.loads(wanted.out.read_text(encoding="utf-8")) if wanted.only and wanted.out.is_file() else {}
     measured = {one["name"] for one in rounds}
-    rounds += [one for one in kept if one["name"] not in measured]
-    results = figures.about() | {"files": wanted.files, "mib": wanted.mib, "rounds": rounds}
+    rounds += [one for one in before.get("rounds", []) if one["name"] not in measured]
+    size = {"files": wanted.files, "mib": wanted.mib}
+    if wanted.only == "postgresql":  # the files were measured before, and others perhaps
+        size |= {name: before[name] for name in size if name in before}
+    results = figures.about() | size | {"rounds": rounds}
     wanted.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(figures.table(results))
     goals = figures.goals(results)
