@@ -13,8 +13,9 @@ import pytest
 ROOMS = {
     "lab and plan": r"test_(lab|plan|bad_plans|zz_growth)",
     "extranet": r"test_(apply|city|render|roles)",
-    "exporter": r"test_(snmp|exporter)",
-    "backup": r"test_(drill|backup)",
+    "exporter": r"test_(snmp|exporter|bench_(agents|snmp)|traps)",
+    "backup": r"test_(drill|backup|databases|history|offsite|restore|rehearsals|suite_state|prometheus_snapshot)",
+    "NOC": r"test_(alert|plain_alerts|signals|topology)",
     "assess": r"test_(checks|evidence|transport)",
 }
 _seconds: dict[str, float] = defaultdict(float)
