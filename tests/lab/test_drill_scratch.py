@@ -201,11 +201,11 @@ def test_a_restored_system_reaches_nothing(folder: Path, root: Path, outside: di
         tree = folder / "tree"
         subprocess.run(["cp", "-a", str(root), str(tree)], check=True)
         plant(tree)
-        (tree / "work").mkdir()
+        (tree / "kit").mkdir()
         facts = {
             **outside,
-            "folder": "/work",
-            "writable": "/work",
+            "folder": "/kit",
+            "writable": "/kit",
             "helper": "/helper",
             "processes": SYSTEM.processes,
             "memory": SYSTEM.memory * 2,
@@ -213,14 +213,14 @@ def test_a_restored_system_reaches_nothing(folder: Path, root: Path, outside: di
         }
         unit = "[Unit]\nDescription=kit\n[Service]\nType=oneshot\nTasksMax=infinity\nExecStart=/bin/sh /kit.sh\n"
         (tree / "etc/systemd/system/kit.service").write_text(unit)
-        script = f"cat > /work/facts <<'END'\n{json.dumps(facts)}\nEND\n"
-        script += 'exec /usr/bin/python3 /escape_kit.py "$(cat /work/facts)" > /work/said\n'
+        script = f"cat > /kit/facts <<'END'\n{json.dumps(facts)}\nEND\n"
+        script += 'exec /usr/bin/python3 /escape_kit.py "$(cat /kit/facts)" > /kit/said\n'
         (tree / "kit.sh").write_text(script)
         with Scratch.system(tree, SYSTEM) as box:
             wait_for(lambda: box.run(["systemctl", "is-system-running"]).stdout.strip() in (b"running", b"degraded"))
             done = box.run(["systemctl", "start", "kit.service"], timeout=120)
             assert done.returncode == 0, box.run(["systemctl", "status", "kit.service"]).stdout.decode()
-            said = json.loads((tree / "work/said").read_text())
+            said = json.loads((tree / "kit/said").read_text())
             entered = box.run(["/usr/bin/python3", "/escape_kit.py", json.dumps(facts)], timeout=120)
             assert entered.returncode == 0, entered.stderr.decode()
             # Everybody that it can see: the box ends, nobody outside does (the sentinel is looked at by its fixture).

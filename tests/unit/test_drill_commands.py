@@ -76,7 +76,7 @@ def test_one_run_is_shown_with_all_of_it(project: Path) -> None:
     recorded(project)
     done = call("show", "abcd")
     assert done.exit_code == 0, done.output
-    for text in ("completed, NOT MET", "find 1.0, restore 2.0, start 0.5", "7 files compared", "1 files missing: /a"):
+    for text in ("completed, NOT MET", "find 1.0, restore 2.0, start 0.5", "compared: 7 files", "1 files missing: /a"):
         assert text in done.output
     assert "causes: files_missing" in done.output and "… (30)" in done.output and "/b (mode)" in done.output
     assert "缺少 1 个文件" in call("show", "abcd", "--lang", "zh").output

@@ -513,7 +513,7 @@ def test_what_the_plan_shows_of_earlier_runs(bench: Bench) -> None:
     (row,) = of_files(engine.coverage(context, chain))
     assert (row.overdue, row.breaks, len(row.past.rto)) == (False, [], 2)
     text = "\n".join(report.run_lines(*one_run(chain.records(), first.id)))
-    assert "documents@minqin-education: completed, met" in text and "15 files compared" in text
+    assert "documents@minqin-education: completed, met" in text and "compared: 15 files" in text
     assert report.covered_json(row)["restore_seconds"]["worst"] == max(row.past.rto)
     assert report.plan_table([before, row]).row_count == 2
     assert report.plan_summary([before, row]).startswith("2 sets, 1 not proven within 90 days")

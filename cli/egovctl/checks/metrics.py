@@ -31,7 +31,7 @@ HELP = {
     "egov_drill_rto_promised_seconds": "How long a restore may take, as promised in the plan",
     "egov_drill_rpo_seconds": "How old the restored data were",
     "egov_drill_rpo_promised_seconds": "How old restored data may be, as promised in the plan",
-    "egov_drill_files_compared": "Files whose content was compared with the manifest",
+    "egov_drill_files_compared": "Files, or rows of a database, that were compared with the manifest",
     "egov_backup_register_archives": "Archives in a repository at the last look",
     "egov_backup_register_missing": "Archives that control has seen in a repository, and that are gone",
     "egov_backup_register_strange": "Archives in a repository that no backup made",

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from egovctl.checks.context import Context
 from egovctl.drill.applications import Question
-from egovctl.drill.call import TookTooLong
+from egovctl.drill.call import Deadline, TookTooLong
 from egovctl.drill.causes import HINDRANCES, Cause
 from egovctl.drill.judging import Finding, Promise, failed, finding, too_slow
-from egovctl.drill.model import Item, Target, Verdict
+from egovctl.drill.model import Item, Progress, Target, Verdict
 from egovctl.drill.phases import Timer
 from egovctl.drill.scratch import Box, Limits, Scratch
 from egovctl.errors import CannotMeasure
@@ -52,6 +52,24 @@ class Wanted:
     database: str
     questions: tuple[Question, ...] = ()
     until: float | None = None
+
+
+@dataclass(kw_only=True)
+class Case:
+    """One restore under way: what was found wrong so far is kept whatever happens next."""
+
+    target: Target
+    promise: Promise
+    wanted: Wanted
+    timer: Timer
+    deadline: Deadline
+    progress: Progress
+    findings: list[Finding] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def say(self, phase: str) -> None:
+        """Progress."""
+        self.progress(f"{self.target}: {phase}")
 
 
 @dataclass(frozen=True)

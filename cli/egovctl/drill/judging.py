@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from egovctl.drill.causes import HINDRANCES, Cause
-from egovctl.drill.model import Item, Outcome, Target, Verdict, Work
+from egovctl.drill.model import Item, Outcome, Target, Unit, Verdict, Work
 from egovctl.drill.phases import Timer
 from egovctl.drill.printable import printable
 from egovctl.errors import CannotMeasure
@@ -87,6 +87,7 @@ def judged(
     compared: int,
     age: float | None,
     details: dict[str, Any],
+    unit: Unit = "files",
 ) -> Item:
     """A restore that ran to its end. Nothing compared is an error; no credible heartbeat leaves the RPO unknown."""
     kept = list(findings)
@@ -111,6 +112,7 @@ def judged(
         compared,
         printable(details),
         tuple(dict.fromkeys(one.cause for one in kept)),
+        unit,
     )
 
 

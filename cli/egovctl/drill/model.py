@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from egovctl.checks.context import Context
 from egovctl.checks.model import Model, Name, Text
@@ -58,6 +58,9 @@ class Target:
         return f"{self.service}@{self.host}"
 
 
+Unit = Literal["files", "rows"]
+
+
 @dataclass(frozen=True)
 class Item:
     """What a run says of one target. Seconds; None where it was not measured. `reasons` are in both languages."""
@@ -75,6 +78,7 @@ class Item:
     files_compared: int = 0
     details: dict[str, Any] = field(default_factory=dict)
     causes: tuple[Cause, ...] = ()
+    unit: Unit = "files"  # what `files_compared` counts
 
 
 @dataclass(frozen=True)

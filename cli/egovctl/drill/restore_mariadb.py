@@ -15,15 +15,14 @@ import shutil
 import stat
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from egovctl.drill.borg import Repository
 from egovctl.drill.call import Deadline
 from egovctl.drill.causes import Cause
 from egovctl.drill.compare import Manifest, NoManifest
-from egovctl.drill.database import GRACE, OpenBox, Table, Wanted, credible, ended, fault, tables_of
+from egovctl.drill.database import GRACE, Case, OpenBox, Table, Wanted, credible, ended, fault, tables_of
 from egovctl.drill.dumps import is_complete, looked_at, version_of
 from egovctl.drill.judging import Finding, Promise, broken_promises, finding, heartbeat_age, judged
 from egovctl.drill.mariadb import MariaDbServer
@@ -42,23 +41,11 @@ DATABASE = re.compile(r"^-- Host: .*Database: (\S+)", re.MULTILINE)
 BLOCK = 1 << 20
 
 
-@dataclass
-class Case:
-    """One restore under way: what was found wrong so far is kept whatever happens next."""
+@dataclass(kw_only=True)
+class DumpCase(Case):
+    """One restore of a dump. `listed`: when the archives were (Unix time)."""
 
-    target: Target
-    promise: Promise
-    wanted: Wanted
-    timer: Timer
-    deadline: Deadline
-    progress: Progress
-    findings: list[Finding] = field(default_factory=list)
-    details: dict[str, Any] = field(default_factory=dict)
     listed: float = 0.0
-
-    def say(self, phase: str) -> None:
-        """Progress."""
-        self.progress(f"{self.target}: {phase}")
 
 
 @dataclass(frozen=True)
@@ -83,7 +70,8 @@ def restore_mariadb(
     proof: str = PROOF,
 ) -> Item:
     """Restore and judge one database; `folder` is made, and the dump is opened nowhere but in a box below it."""
-    case = Case(target, promise, wanted, Timer(), Deadline.after(promise.limit), progress)
+    deadline = Deadline.after(promise.limit)
+    case = DumpCase(target=target, promise=promise, wanted=wanted, timer=Timer(), deadline=deadline, progress=progress)
     try:
         folder.mkdir(mode=0o700, parents=True)
         came_back = _brought(case, repository, folder / "brought", f"{proof}/{target.service}".lstrip("/"))
@@ -96,7 +84,7 @@ def restore_mariadb(
         return ended(target, promise, case.timer, error, case.findings)
 
 
-def _brought(case: Case, repository: Repository, into: Path, inside: str) -> Path:
+def _brought(case: DumpCase, repository: Repository, into: Path, inside: str) -> Path:
     """The folder with what came back: dump, manifest, heartbeat."""
     case.say("find")
     with case.timer.phase("find"):
@@ -120,7 +108,7 @@ def _plain(path: Path, top: Path) -> bool:
     return os.path.lexists(path) and stat.S_ISREG(path.lstat().st_mode) and path.resolve().is_relative_to(top.resolve())
 
 
-def _loaded(case: Case, came_back: Path, box: Box) -> Item:
+def _loaded(case: DumpCase, came_back: Path, box: Box) -> Item:
     server = MariaDbServer(box, box.folder / "server", case.wanted.database, case.deadline)
     case.say("check")
     with case.timer.phase("check"):
@@ -144,7 +132,7 @@ def _loaded(case: Case, came_back: Path, box: Box) -> Item:
     return _judged(case, dumped, rows, heartbeat_age(came_back / HEARTBEAT, case.listed))
 
 
-def _judged(case: Case, dumped: Dumped, rows: Rows, of_file: float | None) -> Item:
+def _judged(case: DumpCase, dumped: Dumped, rows: Rows, of_file: float | None) -> Item:
     age = of_file if rows.heartbeat is None else round(case.listed - rows.heartbeat, 3)
     kept = [*case.findings, *rows.findings, *broken_promises(case.promise, case.timer.total, age)]
     details = {
@@ -155,11 +143,13 @@ def _judged(case: Case, dumped: Dumped, rows: Rows, of_file: float | None) -> It
         "version": dumped.version,
     }
     return credible(
-        judged(case.target, case.promise, case.timer, kept, compared=rows.compared, age=age, details=details)
+        judged(
+            case.target, case.promise, case.timer, kept, compared=rows.compared, age=age, details=details, unit="rows"
+        )
     )
 
 
-def _manifest(case: Case, path: Path) -> Dumped:
+def _manifest(case: DumpCase, path: Path) -> Dumped:
     """What the manifest promises; whose it is, and of what, is held against the target."""
     manifest = Manifest.read(path)
     target = case.target
@@ -194,7 +184,7 @@ def _same_file(manifest: Manifest, dump: Path, target: Target) -> Iterator[Findi
         yield finding(Cause.CONTENT_CHANGED, *sentence)
 
 
-def _require_whole(case: Case, box: Box, server: MariaDbServer, dump: str, version: str) -> None:
+def _require_whole(case: DumpCase, box: Box, server: MariaDbServer, dump: str, version: str) -> None:
     """Fault unless the dump is whole, and of a version that the server here can load."""
     here = server.version()
     text = looked_at(box, dump, True, case.deadline, "mysql")

@@ -195,8 +195,10 @@ def restore_offsite(
         if item is None:
             raise NoBackup(
                 told(
-                    f"异地节点的任何世代中都没有 {target.host} 的仓库",
-                    f"no generation on the off-site node has a repository of {target.host}",
+                    f"异地节点的任何世代中都没有 {target.host} 的仓库：请等下一次拉取，"
+                    "或在该节点上运行 systemctl start egov-offsite",
+                    f"no generation on the off-site node has a repository of {target.host}:"
+                    " wait for its next pull, or run systemctl start egov-offsite there",
                 )
             )
         return item

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from egovctl.drill.aside import Aside
 from egovctl.drill.call import Deadline
 from egovctl.drill.causes import Cause
-from egovctl.drill.database import GRACE, OpenBox, Wanted, credible, ended, fault
+from egovctl.drill.database import GRACE, Case, OpenBox, Wanted, credible, ended, fault
 from egovctl.drill.judging import CLOCK_TOLERANCE, Finding, Promise, broken_promises, finding, judged
 from egovctl.drill.model import Item, Progress, Target
 from egovctl.drill.pgbackrest import Backup, Catalogue, PgBackRest, PgRepository
@@ -52,19 +52,11 @@ class Brought:
     segments: int
 
 
-@dataclass
-class Case:
-    """One restore under way: what was found wrong so far is kept whatever happens next."""
+@dataclass(kw_only=True)
+class ClusterCase(Case):
+    """One restore of a cluster."""
 
     source: PgRepository
-    target: Target
-    promise: Promise
-    wanted: Wanted
-    timer: Timer
-    deadline: Deadline
-    progress: Progress
-    findings: list[Finding] = field(default_factory=list)
-    details: dict[str, Any] = field(default_factory=dict)
 
 
 def restore_postgresql(
@@ -78,7 +70,16 @@ def restore_postgresql(
     open_box: OpenBox = Scratch.programs,
 ) -> Item:
     """Restore and judge one cluster; `folder` is made, and all that is restored is below it, in boxes."""
-    case = Case(source, target, promise, wanted, Timer(), Deadline.after(promise.limit), progress)
+    deadline = Deadline.after(promise.limit)
+    case = ClusterCase(
+        source=source,
+        target=target,
+        promise=promise,
+        wanted=wanted,
+        timer=Timer(),
+        deadline=deadline,
+        progress=progress,
+    )
     try:
         folder.mkdir(mode=0o700, parents=True)
         found = _find(case, folder / "find", open_box)
@@ -89,8 +90,8 @@ def restore_postgresql(
         return ended(target, promise, case.timer, error, case.findings)
 
 
-def _find(case: Case, folder: Path, open_box: OpenBox) -> Found:
-    case.progress(f"{case.target}: find")
+def _find(case: ClusterCase, folder: Path, open_box: OpenBox) -> Found:
+    case.say("find")
     with case.timer.phase("find"):
         folder.mkdir(mode=0o700)
         limits = Limits(disk=FIND_DISK, seconds=case.promise.limit + GRACE)
@@ -106,14 +107,14 @@ def _find(case: Case, folder: Path, open_box: OpenBox) -> Found:
             return Found(catalogue, backup, archive, time.time())
 
 
-def _restored(case: Case, found: Found, box: Box) -> Item:
-    backup, target = found.backup, case.target
+def _restored(case: ClusterCase, found: Found, box: Box) -> Item:
+    backup = found.backup
     with case.source.relay(box, box.folder / "relay") as relay:
         tool = PgBackRest(box, case.source, relay, box.folder / "backup", case.deadline)
-        case.progress(f"{target}: restore {backup.label}")
+        case.say(f"restore {backup.label}")
         with case.timer.phase("restore"):
             tool.restore(backup)
-        case.progress(f"{target}: wal")
+        case.say("wal")
         with case.timer.phase("wal"):
             brought = _bring_wal(found, tool, case.wanted.until)
     case.findings += brought.findings
@@ -122,14 +123,14 @@ def _restored(case: Case, found: Found, box: Box) -> Item:
     version = found.catalogue.versions[backup.database]
     server = PgServer(box, tool.data, tool.wal, box.folder / "server", version, case.deadline)
     try:
-        case.progress(f"{target}: start")
+        case.say("start")
         with case.timer.phase("start"):
             control = server.control()
             server.start(control, case.wanted.until)
         if control.system != found.catalogue.systems[backup.database]:
             sentence = ("恢复的不是目录所说的数据库", "this is not the cluster that the catalogue speaks of")
             case.findings.append(finding(Cause.WRONG_SOURCE, *sentence))
-        case.progress(f"{target}: verify")
+        case.say("verify")
         with case.timer.phase("verify"):
             case.findings += _end_of_recovery(case, server, brought.way)
             rows = verified(server, case.wanted.database, case.wanted.questions)
@@ -138,7 +139,7 @@ def _restored(case: Case, found: Found, box: Box) -> Item:
     return _judged(case, found, rows)
 
 
-def _judged(case: Case, found: Found, rows: Rows) -> Item:
+def _judged(case: ClusterCase, found: Found, rows: Rows) -> Item:
     moment = found.listed if case.wanted.until is None else case.wanted.until
     age = None if rows.heartbeat is None else round(moment - rows.heartbeat, 3)
     skew = list(_clock(rows, found.backup))
@@ -146,7 +147,9 @@ def _judged(case: Case, found: Found, rows: Rows) -> Item:
     kept += broken_promises(case.promise, case.timer.total, None if skew else age)
     details = {**case.details, **rows.details, "backup": found.backup.label, "kind": found.backup.kind}
     return credible(
-        judged(case.target, case.promise, case.timer, kept, compared=rows.compared, age=age, details=details)
+        judged(
+            case.target, case.promise, case.timer, kept, compared=rows.compared, age=age, details=details, unit="rows"
+        )
     )
 
 
@@ -154,7 +157,15 @@ def _chosen(catalogue: Catalogue, until: float | None) -> Backup:
     """The newest backup, or the newest that ended before `until`."""
     there = [one for one in catalogue.backups if until is None or one.stopped <= until]
     if not there:
-        raise fault(Cause.NO_BACKUP, "那一时刻之前没有备份", "there is no backup from before that moment")
+        first = min((one.stopped for one in catalogue.backups), default=None)
+        if until is None or first is None:
+            raise fault(Cause.NO_BACKUP, "没有备份", "there is no backup")
+        at, since = (datetime.fromtimestamp(int(one), UTC).isoformat() for one in (until, first))
+        raise fault(
+            Cause.NO_BACKUP,
+            f"{at} 之前没有备份；最早的备份完成于 {since}，请用 --at 给出其后的时刻",
+            f"there is no backup from before {at}; the first one ended at {since}: give a later moment with --at",
+        )
     return there[-1]
 
 
@@ -184,7 +195,7 @@ def _require_chain(backup: Backup, catalogue: Catalogue, there: frozenset[str]) 
         )
 
 
-def _limits(case: Case, found: Found) -> Limits:
+def _limits(case: ClusterCase, found: Found) -> Limits:
     wal = [one for place, one in found.archive.segments.items() if place.number >= found.backup.first.number]
     needed = sum(min(SEGMENT_OCTETS, (1 << 20) + one.octets * WAL_EXPANDS) for one in wal)
     disk = found.backup.octets + found.backup.octets // 8 + needed + SPARE_DISK
@@ -236,7 +247,7 @@ def _gaps_before(found: Found, whole: Way) -> Iterator[Finding]:
         )
 
 
-def _end_of_recovery(case: Case, server: PgServer, there: Way) -> Iterator[Finding]:
+def _end_of_recovery(case: ClusterCase, server: PgServer, there: Way) -> Iterator[Finding]:
     """Did recovery come to the end of the archive, or to the moment that was wanted?"""
     ended_at = server.recovered()
     case.details |= {"timeline": ended_at.timeline, "replayed": ended_at.replayed}

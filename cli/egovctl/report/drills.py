@@ -52,7 +52,7 @@ def table(run: Run) -> Table:
         tr("对象", "target"),
         tr("执行", "outcome"),
         tr("结论", "verdict"),
-        tr("文件", "files"),
+        tr("比对", "compared"),
         tr("RTO（承诺）", "RTO (promise)"),
         tr("RPO（承诺）", "RPO (promise)"),
     )
@@ -62,7 +62,7 @@ def table(run: Run) -> Table:
             f"{item.service}\n[dim]{item.host}[/]",
             word(OUTCOME, item.outcome),
             f"[{VERDICT_STYLE[item.verdict]}]{word(VERDICT, item.verdict)}[/]",
-            str(item.files_compared),
+            _compared(item.files_compared, item.unit),
             f"{duration(item.rto_seconds)} ({duration(item.rto_promised_seconds)})\n[dim]{_phases(item)}[/]",
             f"{duration(item.rpo_seconds)} ({duration(item.rpo_promised_seconds)})",
         )
@@ -80,6 +80,10 @@ def reasons(run: Run) -> list[str]:
     return lines
 
 
+def _compared(count: int, unit: str) -> str:
+    return f"{count} {tr('行', 'rows') if unit == 'rows' else tr('个文件', 'files')}"
+
+
 def _phases(item: Item) -> str:
     return escape(", ".join(f"{_phase(name)} {value:.1f}" for name, value in item.phases.items()))
 
@@ -90,12 +94,15 @@ def _phase(name: str) -> str:
 
 def summary(run: Run) -> str:
     """The last line."""
-    files = sum(item.files_compared for item in run.items)
+    compared = ", ".join(
+        _compared(sum(item.files_compared for item in run.items if item.unit == unit), unit)
+        for unit in dict.fromkeys(item.unit for item in run.items)
+    )
     return tr(
         f"执行：{word(OUTCOME, run.outcome)}；结论：{word(VERDICT, run.verdict)}；"
-        f"比对 {files} 个文件，用时 {run.seconds:.1f} 秒，临时目录{'已清理' if run.cleaned else '未清理干净'}",
+        f"比对 {compared or 0}，用时 {run.seconds:.1f} 秒，临时目录{'已清理' if run.cleaned else '未清理干净'}",
         f"outcome {word(OUTCOME, run.outcome)}, verdict {word(VERDICT, run.verdict)}; "
-        f"{files} files compared in {run.seconds:.1f} s, scratch {'removed' if run.cleaned else 'NOT removed'}",
+        f"{compared or 0} compared in {run.seconds:.1f} s, scratch {'removed' if run.cleaned else 'NOT removed'}",
     )
 
 
@@ -225,7 +232,7 @@ def _item_lines(item: dict[str, Any]) -> list[str]:
         f"{item['service']}@{item['host']}: {word(OUTCOME, item['outcome'])}, {word(VERDICT, item['verdict'])}",
         f"  RTO {took}  {phases}",
         f"  RPO {age}",
-        tr(f"  比对 {item['files_compared']} 个文件", f"  {item['files_compared']} files compared"),
+        tr("  比对 ", "  compared: ") + _compared(item["files_compared"], item.get("unit", "files")),
     ]
     lines += [f"  · {pick(reason)}" for reason in item["reasons"]]
     if causes := item.get("causes"):
