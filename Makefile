@@ -13,7 +13,7 @@ APT := python3-venv mmdebstrap systemd-container iproute2 nftables socat apt-uti
 TOOLS := prometheus prometheus-alertmanager prometheus-snmp-exporter snmp snmpd restic
 # Databases for the restore drills' tests, with the libraries that a plain Debian 12 lacks.
 TOOLS += postgresql-15 postgresql-client-15 libpq5 pgbackrest mariadb-server-core mariadb-client mariadb-client-core
-TOOLS += libmariadb3 libaio1 liburing2 libnuma1 libicu72 libxml2 libxslt1.1 libldap-2.5-0 libsasl2-2 libncurses6
+TOOLS += libmariadb3 libaio1 liburing2 libnuma1 libicu72 libxml2 libxslt1.1 libldap-2.5-0 libsasl2-2 libncurses6 libfaketime
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/.tools/usr/bin:$(CURDIR)/.tools/usr/sbin:$(PATH)
 export EGOV_PROJECT := $(CURDIR)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

@@ -35,6 +35,7 @@ PGBACKREST = TOOLS / "usr" / "bin" / "pgbackrest"
 MARIADBD = TOOLS / "usr" / "sbin" / "mariadbd"
 MARIADB = TOOLS / "usr" / "bin" / "mariadb"
 LIBRARIES = TOOLS / "usr" / "lib" / "x86_64-linux-gnu"
+FAKETIME = LIBRARIES / "faketime" / "libfaketime.so.1"
 ROOM = 2 << 30  # octets that the tests of one process need at most
 STANZA = "register"
 PASSPHRASE = "correct horse"
@@ -87,6 +88,7 @@ class Cluster:
     stanza: str = STANZA
     passphrase: str = PASSPHRASE
     settings: dict[str, str] = field(default_factory=dict)
+    ago: int = 0  # seconds that the clock of the server and of pgBackRest is behind: what they do was done then
     server: subprocess.Popen[bytes] | None = None
 
     @property
@@ -106,13 +108,16 @@ class Cluster:
         return Cluster(folder, self.stanza, self.passphrase)
 
     @contextmanager
-    def running(self) -> Iterator[Cluster]:
-        """Running meanwhile; at the end its plug is pulled, so that nothing is archived that was not."""
-        self.start()
+    def running(self, ago: int = 0) -> Iterator[Cluster]:
+        """Running meanwhile, perhaps so long ago; then its plug is pulled, so that nothing is archived that was not."""
+        self.ago = ago
         try:
+            self.start()
             yield self
         finally:
             self.kill()
+            self.ago = 0
+            _sweep()
 
     def promote(self) -> None:
         """Begin a new timeline, as a standby does that takes over."""
@@ -130,6 +135,10 @@ class Cluster:
         """Initialise, start, load the register, and make the stanza."""
         self.initialise()
         self.start()
+        self.load(rows)
+
+    def load(self, rows: int) -> None:
+        """The register, and the stanza."""
         self.sql("CREATE DATABASE register", database="postgres")
         self.sql(REGISTER.format(rows=rows))
         self.pgbackrest("stanza-create")
@@ -147,7 +156,7 @@ class Cluster:
         ways = {"listen_addresses": "", "unix_socket_directories": str(self.folder), "max_connections": "20"}
         archive = {"archive_mode": "on", "archive_command": f"{PGBACKREST} archive-push %p"}
         chosen = quick | ways | archive | self.settings
-        argv = [*DIES_WITH_PARENT, *UNPRIVILEGED, POSTGRESQL / "postgres", "-D", self.data]
+        argv = [*DIES_WITH_PARENT, *UNPRIVILEGED, *self._then, POSTGRESQL / "postgres", "-D", self.data]
         argv += [word for name, value in chosen.items() for word in ("-c", f"{name}={value}")]
         with (self.folder / "server.log").open("ab") as log:
             self.server = subprocess.Popen(list(map(str, argv)), stdout=log, stderr=log, env=self._environment())
@@ -224,7 +233,7 @@ class Cluster:
 
     def pgbackrest(self, *arguments: str) -> bytes:
         """One call of pgBackRest on this cluster."""
-        return call([PGBACKREST, *arguments], **self._variables())
+        return call([*self._then, PGBACKREST, *arguments], **self._variables())
 
     def _variables(self) -> dict[str, str]:
         chosen = {
@@ -246,8 +255,20 @@ class Cluster:
         }
         return {f"PGBACKREST_{name}": value for name, value in chosen.items()}
 
+    @property
+    def _then(self) -> tuple[str, ...]:
+        """What sets the clock back: before the program itself, since whoever executes another leaves its memory."""
+        return ("env", f"LD_PRELOAD={FAKETIME}", f"FAKETIME=-{self.ago}s") if self.ago else ()
+
     def _environment(self) -> dict[str, str]:
         return in_environment(**self._variables())
+
+
+def _sweep() -> None:
+    """Take away what libfaketime leaves in memory of processes that are no more."""
+    for path in Path("/dev/shm").glob("*faketime_*_*"):
+        if not Path("/proc", path.name.rpartition("_")[2]).exists():
+            path.unlink(missing_ok=True)
 
 
 def local_repository(path: Path, stanza: str = STANZA, passphrase: str = PASSPHRASE) -> PgRepository:

@@ -11,6 +11,7 @@ import os
 import shutil
 from pathlib import Path
 
+import database_bench as bench
 import pytest
 
 from egovctl.drill.calibration.run import Judged, Wanted, calibrate
@@ -33,6 +34,7 @@ KINDS = (
     "two-hosts",
     "link-cut",
 )
+PROGRAMS = (bench.POSTGRESQL / "postgres", bench.PGBACKREST, bench.FAKETIME, bench.MARIADBD, bench.MARIADB)
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("borg") is None, reason="borgbackup is not installed"),
@@ -51,7 +53,8 @@ def run(folder: Path, wanted: Wanted) -> tuple[Chain, str, list[Judged]]:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with the hook, whose state is its own."""
-    (tmp_path / "playbooks").symlink_to(REPOSITORY / "playbooks")
+    for name in ("playbooks", "tests"):
+        (tmp_path / name).symlink_to(REPOSITORY / name)
     (tmp_path / "inventories" / "lab" / "plan").mkdir(parents=True)
     monkeypatch.setenv("EGOV_PROJECT", str(tmp_path))
     return tmp_path
@@ -73,6 +76,13 @@ def test_planted_faults_are_found_and_named_and_clean_backups_raise_no_alarm(fol
     ]
     before = [record.body for record in records if record.kind in ("calibration.planned", "calibration.sealed")]
     assert not any(kind in json.dumps(before) for kind in KINDS), "a label was on record before it was opened"
+
+
+@pytest.mark.skipif(not bench.available(*PROGRAMS), reason="make .tools/.ready was not run")
+def test_a_database_of_another_version_and_backups_or_wal_that_ended_long_ago_are_found(folder: Path) -> None:
+    kinds = ("pg-version-wrong", "pg-stale", "wal-end-deleted")
+    _, _, judged = run(folder, Wanted(20261127, 1, 0, kinds))
+    assert not score(judged).missed, [(one.label["kind"], one.verdict, one.causes, one.reasons) for one in judged]
 
 
 def test_the_same_seed_plants_the_same_and_parts_make_the_whole(folder: Path) -> None:

@@ -91,7 +91,6 @@ def calibrate(
     if os.geteuid() != 0:
         raise UsageError(tr("drill calibrate 需要 root", "drill calibrate needs root"))
     wanted = Wanted(secrets.randbelow(10**9) if seed is None else seed, instances, clean, kinds, *part)
-    click.echo(tr(f"随机种子 {wanted.seed}", f"seed {wanted.seed}"), err=True)
     parent = scratch or inventory.state / "scratch"
     parent.mkdir(mode=0o700, exist_ok=True)
     chain = open_chain(inventory, writer="calibration")
@@ -100,6 +99,8 @@ def calibrate(
     with Console(stderr=True).status(tr("校准中", "calibrating")) as status:
 
         def each(one: Judged, of: int) -> None:
+            if not kept:  # all that was wanted is known: there is a seed to speak of
+                status.console.print(tr(f"随机种子 {wanted.seed}", f"seed {wanted.seed}"))
             kept.append(one)
             status.update(f"{len(kept)}/{of}")
             if out and (len(kept) % KEPT_EVERY == 0 or len(kept) == of):

@@ -20,16 +20,29 @@ from random import Random
 from typing import Any
 
 from egovctl.drill.calibration.seal import commitment
-from egovctl.drill.planter import faults_around, faults_database, faults_repository, faults_source, world
+from egovctl.drill.planter import (
+    faults_around,
+    faults_cluster,
+    faults_database,
+    faults_repository,
+    faults_source,
+    world,
+)
 from egovctl.drill.planter.bench import missing
 from egovctl.drill.planter.databases import Dumps, Mariadb, Postgresql
-from egovctl.drill.planter.family import Family, Made
+from egovctl.drill.planter.family import DUMPS, MARIADB, POSTGRESQL, Family, Made
 from egovctl.drill.planter.files import Files
 from egovctl.drill.planter.kinds import FILES, REGISTRY, Kind
 from egovctl.drill.printable import printable
 from egovctl.i18n import tr
 
-__all__ = ["faults_around", "faults_database", "faults_repository", "faults_source"]  # they register their kinds
+__all__ = [
+    "faults_around",
+    "faults_cluster",
+    "faults_database",
+    "faults_repository",
+    "faults_source",
+]  # they register their kinds
 
 
 class Planter:
@@ -46,9 +59,9 @@ class Planter:
         rng.shuffle(self.order)
         self.families: dict[str, Family] = {
             FILES: Files(),
-            faults_database.POSTGRESQL: Postgresql(),
-            faults_database.MARIADB: Mariadb(),
-            faults_database.DUMPS: Dumps(),
+            POSTGRESQL: Postgresql(),
+            MARIADB: Mariadb(),
+            DUMPS: Dumps(),
         }
         self.sealed: dict[int, tuple[str, dict[str, Any], Made]] = {}
 

@@ -19,8 +19,8 @@ def missing() -> str:
     if not path.is_file():
         return f"a checkout with {BENCH}"
     there = bench()
-    ready = there.available(there.POSTGRESQL / "postgres", there.PGBACKREST, there.MARIADBD, there.MARIADB)
-    return "" if ready else "the programs of `make .tools/.ready`"
+    postgresql = (there.POSTGRESQL / "postgres", there.PGBACKREST, there.FAKETIME)
+    return "" if there.available(*postgresql, there.MARIADBD, there.MARIADB) else "the programs of `make .tools/.ready`"
 
 
 @cache

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 from egovctl.drill.planter.kinds import Kind
 
+POSTGRESQL, MARIADB, DUMPS = "postgresql", "mariadb", "dumps"
+
 
 @dataclass
 class Made:

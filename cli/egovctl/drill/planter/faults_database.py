@@ -13,13 +13,13 @@ from typing import Any
 from egovctl.drill.causes import Cause
 from egovctl.drill.planter.bench import bench
 from egovctl.drill.planter.databases import Spoilt
-from egovctl.drill.planter.kinds import UNKNOWN, Stage, kind
+from egovctl.drill.planter.family import DUMPS, MARIADB, POSTGRESQL
+from egovctl.drill.planter.kinds import Stage, kind
 
-POSTGRESQL, MARIADB, DUMPS = "postgresql", "mariadb", "dumps"
 SEGMENT = re.compile(r"[0-9A-F]{24}-")
 
 
-def _newest(world: Spoilt[Any]) -> Path:
+def newest(world: Spoilt[Any]) -> Path:
     """The folder of the newest backup."""
     folder = world.folder / "repository" / "backup" / world.case["stanza"]
     found: Path = max(
@@ -34,7 +34,7 @@ def _when(path: Path) -> str:
 
 def _file(world: Spoilt[Any]) -> Path:
     """A file of the newest backup; the more octets, the more likely."""
-    files = [path for path in sorted(_newest(world).rglob("*")) if path.is_file() and "manifest" not in path.name]
+    files = [path for path in sorted(newest(world).rglob("*")) if path.is_file() and "manifest" not in path.name]
     return world.rng.choices(files, [path.stat().st_size for path in files])[0]
 
 
@@ -47,7 +47,7 @@ def _segments(world: Spoilt[Any]) -> list[Path]:
 
 def _begun(world: Spoilt[Any]) -> float:
     """When the newest backup was whole, its own segments included."""
-    return max(path.stat().st_mtime for path in _newest(world).rglob("*") if path.is_file())
+    return max(path.stat().st_mtime for path in newest(world).rglob("*") if path.is_file())
 
 
 def _flip(world: Spoilt[Any], path: Path) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def pg_catalogue_lost(world: Spoilt[Any]) -> dict[str, Any]:
     family=POSTGRESQL,
 )
 def pg_manifest_lost(world: Spoilt[Any]) -> dict[str, Any]:
-    for path in _newest(world).glob("backup.manifest*"):
+    for path in newest(world).glob("backup.manifest*"):
         path.unlink()
     return {}
 
@@ -171,14 +171,14 @@ def pg_no_backup(world: Spoilt[Any]) -> dict[str, Any]:
     family=POSTGRESQL,
 )
 def pg_backup_gone(world: Spoilt[Any]) -> dict[str, Any]:
-    gone = _newest(world)
+    gone = newest(world)
     shutil.rmtree(gone)
     return {"backup": gone.name}
 
 
 @kind("wal-deleted", "WAL 段丢失", "a WAL segment deleted", Stage.AFTER, Cause.WAL_GAP, family=POSTGRESQL)
 def wal_deleted(world: Spoilt[Any]) -> dict[str, Any]:
-    """Not the last one: without that, the archive merely ends earlier."""
+    """Not the last one: without that, the archive merely ends earlier (`wal-end-deleted`)."""
     path = world.rng.choice(_segments(world)[:-1])
     path.unlink()
     return {"segment": path.name[:24]}
@@ -213,91 +213,6 @@ def wal_impostor(world: Spoilt[Any]) -> dict[str, Any]:
     path, other = world.rng.sample(_segments(world), 2)
     shutil.copyfile(other, path)
     return {"segment": path.name[:24], "content of": other.name[:24]}
-
-
-@kind(
-    "pg-chain-expired",
-    "增量备份的基础已过期",
-    "a differential backup whose full one has expired",
-    Stage.AFTER,
-    Cause.CHAIN_EXPIRED,
-    family=POSTGRESQL,
-)
-def pg_chain_expired(world: Spoilt[Any]) -> dict[str, Any]:
-    """Of a copy of the cluster that has a differential backup."""
-
-    def back_up(cluster: Any) -> None:
-        for how in ("full", "diff"):
-            cluster.backup(how)
-            _row(cluster)
-
-    _with_cluster(world, back_up)
-    newest = _newest(world)
-    full = newest.parent / newest.name.partition("_")[0]
-    shutil.rmtree(full)
-    return {"full": full.name, "newest": newest.name}
-
-
-@kind(
-    "pg-rows-lost",
-    "数据库在备份后丢失了行",
-    "rows lost in the database",
-    Stage.AFTER,
-    Cause.ROWS_LOST,
-    family=POSTGRESQL,
-)
-def pg_rows_lost(world: Spoilt[Any]) -> dict[str, Any]:
-    table, share = world.rng.choice(("permits", "visits")), world.rng.uniform(0.05, 0.9)
-    order = "id" if table == "permits" else "ctid"
-
-    def lose(cluster: Any) -> None:
-        cluster.manifest()  # what came since the last one is nobody's promise
-        count = int(cluster.sql(f"SELECT ceil(count(*) * {share}) FROM register.{table}"))
-        rows = f"SELECT {order} FROM register.{table} LIMIT {count}"
-        cluster.sql(f"DELETE FROM register.{table} WHERE {order} = ANY (ARRAY({rows}))")
-        _row(cluster)
-
-    _with_cluster(world, lose)
-    return {"table": table, "share": round(share, 2)}
-
-
-@kind(
-    "pg-clock-wrong",
-    "数据库主机时钟错误",
-    "the database host's clock is wrong",
-    Stage.AFTER,
-    Cause.CLOCK_WRONG,
-    verdict=UNKNOWN,
-    family=POSTGRESQL,
-)
-def pg_clock_wrong(world: Spoilt[Any]) -> dict[str, Any]:
-    wrong = world.rng.choice((-1, 1)) * world.rng.uniform(3600, 86_400)
-
-    def shift(cluster: Any) -> None:
-        cluster.heartbeat()
-        cluster.sql(f"UPDATE egov_heartbeat SET at = at + interval '{wrong} seconds'")
-        cluster.switch()
-
-    _with_cluster(world, shift)
-    return {"seconds": round(wrong)}
-
-
-def _with_cluster(world: Spoilt[Any], do: Any) -> None:
-    """Go on with a copy of the model's cluster; its repository is the one that is drilled."""
-    short = world.model.folder.parent / f"case-{world.folder.name}"
-    cluster = world.model.copied_to(short)
-    try:
-        with cluster.running():
-            do(cluster)
-        shutil.rmtree(world.folder / "repository")
-        shutil.copytree(cluster.repository, world.folder / "repository", symlinks=True)
-    finally:
-        shutil.rmtree(short, ignore_errors=True)
-
-
-def _row(cluster: Any) -> None:
-    cluster.heartbeat()
-    cluster.switch()
 
 
 @kind("db-dump-cut", "MariaDB 转储被截断", "MariaDB: the dump cut", Stage.BETWEEN, Cause.DUMP_CUT, family=MARIADB)
