@@ -51,10 +51,17 @@ class Response:
 
 def encode_length(size: int) -> bytes:
     """The length octets of a value of `size` octets."""
+    return LENGTHS[size] if size < len(LENGTHS) else _encode_length(size)
+
+
+def _encode_length(size: int) -> bytes:
     if size < 0x80:
         return bytes((size,))
     octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
     return bytes((0x80 | len(octets),)) + octets
+
+
+LENGTHS = tuple(_encode_length(size) for size in range(1_500))  # of what fits an Ethernet frame
 
 
 def encode_tlv(tag: int, body: bytes) -> bytes:

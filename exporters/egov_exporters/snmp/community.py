@@ -14,12 +14,16 @@ from egov_exporters.snmp.ber import (
     read_tlv,
 )
 
+LONG_HEADER = 4  # octets of a SEQUENCE's tag and length where it has 256 to 65,535 octets, as nearly every reply has
+
 
 class Community:
     """See `security.Security`."""
 
     def __init__(self, community: bytes) -> None:
         self._head = encode_integer(VERSION_2C) + encode_tlv(OCTET_STRING, community)
+        self._expected = self._head + bytes((RESPONSE,))
+        self._pdu_at = LONG_HEADER + len(self._head)
 
     def seal(self, request_id: int, pdu: bytes) -> bytes:
         """See `Security.seal`."""
@@ -28,6 +32,13 @@ class Community:
 
     def open(self, data: bytes) -> bytes:
         """See `Security.open`. The community of a reply says nothing that the request's id does not say better."""
+        pdu = self._pdu_at
+        if (
+            data[:2] == b"\x30\x82"
+            and data[LONG_HEADER : pdu + 1] == self._expected
+            and (data[2] << 8 | data[3]) + LONG_HEADER == len(data)
+        ):
+            return data[pdu:]
         tag, at, end = read_tlv(data, 0, len(data))
         if tag != SEQUENCE or end != len(data):
             raise BadMessage("not one SNMP message")

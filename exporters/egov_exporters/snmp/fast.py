@@ -14,11 +14,10 @@ may be others: the device's uptime is not what it must be by now, or a row's sta
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
-from operator import and_
+from operator import and_, itemgetter
 from typing import NamedTuple
 
 from egov_exporters.snmp import ber
@@ -200,11 +199,20 @@ def _fixed(tag: int, raw: bytes) -> bytes | None:
     return b"\xff" if len(raw) > size else b""
 
 
-class Run(NamedTuple):
-    """Some numbers of one reply: which chunk's, and which of them."""
+Pick = Callable[[tuple[int, ...]], tuple[int, ...]]
 
-    chunk: int
-    part: slice
+
+@lru_cache(maxsize=50_000)
+def picker(places: tuple[int, ...]) -> Pick:
+    """What takes the numbers at these places; devices of one kind share it."""
+    if len(places) == 1:  # itemgetter would give the number itself
+        return itemgetter(slice(places[0], places[0] + 1))
+    return itemgetter(*places) if places else none_of
+
+
+def none_of(numbers: tuple[int, ...]) -> tuple[int, ...]:
+    """No numbers."""
+    return ()
 
 
 @dataclass(slots=True, eq=False)
@@ -213,7 +221,7 @@ class Block:
 
     A template has one line a row, each after a newline and without the family's name: `\\n{labels} %d`. No label holds
     a newline (it is escaped), so putting the name after each newline makes the lines. `scales`, if any is not 1, has
-    what each number is multiplied by.
+    what each number is multiplied by. `pick` takes the family's numbers from those of the plan.
     """
 
     name: str
@@ -221,15 +229,8 @@ class Block:
     text: bytes = b""
     rows: bytes = b""
     start: bytes = b""
-    runs: tuple[Run, ...] = ()
+    pick: Pick = none_of
     scales: tuple[float, ...] = ()
-
-    def numbers(self, read: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-        """This family's numbers, from those of all chunks."""
-        if len(self.runs) == 1:
-            chunk, part = self.runs[0]
-            return read[chunk][part]
-        return tuple(chain.from_iterable(read[chunk][part] for chunk, part in self.runs))
 
     def print(self, numbers: tuple[int, ...]) -> bytes:
         """The family's lines."""
@@ -246,7 +247,7 @@ class Plan:
     chunks: list[Chunk]
     blocks: list[Block]
     ages: dict[str, bool]  # table → whether its labels rest
-    uptime: tuple[int, int] | None = None  # which chunk's which number is the device's uptime
+    uptime: int | None = None  # which number is the device's uptime
     until: float = 0.0  # monotonic; when it is to be made anew
     watched: tuple[Block, ...] = ()  # those whose numbers are compared with the ones before
     labels_at: float = 0.0  # monotonic; when the labels were read
@@ -266,33 +267,32 @@ class Plan:
         """How many bindings these chunks' replies have."""
         return sum(len(self.chunks[at].names) + len(self.chunks[at].tails) for at in asked)
 
-    def read(self, asked: Sequence[int], replies: Sequence[bytes]) -> list[tuple[int, ...]]:
-        """The numbers of each chunk, none of those that were not asked for. Raises Stale."""
-        found: list[tuple[int, ...]] = [()] * len(self.chunks)
+    def read(self, asked: Sequence[int], replies: Sequence[bytes]) -> tuple[int, ...]:
+        """The numbers of all chunks; those that need not be asked for have none. Raises Stale."""
+        found: list[int] = []
         for at, reply in zip(asked, replies, strict=True):
-            found[at] = self.chunks[at].read(reply)
-        return found
+            found += self.chunks[at].read(reply)
+        return tuple(found)
 
-    def ran_on(self, read: Sequence[tuple[int, ...]], now: float) -> bool:
+    def ran_on(self, read: tuple[int, ...], now: float) -> bool:
         """Whether the device has been up since its labels were read: its uptime went on as time did."""
         if self.uptime is None:
             return False
-        chunk, place = self.uptime
-        ticks = read[chunk][place]
+        ticks = read[self.uptime]
         before, self.beat = self.beat, (now, ticks)
         if before is None:
             return False
         seconds, went = now - before[0], ((ticks - before[1]) % ROLL) / 100
         return abs(went - seconds) <= UPTIME_SLACK + UPTIME_DRIFT * seconds
 
-    def page(self, read: Sequence[tuple[int, ...]], seen: set[str]) -> list[bytes]:
+    def page(self, read: tuple[int, ...], seen: set[str]) -> list[bytes]:
         """The families' texts; those whose name is in `seen` are left out, and the others' names are added to it."""
         parts = []
         for block in self.blocks:
             if block.name in seen:
                 continue
             seen.add(block.name)
-            parts.append(block.text if not block.rows else block.print(block.numbers(read)))
+            parts.append(block.text if not block.rows else block.print(block.pick(read)))
         return parts
 
     def harvest(self, profile: Profile, asked: Sequence[int], replies: Sequence[bytes]) -> Harvest:

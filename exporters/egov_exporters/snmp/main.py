@@ -21,6 +21,7 @@ from egov_exporters.snmp.logs import LogFormatter
 from egov_exporters.snmp.profiles import ProfileError, check_profile, load_profiles
 from egov_exporters.snmp.selfmetrics import package_version
 from egov_exporters.snmp.tools import explain, walk
+from egov_exporters.snmp.turns import DatagramLoop
 from egov_exporters.snmp.web import Exporter
 from egov_exporters.snmp.web_config import BasicAuth, WebConfig, load_web_config, server_context
 
@@ -183,7 +184,8 @@ def main(
     service = Service(exporter, config or Path(), web_config)
     exporter.read_again = service.read_again
     try:
-        asyncio.run(serve(service, address, web_read, heard))
+        with asyncio.Runner(loop_factory=DatagramLoop) as runner:
+            runner.run(serve(service, address, web_read, heard))
     except OSError as why:
         _end(f"cannot listen on {', '.join([listen, *traps])}: {why.strerror or why}", CANNOT_SERVE)
 

@@ -5,13 +5,13 @@ Made once from a complete general reading; `fast` holds what comes out and uses 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from egov_exporters.snmp.ber import GET_BULK, Cell, Pdu, encode_pdu, oid_octets
 from egov_exporters.snmp.decode import Decoded
 from egov_exporters.snmp.expose import Family, first_of_each_name, header, lines
-from egov_exporters.snmp.fast import IGNORED, NUMBER, STATIC, SYS_UPTIME, Block, Chunk, Plan, Run
+from egov_exporters.snmp.fast import IGNORED, NUMBER, STATIC, SYS_UPTIME, Block, Chunk, Plan, picker
 from egov_exporters.snmp.oid import Oid
 from egov_exporters.snmp.plausible import WATCHED
 from egov_exporters.snmp.profiles import NUMBERS, Profile, Table
@@ -36,10 +36,8 @@ def make_plan(profile: Profile, harvest: Harvest, decoded: Decoded, octets: int 
     numbers = {(sample.source.column, sample.source.row) for one in families for sample in one.samples if sample.source}
     kinds = _Kinds(profile, numbers)
     chunks = list(_chunks(profile, harvest, kinds, octets))
-    places: dict[tuple[Oid, Oid], tuple[int, int]] = {}
-    for number_of_chunk, (chunk, cells) in enumerate(chunks):
-        read = [cell for cell, kind in zip(cells, chunk.kinds, strict=True) if kind == NUMBER]
-        places.update({cell: (number_of_chunk, place) for place, cell in enumerate(read)})
+    read = (cell for chunk, cells in chunks for cell, kind in zip(cells, chunk.kinds, strict=True) if kind == NUMBER)
+    places = {cell: place for place, cell in enumerate(read)}
     uptime = places.get((SYS_UPTIME, (0,)))
     templates: dict[tuple[str, ...], bytes] = {}
     blocks = [_block(family, places, templates) for family in families]
@@ -48,7 +46,7 @@ def make_plan(profile: Profile, harvest: Harvest, decoded: Decoded, octets: int 
         blocks,
         {table.name: _rests(table, harvest, kinds) for table in profile.tables},
         uptime,
-        watched=tuple(block for block in blocks if block.name in WATCHED and block.runs),
+        watched=tuple(block for block in blocks if block.name in WATCHED and block.rows),
     )
 
 
@@ -199,12 +197,10 @@ def _names(names: tuple[bytes, ...]) -> tuple[bytes, ...]:
     return names
 
 
-def _block(
-    family: Family, places: Mapping[tuple[Oid, Oid], tuple[int, int]], templates: dict[tuple[str, ...], bytes]
-) -> Block:
+def _block(family: Family, places: Mapping[tuple[Oid, Oid], int], templates: dict[tuple[str, ...], bytes]) -> Block:
     """A family with numbers that are read again gets a template of its rows; one that has none is text."""
     forms: list[str] = []
-    read: list[tuple[int, int]] = []
+    read: list[int] = []
     scales: list[float] = []
     for labels, value, source in family.samples:
         shown = ("{" + labels.text.replace("%", "%%") + "}") if labels.text else ""
@@ -223,24 +219,9 @@ def _block(
     # The header ends where the first row's newline begins.
     head, start = _head(header(family)[:-1]), f"\n{family.name}".encode()
     scaled = tuple(scales) if any(scale != 1 for scale in scales) else ()
-    return Block(family.name, head, b"", templates[key], start, tuple(runs_of(read)), scaled)
+    return Block(family.name, head, b"", templates[key], start, picker(tuple(read)), scaled)
 
 
 @lru_cache(maxsize=10_000)
 def _head(text: bytes) -> bytes:
     return text
-
-
-def runs_of(places: Iterable[tuple[int, int]]) -> Iterator[Run]:
-    """(chunk, place) one after another, as few slices as their order allows."""
-    chunk, start, step, last = -1, 0, 0, 0
-    for here, place in places:
-        if here == chunk and ((step == 0 and place > last) or (step and place - last == step)):
-            step = place - last
-        else:
-            if chunk >= 0:
-                yield Run(chunk, slice(start, last + 1, step or 1))
-            chunk, start, step = here, place, 0
-        last = place
-    if chunk >= 0:
-        yield Run(chunk, slice(start, last + 1, step or 1))

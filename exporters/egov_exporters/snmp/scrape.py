@@ -60,7 +60,7 @@ class ModuleResult:
     decoded: Decoded = field(default_factory=Decoded)
     auto: bool = False
     plan: Plan | None = None
-    read: list[tuple[int, ...]] = field(default_factory=list)
+    read: tuple[int, ...] = ()
     varbinds: int = 0  # of a plan
     numbers: Numbers = field(default_factory=dict)  # of the plan's watched families
     stale: str = ""
@@ -204,7 +204,7 @@ async def _by_plan(wire: Wire, peer: Peer, plan: Plan, module: ModuleResult, wat
     asked = plan.due(now)
     try:
         read = await _ask(wire, peer, plan, asked, module)
-        module.numbers = {block.name: block.numbers(read) for block in plan.watched}
+        module.numbers = {block.name: block.pick(read) for block in plan.watched}
         went_on = plan.ran_on(read, now)
         if len(asked) == len(plan.chunks):
             plan.labels_at = now
@@ -218,7 +218,7 @@ async def _by_plan(wire: Wire, peer: Peer, plan: Plan, module: ModuleResult, wat
     return True
 
 
-async def _ask(wire: Wire, peer: Peer, plan: Plan, asked: Sequence[int], module: ModuleResult) -> list[tuple[int, ...]]:
+async def _ask(wire: Wire, peer: Peer, plan: Plan, asked: Sequence[int], module: ModuleResult) -> tuple[int, ...]:
     """The numbers of some chunks. When the device falls silent, what came is kept for the general path to decode."""
     volley = wire.start(peer, [plan.chunks[at].request for at in asked])
     try:

@@ -17,11 +17,14 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
+from select import EPOLLERR, EPOLLIN
 
 from egov_exporters.snmp.ber import FIRST_ID, LAST_ID, BadMessage, Pdu
 from egov_exporters.snmp.security import Again, Security
 from egov_exporters.snmp.session import BadReply, NoAnswer, SessionError, Traffic
 from egov_exporters.snmp.targets import SocketAddress
+from egov_exporters.snmp.turns import DatagramLoop
 
 WAITS = (1.0, 2.0, 4.0)  # seconds after the first, second and third sending of the same request
 AFTER_REFUSAL = 0.1  # a restarting agent is back in a moment
@@ -51,7 +54,7 @@ class Peer:
     @property
     def key(self) -> Address:
         """What the sender of a reply is compared with: the address without a zone, and the port."""
-        return self.address[0].partition("%")[0], self.address[1]
+        return unzoned(self.address)
 
 
 @dataclass(eq=False, slots=True)
@@ -91,7 +94,10 @@ class Wire:
         """Give up the sockets; what still waits is told so."""
         loop = asyncio.get_running_loop()
         for one in self._sockets.values():
-            loop.remove_reader(one)
+            if isinstance(loop, DatagramLoop):
+                loop.leave(one)
+            else:
+                loop.remove_reader(one)
             one.close()
         self._sockets.clear()
         for volley in list(self._active):
@@ -138,7 +144,11 @@ class Wire:
             )
             with suppress(OSError):
                 found.setsockopt(level, name, 1)
-            asyncio.get_running_loop().add_reader(found, self._readable, found)
+            loop = asyncio.get_running_loop()
+            if isinstance(loop, DatagramLoop):
+                loop.take(found, partial(self._arrived, found))
+            else:  # tools and tests: asyncio does not say which events there are
+                loop.add_reader(found, self._arrived, found, EPOLLIN | EPOLLERR)
             self._sockets[family] = found
         return found
 
@@ -152,7 +162,8 @@ class Wire:
                     volley.paused = True
                     asyncio.get_running_loop().call_later(peer.next_send - now, self._resume, volley)
                 return
-            peer.next_send = max(peer.next_send, now - BURST_SECONDS) + self._pause
+            earliest = now - BURST_SECONDS
+            peer.next_send = (peer.next_send if peer.next_send > earliest else earliest) + self._pause
             index = volley.begun
             volley.begun = index + 1
             self._pending[volley.first_id + index] = volley
@@ -176,29 +187,34 @@ class Wire:
         except OSError as why:
             volley.problem = NoAnswer(f"cannot be reached ({why.strerror or why})")
 
-    def _readable(self, source: socket.socket) -> None:
-        """Take what has arrived: a bounded number, so that a flood cannot keep everything else from its turn."""
+    def _arrived(self, source: socket.socket, events: int) -> None:
+        """Take what may have arrived: a bounded number, so that a flood cannot keep everything else from its turn.
+
+        Not until nothing is left: with one request under way that would be a second, vain call to the kernel for each
+        reply. What is left is reported again.
+        """
         buffer = self._buffer
-        for _ in range(256):
+        for _ in range(min(len(self._pending), 256) or 1):
             try:
                 size, sender = source.recvfrom_into(buffer)
             except BlockingIOError:
-                self._errors(source)
-                return
-            except OSError:
-                self._errors(source)
+                break
+            except OSError:  # what ICMP said, told here as well
                 continue
             self._take(bytes(buffer[:size]), sender)
+        if events & EPOLLERR:
+            self._errors(source)
 
     def _take(self, data: bytes, sender: tuple[str, int]) -> None:
         number = message_id(data)
-        volley, key = self._pending.get(number), (sender[0].partition("%")[0], sender[1])
+        volley = self._pending.get(number)
         if volley is None:
+            key = unzoned(sender)
             self.dropped["malformed" if number < 0 else "late_or_unknown"] += 1
             if number < 0:
                 self._blame(key, BadReply("sent a malformed reply"))
             return
-        if key != volley.key:
+        if sender != volley.key and unzoned(sender) != volley.key:
             self.dropped["wrong_sender"] += 1
             return
         index = number - volley.first_id
@@ -240,7 +256,7 @@ class Wire:
             except OSError:
                 return
             number = struct.unpack_from("=I", control[0][2])[0] if control else errno.ECONNREFUSED
-            key = (str(asked[0]).partition("%")[0], int(asked[1]))
+            key = unzoned(asked)
             for volley in self._blame(key, NoAnswer(f"has no agent on that port ({os.strerror(number)})")):
                 volley.refused = True
 
@@ -283,6 +299,11 @@ class Wire:
             self._active.discard(volley)
             for index in volley.waiting:
                 self._pending.pop(volley.first_id + index, None)
+
+
+def unzoned(address: SocketAddress) -> Address:
+    """Host and port; a link-local address without the name of its interface."""
+    return address[0].partition("%")[0], address[1]
 
 
 def message_id(data: bytes) -> int:
