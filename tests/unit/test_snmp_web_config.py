@@ -28,7 +28,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from egov_exporters.snmp import web_config
-from egov_exporters.snmp.config import ConfigError
+from egov_exporters.snmp.secret_yaml import ConfigError
 from egov_exporters.snmp.web_config import (
     BasicAuth,
     WebConfig,

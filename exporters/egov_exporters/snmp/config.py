@@ -6,26 +6,21 @@ Secrets stay out of every message and every repr.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from egov_exporters.snmp.assign import BadMatch, Match, Rules, make_rules, parse_match
 from egov_exporters.snmp.credentials import REFERENCES, NoSecret, Surroundings
+from egov_exporters.snmp.secret_yaml import ConfigError, compose, line_of, pairs, read, scalar
 
 SECURITY_LEVELS = ("noAuthNoPriv", "authNoPriv", "authPriv")
 AUTH_PROTOCOL_NAMES = ("MD5", "SHA", "SHA224", "SHA256", "SHA384", "SHA512")
 PRIV_PROTOCOL_NAMES = ("DES", "AES", "AES192", "AES192C", "AES256", "AES256C")
 SECRETS = ("community", "password", "priv_password")
 DEFAULT_AUTH = "public_v2"  # snmp_exporter's
-MAX_FILE = 4 * 1024 * 1024
-
-
-class ConfigError(Exception):
-    """The file cannot be used. `str(error)` is one sentence with file and line, without any value from the file."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +70,7 @@ def select_auth(config: Config, target_host: str, resolved_address: str | None =
 
 def load_config(path: Path) -> Config:
     """Given the configuration file: what it says, with secrets fetched from where it refers to. Raises ConfigError."""
-    try:
-        raw = path.read_bytes()
-    except OSError as why:
-        raise ConfigError(f"{path}: cannot be read: {why.strerror}") from None
-    return parse_config(raw, str(path), Surroundings(path.parent, os.environ))
+    return parse_config(read(path), str(path), Surroundings(path.parent, os.environ))
 
 
 def load_auths(path: Path) -> Mapping[str, Auth]:
@@ -89,25 +80,25 @@ def load_auths(path: Path) -> Mapping[str, Auth]:
 
 def parse_config(raw: bytes, where: str, around: Surroundings) -> Config:
     """Given the bytes of a configuration and its name for messages: what it says. Raises ConfigError."""
-    root = _compose(raw, where)
+    root = compose(raw, where)
     if root is None:
         raise ConfigError(f"{where}: is empty; it needs `auths:`")
     found: MappingNode | None = None
     targets: Node | None = None
-    for key, value in _pairs(root, where, "the file"):
+    for key, value in pairs(root, where, "the file"):
         if key.value == "modules":
-            raise ConfigError(f"{where}:{_line(key)}: `modules` come with the exporter; leave them out here")
+            raise ConfigError(f"{where}:{line_of(key)}: `modules` come with the exporter; leave them out here")
         if key.value == "targets":
             targets = value
             continue
         if key.value != "auths":
-            raise ConfigError(f"{where}:{_line(key)}: unknown key; only `auths` and `targets` are known here")
+            raise ConfigError(f"{where}:{line_of(key)}: unknown key; only `auths` and `targets` are known here")
         if not isinstance(value, MappingNode) or not value.value:
-            raise ConfigError(f"{where}:{_line(value)}: `auths` must hold one auth or more, each with a name")
+            raise ConfigError(f"{where}:{line_of(value)}: `auths` must hold one auth or more, each with a name")
         found = value
     if found is None:
         raise ConfigError(f"{where}:1: `auths` is missing")
-    auths = {str(key.value): _auth(key, value, where, around) for key, value in _pairs(found, where, "`auths`")}
+    auths = {str(key.value): _auth(key, value, where, around) for key, value in pairs(found, where, "`auths`")}
     return Config(auths, make_rules(_targets(targets, auths, where)))
 
 
@@ -116,78 +107,41 @@ def parse_auths(raw: bytes, where: str) -> Mapping[str, Auth]:
     return parse_config(raw, where, Surroundings(Path(), os.environ)).auths
 
 
-def _compose(raw: bytes, where: str) -> Node | None:
-    """The YAML tree. The parser's own words are not passed on: they can quote a password."""
-    if len(raw) > MAX_FILE:
-        raise ConfigError(f"{where}: is larger than {MAX_FILE} bytes")
-    try:
-        root: Node | None = yaml.compose(raw.decode(), Loader=yaml.SafeLoader)
-    except yaml.YAMLError as why:
-        mark = getattr(why, "problem_mark", None)
-        line = mark.line + 1 if mark is not None else 1
-        raise ConfigError(f"{where}:{line}: is not valid YAML (quote values with special characters)") from None
-    except (UnicodeDecodeError, RecursionError):
-        raise ConfigError(f"{where}: is not a YAML text in UTF-8") from None
-    return root
-
-
-def _line(node: Node) -> int:
-    return int(node.start_mark.line) + 1
-
-
-def _pairs(node: Node, where: str, what: str) -> Iterator[tuple[ScalarNode, Node]]:
-    """The entries of a mapping; a key that comes twice is refused."""
-    if not isinstance(node, MappingNode):
-        raise ConfigError(f"{where}:{_line(node)}: {what} must be a mapping of names to values")
-    seen: set[str] = set()
-    for key, value in node.value:
-        if not isinstance(key, ScalarNode):
-            raise ConfigError(f"{where}:{_line(key)}: {what} must be a mapping of names to values")
-        if key.value in seen:
-            raise ConfigError(f"{where}:{_line(key)}: this key comes twice in {what}")
-        seen.add(key.value)
-        yield key, value
-
-
 def _auth(key: ScalarNode, node: Node, where: str, around: Surroundings) -> Auth:
     """One auth, checked as snmp_exporter checks it. Raises ConfigError."""
     name, place = str(key.value), f"auth `{key.value}`"
     values: dict[str, str] = {}
     written: dict[str, str] = {}  # secret → the key that gave it
-    for entry, value in _pairs(node, where, place):
+    for entry, value in pairs(node, where, place):
         if entry.value not in KEYS and entry.value not in BY_REFERENCE:
             known = f"known are {', '.join(KEYS)}; {', '.join(SECRETS)} also with {', '.join(REFERENCES)} behind them"
-            raise ConfigError(f"{where}:{_line(entry)}: unknown key in {place}; {known}")
-        text = _scalar(value, where, f"`{entry.value}` of {place}")
-        secret, read = BY_REFERENCE.get(entry.value, (entry.value, None))
+            raise ConfigError(f"{where}:{line_of(entry)}: unknown key in {place}; {known}")
+        text = scalar(value, where, f"`{entry.value}` of {place}")
+        secret, fetch = BY_REFERENCE.get(entry.value, (entry.value, None))
         if secret in written:
             both = f"`{written[secret]}` and `{entry.value}`"
-            raise ConfigError(f"{where}:{_line(entry)}: {place} has {both}; give one of them")
+            raise ConfigError(f"{where}:{line_of(entry)}: {place} has {both}; give one of them")
         written[secret] = entry.value
-        if read is not None:
+        if fetch is not None:
             try:
-                text = read(text, around)
+                text = fetch(text, around)
             except NoSecret as why:
-                raise ConfigError(f"{where}:{_line(value)}: `{entry.value}` of {place} {why}") from None
+                raise ConfigError(f"{where}:{line_of(value)}: `{entry.value}` of {place} {why}") from None
         allowed = ONE_OF.get(entry.value)
         if allowed is not None and text not in allowed:
-            raise ConfigError(f"{where}:{_line(value)}: `{entry.value}` of {place} must be one of {', '.join(allowed)}")
+            raise ConfigError(
+                f"{where}:{line_of(value)}: `{entry.value}` of {place} must be one of {', '.join(allowed)}"
+            )
         if entry.value == "version" and text not in ("2", "3"):
             raise ConfigError(
-                f"{where}:{_line(value)}: `version` of {place} must be 2 or 3; version 1 is not supported"
+                f"{where}:{line_of(value)}: `version` of {place} must be 2 or 3; version 1 is not supported"
             )
         values[secret] = text
     auth = Auth(name=name, version=int(values.pop("version", "2")), **values)
     missing = _missing(auth)
     if missing:
-        raise ConfigError(f"{where}:{_line(key)}: {place} needs `{missing}`")
+        raise ConfigError(f"{where}:{line_of(key)}: {place} needs `{missing}`")
     return auth
-
-
-def _scalar(node: Node, where: str, what: str) -> str:
-    if not isinstance(node, ScalarNode) or node.tag == "tag:yaml.org,2002:null":
-        raise ConfigError(f"{where}:{_line(node)}: {what} must be one value")
-    return str(node.value)
 
 
 def _targets(node: Node | None, auths: Mapping[str, Auth], where: str) -> list[tuple[Match, str]]:
@@ -195,17 +149,17 @@ def _targets(node: Node | None, auths: Mapping[str, Auth], where: str) -> list[t
     if node is None:
         return []
     if not isinstance(node, SequenceNode):
-        raise ConfigError(f"{where}:{_line(node)}: `targets` must be a list of entries with `match` and `auth`")
+        raise ConfigError(f"{where}:{line_of(node)}: `targets` must be a list of entries with `match` and `auth`")
     found: dict[Match, str] = {}
     for item in node.value:
         values: dict[str, tuple[str, int]] = {}
-        for key, value in _pairs(item, where, "an entry of `targets`"):
+        for key, value in pairs(item, where, "an entry of `targets`"):
             if key.value not in ("match", "auth"):
-                raise ConfigError(f"{where}:{_line(key)}: an entry of `targets` has `match` and `auth`, nothing else")
-            values[key.value] = _scalar(value, where, f"`{key.value}` of an entry of `targets`"), _line(value)
+                raise ConfigError(f"{where}:{line_of(key)}: an entry of `targets` has `match` and `auth`, nothing else")
+            values[key.value] = scalar(value, where, f"`{key.value}` of an entry of `targets`"), line_of(value)
         for wanted in ("match", "auth"):
             if wanted not in values:
-                raise ConfigError(f"{where}:{_line(item)}: an entry of `targets` needs `{wanted}`")
+                raise ConfigError(f"{where}:{line_of(item)}: an entry of `targets` needs `{wanted}`")
         (text, line), (auth, auth_line) = values["match"], values["auth"]
         try:
             match = parse_match(text)

@@ -120,6 +120,11 @@ class Device:
         self._peer.in_flight = max(self.in_flight, self.identity.in_flight if self.identity else 1)
         return self._peer
 
+    def count(self, **more: int) -> None:
+        """Add to `counts`."""
+        for name, number in more.items():
+            self.counts[name] += number
+
     def named(self, cells: Mapping[Oid, Cell], now: float) -> None:
         """What it says of itself: sysObjectID and sysDescr."""
         words, number = cells.get(SYS_DESCR), cells.get(SYS_OBJECT_ID)

@@ -16,9 +16,10 @@ from typing import Any, NoReturn
 import click
 from aiohttp import web
 
-from egov_exporters.snmp.config import Config, ConfigError, load_config
+from egov_exporters.snmp.config import Config, load_config
 from egov_exporters.snmp.logs import LogFormatter
 from egov_exporters.snmp.profiles import ProfileError, check_profile, load_profiles
+from egov_exporters.snmp.secret_yaml import ConfigError
 from egov_exporters.snmp.selfmetrics import package_version
 from egov_exporters.snmp.tools import explain, walk
 from egov_exporters.snmp.turns import DatagramLoop

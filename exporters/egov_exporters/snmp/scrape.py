@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 
 from egov_exporters.snmp.ber import EXCEPTIONS
 from egov_exporters.snmp.decode import Decoded, decode
@@ -164,7 +165,7 @@ async def _of_its_family(wire: Wire, device: Device, peer: Peer, profiles: Seque
         except AgentError:
             found = []
         finally:
-            device.counts.update(sent=dialogue.traffic.sent, retried=dialogue.traffic.retried)
+            device.count(sent=dialogue.traffic.sent, retried=dialogue.traffic.retried)
         device.named({oid: cell for oid, cell in found if cell.tag not in EXCEPTIONS}, now)
         peer.in_flight = max(device.in_flight, device.identity.in_flight if device.identity else 1)
     asked = {profile.name for profile in profiles}
@@ -195,7 +196,7 @@ async def _read_module(wire: Wire, device: Device, peer: Peer, module: ModuleRes
             device.named(module.harvest.also, begun)
     finally:
         module.walk_seconds = module.seconds = time.monotonic() - begun
-        device.counts.update(sent=module.traffic.sent, retried=module.traffic.retried)
+        device.count(sent=module.traffic.sent, retried=module.traffic.retried)
 
 
 async def _by_plan(wire: Wire, peer: Peer, plan: Plan, module: ModuleResult, watch: Watch | None) -> bool:
@@ -236,7 +237,7 @@ async def _ask(wire: Wire, peer: Peer, plan: Plan, asked: Sequence[int], module:
 def _decode(device: Device, module: ModuleResult) -> None:
     """Decode what the general path read, and learn from it how to read it again."""
     learned = device.of(module.profile)
-    device.counts.update(plans_held=int(module.plan is not None), plans_stale=int(bool(module.stale)))
+    device.count(plans_held=int(module.plan is not None), plans_stale=int(bool(module.stale)))
     if module.plan is not None:
         return
     begun = now = time.monotonic()
@@ -329,13 +330,18 @@ def page(result: ScrapeResult, device: Device, now: float) -> bytes:
     return b"".join(parts)
 
 
+@lru_cache(maxsize=1_000)
+def _gauges(modules: tuple[str, ...]) -> str:
+    """The gauges of modules, with room for their values: gauge by gauge, in each the modules in their order."""
+    return "".join(
+        HEADS[name] + "".join(f'{name}{{module="{module}"}} %r\n' for module in modules) for name, _ in MODULE_GAUGES
+    )
+
+
 def _about(modules: list[ModuleResult], device: Device, now: float) -> str:
     """The gauges of modules and tables."""
-    shown = []
-    values = [(module.name, module.gauges()) for module in modules]
-    for place, (name, _) in enumerate(MODULE_GAUGES):
-        shown.append(HEADS[name])
-        shown += [f'{name}{{module="{module}"}} {gauges[place]!r}\n' for module, gauges in values]
+    values = zip(*(module.gauges() for module in modules), strict=True)
+    shown = [_gauges(tuple(module.name for module in modules)) % tuple(chain.from_iterable(values))]
     complete, age = (name for name, _ in TABLE_GAUGES)
     states = [
         _whole(module.name, tuple(module.plan.ages.items()), round(now - module.plan.labels_at))

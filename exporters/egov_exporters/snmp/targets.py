@@ -7,6 +7,7 @@ import ipaddress
 import re
 import socket
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 from egov_exporters.snmp.session import NoAnswer
@@ -28,7 +29,7 @@ class Target:
     host: str
     port: int = DEFAULT_PORT
 
-    @property
+    @cached_property
     def literal(self) -> bool:
         """Whether it is an address, not a name."""
         try:

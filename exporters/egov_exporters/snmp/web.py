@@ -17,12 +17,13 @@ from multidict import MultiMapping
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from egov_exporters.snmp import pages
-from egov_exporters.snmp.config import Auth, Config, ConfigError, NoAuth, select_auth
+from egov_exporters.snmp.config import Auth, Config, NoAuth, select_auth
 from egov_exporters.snmp.devices import Device, Devices
 from egov_exporters.snmp.doorstep import Doorstep, Memory, Page
 from egov_exporters.snmp.expose import CONTENT_TYPE
 from egov_exporters.snmp.profiles import Profile
 from egov_exporters.snmp.scrape import ScrapeResult, explain_target, scrape
+from egov_exporters.snmp.secret_yaml import ConfigError
 from egov_exporters.snmp.selfmetrics import SelfMetrics, package_version
 from egov_exporters.snmp.targets import BadTarget, Target, parse_target
 from egov_exporters.snmp.web_config import BasicAuth
@@ -270,15 +271,18 @@ class Exporter:
     def _note(self, query: Query, result: ScrapeResult) -> None:
         """Log when a target's state changes, not at every scrape of a dead one."""
         key = (query.target, query.auth.name)
-        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(result.problems().items()))
         if not result.answered:
             state = result.failure
         elif not result.complete:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(result.problems().items()))
             state = f"was read only in part: {result.failure or reasons or 'nothing to read'}"
         else:
             state = ""
         if self._states.get(key, "") != state:
             log.warning("%s (auth %s) %s", query.target, query.auth.name, state or "is read completely again")
+        if not state:  # most are well; nothing is kept of them
+            self._states.pop(key, None)
+            return
         self._states[key] = state
         self._states.move_to_end(key)
         if len(self._states) > REMEMBERED_STATES:

@@ -16,21 +16,19 @@ import secrets
 import ssl
 import stat
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import bcrypt
-import yaml
 from aiohttp import web
-from yaml.nodes import MappingNode, Node, ScalarNode
+from yaml.nodes import Node, ScalarNode
 
-from egov_exporters.snmp.config import ConfigError
 from egov_exporters.snmp.credentials import DIRECTORY
+from egov_exporters.snmp.secret_yaml import ConfigError, compose, is_null, line_of, pairs, read
 
 log = logging.getLogger("egov_snmp_exporter")
 
-MAX_FILE = 1024 * 1024
 MAX_COST = 14  # of a bcrypt hash; each step doubles the time, and 14 takes about a second
 MAX_PASSWORD = 72  # octets that bcrypt looks at
 HASH = re.compile(r"\$2[abxy]\$(\d\d)\$[./A-Za-z0-9]{53}\Z")
@@ -72,11 +70,7 @@ class WebConfig:
 
 def load_web_config(path: Path) -> WebConfig:
     """Given the file: what it asks for; its certificate and key have been tried. Raises ConfigError."""
-    try:
-        raw = path.read_bytes()
-    except OSError as why:
-        raise ConfigError(f"{path}: cannot be read: {why.strerror}") from None
-    config = parse_web_config(raw, path)
+    config = parse_web_config(read(path), path)
     if config.tls is not None:
         _fresh_context(config.tls)
     return config
@@ -84,63 +78,32 @@ def load_web_config(path: Path) -> WebConfig:
 
 def parse_web_config(raw: bytes, path: Path) -> WebConfig:
     """Given the file's octets and its path: what it asks for. Raises ConfigError without a value in it."""
-    root = _compose(raw, path)
+    root = compose(raw, path)
     tls: TlsConfig | None = None
     users: dict[str, bytes] = {}
-    for key, value in _pairs(root, path, "the file") if root is not None else ():
+    for key, value in pairs(root, path, "the file") if root is not None and not is_null(root) else ():
         if key.value == "tls_server_config":
             tls = _tls(key, value, path)
         elif key.value == "basic_auth_users":
-            users = {str(name.value): _hash(name, entry, path) for name, entry in _pairs(value, path, "the users")}
+            users = {str(name.value): _hash(name, entry, path) for name, entry in pairs(value, path, "the users")}
         elif key.value == "http_server_config":
-            for name, _ in _pairs(value, path, "`http_server_config`"):
+            for name, _ in pairs(value, path, "`http_server_config`"):
                 if name.value != "http2":  # this server speaks HTTP/1.1, to which every client can fall back
-                    raise ConfigError(f"{path}:{_line(name)}: `{name.value}` is not supported here")
+                    raise ConfigError(f"{path}:{line_of(name)}: `{name.value}` is not supported here")
         else:
             known = "tls_server_config, basic_auth_users, http_server_config"
-            raise ConfigError(f"{path}:{_line(key)}: `{key.value}` is not supported here; known are {known}")
+            raise ConfigError(f"{path}:{line_of(key)}: `{key.value}` is not supported here; known are {known}")
     return WebConfig(tls, users)
-
-
-def _compose(raw: bytes, path: Path) -> Node | None:
-    """The YAML tree. The parser's own words are not passed on: they can quote a hash."""
-    if len(raw) > MAX_FILE:
-        raise ConfigError(f"{path}: is larger than {MAX_FILE} bytes")
-    try:
-        root: Node | None = yaml.compose(raw.decode(), Loader=yaml.SafeLoader)
-    except yaml.YAMLError as why:
-        mark = getattr(why, "problem_mark", None)
-        raise ConfigError(f"{path}:{mark.line + 1 if mark is not None else 1}: is not valid YAML") from None
-    except (UnicodeDecodeError, RecursionError):
-        raise ConfigError(f"{path}: is not a YAML text in UTF-8") from None
-    return None if isinstance(root, ScalarNode) and root.tag == "tag:yaml.org,2002:null" else root
-
-
-def _line(node: Node) -> int:
-    return int(node.start_mark.line) + 1
-
-
-def _pairs(node: Node, path: Path, what: str) -> Iterator[tuple[ScalarNode, Node]]:
-    if not isinstance(node, MappingNode):
-        raise ConfigError(f"{path}:{_line(node)}: {what} must be a mapping of names to values")
-    seen: set[str] = set()
-    for key, value in node.value:
-        if not isinstance(key, ScalarNode):
-            raise ConfigError(f"{path}:{_line(key)}: {what} must be a mapping of names to values")
-        if key.value in seen:
-            raise ConfigError(f"{path}:{_line(key)}: this key comes twice in {what}")
-        seen.add(key.value)
-        yield key, value
 
 
 def _tls(key: ScalarNode, node: Node, path: Path) -> TlsConfig:
     values: dict[str, str] = {}
     places: dict[str, str] = {}
-    for name, value in _pairs(node, path, "`tls_server_config`"):
-        where = f"{path}:{_line(value)}"
+    for name, value in pairs(node, path, "`tls_server_config`"):
+        where = f"{path}:{line_of(value)}"
         if name.value not in TLS_KEYS:
             known = ", ".join(TLS_KEYS)
-            raise ConfigError(f"{path}:{_line(name)}: `{name.value}` is not supported here; known are {known}")
+            raise ConfigError(f"{path}:{line_of(name)}: `{name.value}` is not supported here; known are {known}")
         if not isinstance(value, ScalarNode) or not value.value:
             raise ConfigError(f"{where}: `{name.value}` must be one value")
         allowed = ONE_OF.get(name.value)
@@ -149,11 +112,11 @@ def _tls(key: ScalarNode, node: Node, path: Path) -> TlsConfig:
         values[name.value], places[name.value] = str(value.value), where
     for needed in ("cert_file", "key_file"):
         if needed not in values:
-            raise ConfigError(f"{path}:{_line(key)}: `tls_server_config` needs `{needed}`")
+            raise ConfigError(f"{path}:{line_of(key)}: `tls_server_config` needs `{needed}`")
     client = values.get("client_auth_type", "NoClientCert")
     if (client == "NoClientCert") != ("client_ca_file" not in values):
         raise ConfigError(
-            f"{path}:{_line(key)}: `client_ca_file` and a `client_auth_type` that verifies need each other"
+            f"{path}:{line_of(key)}: `client_ca_file` and a `client_auth_type` that verifies need each other"
         )
     authority = values.get("client_ca_file")
     return TlsConfig(
@@ -169,9 +132,9 @@ def _tls(key: ScalarNode, node: Node, path: Path) -> TlsConfig:
 def _hash(name: ScalarNode, node: Node, path: Path) -> bytes:
     found = HASH.match(node.value) if isinstance(node, ScalarNode) else None
     if found is None or not name.value or ":" in name.value:
-        raise ConfigError(f"{path}:{_line(node)}: a user must have a name without a colon and a bcrypt hash")
+        raise ConfigError(f"{path}:{line_of(node)}: a user must have a name without a colon and a bcrypt hash")
     if not 4 <= int(found[1]) <= MAX_COST:
-        raise ConfigError(f"{path}:{_line(node)}: the cost of a bcrypt hash must be between 4 and {MAX_COST}")
+        raise ConfigError(f"{path}:{line_of(node)}: the cost of a bcrypt hash must be between 4 and {MAX_COST}")
     return str(node.value).encode()
 
 

@@ -128,7 +128,7 @@ class Wire:
         """The first of `count` ids in a row that nobody waits for. Nobody who cannot listen can guess them."""
         while True:
             first = FIRST_ID + secrets.randbelow(LAST_ID - FIRST_ID - count)
-            if not any(number in self._pending for number in range(first, first + count)):
+            if self._pending.keys().isdisjoint(range(first, first + count)):
                 return first
 
     def _socket(self, family: socket.AddressFamily) -> socket.socket:
