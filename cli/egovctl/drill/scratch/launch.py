@@ -27,7 +27,7 @@ NEW_NS, NEW_CGROUP, NEW_UTS, NEW_IPC, NEW_USER = 0x20000, 0x2000000, 0x4000000, 
 NEW_PID, NEW_NET = 0x20000000, 0x40000000
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_SLAVE = 2, 4, 8, 4096, 16384, 1 << 19
 ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | 1  # SCMP_ACT_ERRNO(EPERM)
-# clone3's flags cannot be looked at. libc makes its threads with clone when it hears ENOSYS, and none when it hears EPERM.
+# clone3's flags cannot be looked at. At ENOSYS libc makes its threads with clone, at EPERM none.
 NOT_THERE, ASKED_OTHERWISE = 0x00050000 | 38, ("clone3",)
 EQUAL, GREATER, MASKED = 4, 6, 7
 LAST_CAPABILITY = 63
