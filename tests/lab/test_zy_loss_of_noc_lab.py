@@ -28,6 +28,7 @@ from egovctl.plan import load_city
 pytestmark = pytest.mark.lab
 NOC = "noc"
 OF_THE_LAB = ("first_contact.yml", "lab")  # what stands for consoles and the machine room is not lost
+LISTED = "BORG_BASE_DIR=/var/cache/egov-borg borgmatic --config /etc/borgmatic.d/monitoring.yaml list --json"
 # Step 6 of docs/loss-of-noc.md, as typed on the new NOC; the archive is the last one from before.
 MEASURED = """
 set -eu
@@ -116,9 +117,7 @@ def test_the_noc_is_lost_and_is_built_anew_from_plan_and_backup(city_lab: CityLa
         seen, old = samples(lab, moment), read_record(inventory, NOC)
         assert len(seen) > 10 and "1" in seen.values()
         lab.on(NOC, "systemctl start egov-backup@monitoring.service")
-        archives = "BORG_PASSCOMMAND='cat /etc/egov/borg_passphrase' BORG_BASE_DIR=/var/cache/egov-borg "
-        archives += "borgmatic --config /etc/borgmatic.d/monitoring.yaml list --json"
-        listed = json.loads(lab.on(NOC, archives).stdout)[0]["archives"]
+        listed = json.loads(lab.on(NOC, LISTED).stdout)[0]["archives"]
         last = [item["name"] for item in listed if item["name"].startswith("monitoring-")][-1]
         head, secret_names = open_chain(inventory).head, {path.name for path in inventory.secrets.iterdir()}
         lab.egovctl("evidence", "seal", *where)
