@@ -104,3 +104,16 @@ def test_the_portal_comes_back_whole(city_lab: Any) -> None:
     (item,) = report["items"]
     assert (code, report["verdict"], item["causes"]) == (0, "met", []), report
     assert item["files_compared"] >= 32_000 and item["details"]["tables_by_hash"] >= 3
+
+
+def test_both_databases_come_back_without_the_backup_node(backed_up: Any) -> None:
+    """From what the off-site node pulled: a dump out of a borg repository, and a stanza with its WAL."""
+    backed_up.on(DATABASE, "systemctl start egov-backup@portal.service")
+    backed_up.on("offsite", "systemctl start egov-offsite.service")
+    code, report = drill(backed_up, "restore-offsite", "--service", "register", "--service", "portal")
+    assert (code, report["verdict"]) == (0, "met"), report
+    items = {item["service"]: item for item in report["items"]}
+    assert set(items) == {"register", "portal"}
+    assert items["register"]["files_compared"] >= 52_000 and items["portal"]["files_compared"] >= 32_000
+    for item in items.values():
+        assert item["unit"] == "rows" and item["phases"]["fetch"] > 0 and item["details"]["generation"], item

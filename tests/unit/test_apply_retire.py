@@ -58,10 +58,27 @@ def leave_the_plan(inventory: Inventory) -> None:
 @pytest.mark.parametrize(
     ("site", "reasons"),
     [
-        ("core", ["core is the core; no city is without", "is the way up of", "owns service", "runs on core1"]),
-        ("hub-minqin", ["is the way up of offsite, minqin-education, minqin-health", "still runs on hub-minqin"]),
+        (
+            "core",
+            [
+                "core is the core; the city cannot do without",
+                "is the way up of",
+                "owns service network",
+                "runs on core1",
+                "owns service systems",
+            ],
+        ),
+        (
+            "hub-minqin",
+            [
+                "is the way up of offsite, minqin-education, minqin-health",
+                "network-configuration still runs on hub-minqin",
+                "systems still",
+            ],
+        ),
         ("minqin-education", ["still owns service documents", "still runs on minqin-education", "still runs on"]),
-        ("backup", ["backup is the backup; no city is without"]),
+        ("backup", ["backup is the backup; the city cannot do without"]),
+        ("offsite", ["offsite is the offsite; the city cannot do without"]),
     ],
 )
 def test_a_site_that_is_needed_is_refused_with_each_reason(inventory: Inventory, site: str, reasons: list[str]) -> None:

@@ -176,6 +176,10 @@ def pushed(
     incoming.mkdir(exist_ok=True)
     monkeypatch.setattr(gate, "PGBACKREST", str(program))
     monkeypatch.setattr(gate, "INCOMING", str(incoming))
+    monkeypatch.setattr(gate, "REPOSITORY", str(folder / "repository"))
+    monkeypatch.setattr(gate, "QUOTAS", str(folder / "quotas.json"))
+    if not (folder / "quotas.json").exists():
+        (folder / "quotas.json").write_text('{"register": "1G"}')
     monkeypatch.setattr(sys, "stderr", (folder / "said").open("w"))
     with pytest.raises(SystemExit) as left:
         ask(monkeypatch, ["push", "register"], f"{name} {hashlib.sha256(content).hexdigest()}", content)
@@ -202,6 +206,26 @@ def test_more_than_a_segment_is_not_stored(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(gate, "LARGEST", 100_000)
     code, called = pushed(monkeypatch, tmp_path, b"x" * 100_001)
     assert code != 0 and called == []
+
+
+def test_a_stanza_that_is_full_takes_no_more_and_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """If this fails, root on one database host fills the backup node for all."""
+    for part in ("archive", "backup"):
+        for stanza in ("register", "payroll"):
+            (tmp_path / "repository" / part / stanza).mkdir(parents=True)
+            (tmp_path / "repository" / part / stanza / "file").write_bytes(b"x" * 3000)
+    for quota, refused in (("6001", False), ("7K", False), ("6000", True), ("5K", True), ("none", True)):
+        (tmp_path / "quotas.json").write_text(json.dumps({"register": quota}))
+        (tmp_path / "note").unlink(missing_ok=True)
+        code, called = pushed(monkeypatch, tmp_path, b"x")
+        assert (code != 0, called == []) == (refused, refused), quota
+        if refused:
+            with pytest.raises(SystemExit, match="quota"):
+                gate.main(["room", "register"])
+        else:
+            gate.main(["room", "register"])
+    with pytest.raises(SystemExit, match="no quota for stanza payroll"):
+        gate.main(["room", "payroll"])
 
 
 # --- how fresh ------------------------------------------------------------------------------------------------------
@@ -347,6 +371,11 @@ def test_each_key_is_for_one_thing(enrolled_lab: Any) -> None:
     for files, path, mode in places:
         (line,) = [line for line in files[path].decode().splitlines() if line and not line.startswith("#")]
         assert line.startswith(f'restrict,command="/usr/local/lib/egov/egov-pgbackrest-gate {mode}" {KEY} ')
+
+
+def test_each_stanza_has_its_quota(enrolled_lab: Any) -> None:
+    files = enrolled_lab.hosts["backup"].files
+    assert json.loads(files["/etc/egov/pgbackrest_quotas.json"]) == {"register": "100G"}
 
 
 def test_the_passphrase_is_where_it_is_needed_and_nowhere_else(enrolled_lab: Any) -> None:

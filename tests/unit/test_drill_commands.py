@@ -121,6 +121,7 @@ def test_only_root_can_calibrate(project: Path, monkeypatch: pytest.MonkeyPatch)
 def test_an_unknown_kind_is_told_with_those_that_there_are(project: Path) -> None:
     done = call("calibrate", "--kind", "moths", "--seed", "1")
     assert "unknown kinds: moths; there are: " in str(done.exception)
+    assert "seed" not in done.output, "nothing was begun"
     assert not list((project / ".egov" / "lab" / "scratch").iterdir())
 
 

@@ -515,7 +515,8 @@ def test_what_the_plan_shows_of_earlier_runs(bench: Bench) -> None:
     text = "\n".join(report.run_lines(*one_run(chain.records(), first.id)))
     assert "documents@minqin-education: completed, met" in text and "compared: 15 files" in text
     assert report.covered_json(row)["restore_seconds"]["worst"] == max(row.past.rto)
-    assert report.plan_table([before, row]).row_count == 2
+    assert report.plan_table([before, row]).row_count == 2, "a line each"
+    assert report.plan_table([before], 80).row_count == 2, "and where there is little room, beside its two names"
     assert report.plan_summary([before, row]).startswith("2 sets, 1 not proven within 90 days")
 
 

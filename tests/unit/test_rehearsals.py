@@ -34,7 +34,11 @@ def test_every_set_that_a_shipped_drill_restores_has_its_day_in_each_month(city:
     expected = {service.name for service in plan.services if service.backup}
     assert by_service == expected | {"suite-state"}
     assert {item.service for item in found if item.drill == "restore-offsite"} == {
-        service.name for service in plan.services if service.backup and service.backup.engine == "borg"
+        service.name for service in plan.services if service.backup
+    }
+    contained = {item.service for item in found if item.drill == "restore-offsite" and item.contained}
+    assert contained == {
+        service.name for service in plan.services if service.backup and service.backup.engine != "borg"
     }
     for item in found:
         day, hour = re.fullmatch(r"\*-\*-(\d\d) (\d\d):\d\d:00", item.calendar).groups()  # type: ignore[union-attr]

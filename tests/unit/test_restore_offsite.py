@@ -15,11 +15,15 @@ import pytest
 from offsite_site import Site, needs_tools
 
 from egovctl.checks.context import Context, open_context
-from egovctl.drill import restore_offsite
+from egovctl.drill.borg import Repository
 from egovctl.drill.causes import Cause
+from egovctl.drill.generations import Store
 from egovctl.drill.judging import Promise
 from egovctl.drill.model import Item, Outcome, Target, Verdict, Work
-from egovctl.drill.restore_offsite import RestoreOffsite, Store
+from egovctl.drill.offsite_engines import in_borg
+from egovctl.drill.phases import Timer
+from egovctl.drill.restore_files import restore_files
+from egovctl.drill.restore_offsite import RestoreOffsite, restore_offsite
 from egovctl.errors import UsageError
 from egovctl.paths import Inventory
 
@@ -63,9 +67,12 @@ class Bench:
         work = Work(self.context, self.folder / "scratch", lambda text: None)
         work.folder.mkdir(parents=True, exist_ok=True)
         store = Store(str(self.site.root / "generations"))
-        paths = (str(self.folder / "srv"),)
-        proof = str(self.folder / "proof")
-        item = restore_offsite.restore_offsite(store, "x", TARGET, paths, promise, work, proof)
+        paths, proof = (str(self.folder / "srv"),), str(self.folder / "proof")
+
+        def restore(repository: Repository, folder: Path, timer: Timer) -> Item:
+            return restore_files(repository, TARGET, paths, promise, folder, work.progress, proof, timer)
+
+        item = restore_offsite(store, in_borg("h1", "x", restore), TARGET, promise, work)
         assert list(work.folder.iterdir()) == [], "nothing of it is left"
         return item
 

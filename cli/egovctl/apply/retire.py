@@ -22,7 +22,7 @@ from egovctl.plan import City, Plan, load
 from egovctl.plan.models import ServicesFile, Site
 from egovctl.plan.source import read_source
 
-NEEDED = ("core", "noc", "backup")
+NEEDED = ("core", "noc", "backup", "offsite")
 RETIRED = "retired"  # the folder beside the enrolled hosts' records
 BACKUP_BUNDLE = "borgmatic"
 WIPED = ("removed", "units", "sysctls", "secrets")
@@ -96,7 +96,7 @@ def refusals(plan: Plan, services: ServicesFile, site: Site) -> list[str]:
     name, found = site.name, []
     if site.kind in NEEDED:
         found.append(
-            tr(f"{name} 是 {site.kind} 站点，城市不能没有它", f"{name} is the {site.kind}; no city is without")
+            tr(f"{name} 是 {site.kind} 站点，城市不能没有它", f"{name} is the {site.kind}; the city cannot do without")
         )
     below = [other.name for other in plan.sites if any(up.to in site.router_names for up in other.uplinks)]
     if below:

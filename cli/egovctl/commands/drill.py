@@ -189,6 +189,6 @@ def plan(inventory: Inventory, output: str) -> None:
         click.echo(json.dumps([report.covered_json(row) for row in rows], ensure_ascii=False))
     else:
         console = Console(highlight=False)
-        console.print(report.plan_table(rows))
+        console.print(report.plan_table(rows, console.width))
         console.print(report.plan_summary(rows))
     sys.exit(1 if any(row.overdue or row.breaks for row in rows) else 0)

@@ -15,7 +15,7 @@ from egovctl.drill.causes import HINDRANCES, Cause
 from egovctl.drill.judging import Finding, Promise, failed, finding, too_slow
 from egovctl.drill.model import Item, Progress, Target, Verdict
 from egovctl.drill.phases import Timer
-from egovctl.drill.scratch import Box, Limits, Scratch
+from egovctl.drill.scratch import NOTHING, Box, Limits, Scratch
 from egovctl.errors import CannotMeasure
 from egovctl.i18n import both, told
 from egovctl.lab import state as lab_state
@@ -168,14 +168,17 @@ def credible(item: Item) -> Item:
     return replace(item, verdict=Verdict.UNKNOWN, rpo_seconds=None) if unsure else item
 
 
-def opener(context: Context) -> OpenBox:
-    """How a drill of this inventory opens a box: with the lab image's programs in a lab, else with the machine's."""
+def opener(context: Context, readonly: Mapping[Path, str] = NOTHING) -> OpenBox:
+    """How a drill of this inventory opens a box: with the lab image's programs in a lab, else with the machine's.
+
+    `readonly` are further folders that it has: machine's path → path inside.
+    """
     in_lab = (context.inventory.state / "lab").is_dir()
     state = lab_state.load(LabNames.of(context.inventory)) if in_lab else None
     root = Image(state.image).root if state else Path("/")
 
     def open_box(folder: Path, limits: Limits) -> AbstractContextManager[Box]:
-        return Scratch.programs(folder, limits, root=root)
+        return Scratch.programs(folder, limits, root=root, readonly=readonly)
 
     return open_box
 

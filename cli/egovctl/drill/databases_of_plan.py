@@ -30,7 +30,7 @@ class RestorePostgresql:
 
     def targets(self, context: Context, services: tuple[str, ...]) -> list[Target]:
         """Every service that PostgreSQL serves, or only `services`."""
-        return targets_of(context, self.engine, services)
+        return targets_of(context, (self.engine,), services)
 
     def steps(self, context: Context, target: Target) -> list[dict[str, str]]:
         """What would be done."""
@@ -52,7 +52,7 @@ class RestorePostgresql:
         promise = promised(work, target)
         try:
             source = pg_repository_of(work.context, target.service)
-            wanted = _wanted(work.context, target, until)
+            wanted = wanted_of(work.context, target, until)
             open_box = opener(work.context)
         except EgovError as error:
             return failed(target, promise, Timer(), error)
@@ -83,7 +83,7 @@ class RestoreMariadb:
 
     def targets(self, context: Context, services: tuple[str, ...]) -> list[Target]:
         """Every service that MariaDB serves on each of its hosts, or only `services`."""
-        return targets_of(context, self.engine, services)
+        return targets_of(context, (self.engine,), services)
 
     def steps(self, context: Context, target: Target) -> list[dict[str, str]]:
         """What would be done."""
@@ -105,7 +105,7 @@ class RestoreMariadb:
         promise = promised(work, target)
         try:
             repository = repository_of(work.context, target.host)
-            wanted = _wanted(work.context, target, None)
+            wanted = wanted_of(work.context, target)
             open_box = opener(work.context)
         except EgovError as error:
             return failed(target, promise, Timer(), error)
@@ -122,7 +122,8 @@ def pg_repository_of(context: Context, service: str) -> PgRepository:
     return PgRepository(service, passphrase, PGBACKREST, ssh)
 
 
-def _wanted(context: Context, target: Target, until: float | None) -> Wanted:
+def wanted_of(context: Context, target: Target, until: float | None = None) -> Wanted:
+    """The database of a service, and what its users ask it."""
     backup = context.service(target.service).backup
     database = (backup.database if backup else None) or target.service
     return Wanted(database, questions_to(context, target.service), until)

@@ -23,7 +23,7 @@ class RestoreFiles:
 
     def targets(self, context: Context, services: tuple[str, ...]) -> list[Target]:
         """Every service with a borg backup on each of its hosts, or only `services`."""
-        return targets_of(context, ENGINE, services)
+        return targets_of(context, (ENGINE,), services)
 
     def steps(self, context: Context, target: Target) -> list[dict[str, str]]:
         """What would be done."""
@@ -57,8 +57,11 @@ class RestoreFiles:
         return restore_files(repository, target, paths, promise, work.folder, work.progress, PROOF)
 
 
-def targets_of(context: Context, engine: str, services: tuple[str, ...]) -> list[Target]:
-    """Every service that this engine backs up, on each of its hosts, or only `services`; UsageError for another."""
+def targets_of(context: Context, engines: tuple[str, ...], services: tuple[str, ...]) -> list[Target]:
+    """Every service that one of these engines backs up, on each of its hosts, or only `services`.
+
+    UsageError for another one.
+    """
     known = {service.name: service for service in context.plan.services}
     for name in services:
         if name not in known:
@@ -77,17 +80,18 @@ def targets_of(context: Context, engine: str, services: tuple[str, ...]) -> list
                     f"service {name} has no backup in the plan, so there is nothing to restore",
                 )
             )
-        if backup.engine != engine:
+        if backup.engine not in engines:
+            restored = ", ".join(engines)
             raise UsageError(
                 tr(
-                    f"规划中服务 {name} 用 {backup.engine} 备份，本演练只恢复 {engine} 的备份",
-                    f"service {name} is backed up by {backup.engine}; this drill restores what {engine} backs up",
+                    f"规划中服务 {name} 用 {backup.engine} 备份，本演练只恢复 {restored} 的备份",
+                    f"service {name} is backed up by {backup.engine}; this drill restores what {restored} backs up",
                 )
             )
     return [
         Target(service.name, host)
         for service in known.values()
-        if service.backup and service.backup.engine == engine and (not services or service.name in services)
+        if service.backup and service.backup.engine in engines and (not services or service.name in services)
         for host in context.city.backed_up(service.hosts)
     ]
 

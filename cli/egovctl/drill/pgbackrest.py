@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from egovctl.drill.call import Deadline
 from egovctl.drill.causes import Cause
 from egovctl.drill.database import Fault, fault
-from egovctl.drill.relay import Relay
+from egovctl.drill.relay import NoRelay, Relay
 from egovctl.drill.scratch import Box, User
 from egovctl.drill.wal import Archive, Place, Segment, lsn
 
@@ -51,7 +51,8 @@ ERROR_LINE = re.compile(r"(?:ERROR: \[\d+\]: |WARN: )?(?P<text>.+)")
 class PgRepository:
     """A pgBackRest repository: on another host (`ssh`: the command that logs in there), or in a local folder.
 
-    `program` starts pgBackRest for a local one. The stanza is the service's name.
+    `program` starts pgBackRest for a local one, unless it is `mounted`: every box has it at `path`. The stanza is the
+    service's name.
     """
 
     stanza: str
@@ -59,9 +60,12 @@ class PgRepository:
     path: str = "/srv/pgbackrest"
     ssh: tuple[str, ...] = ()
     program: tuple[str, ...] = ("pgbackrest",)
+    mounted: bool = False
 
-    def relay(self, box: Box, folder: Path) -> Relay:
+    def relay(self, box: Box, folder: Path) -> Relay | NoRelay:
         """The way from a box to it."""
+        if self.mounted:
+            return NoRelay()
         remote = self.ssh or (*self.program, "--config=/dev/null", f"--repo1-path={self.path}")
         return Relay(box, folder, USER, self.stanza, remote, joined=bool(self.ssh))
 
@@ -129,7 +133,9 @@ class Fetched:
 class PgBackRest:
     """pgBackRest inside `box`, reading `source` by way of `relay`; its own folders are below `folder`."""
 
-    def __init__(self, box: Box, source: PgRepository, relay: Relay, folder: Path, deadline: Deadline) -> None:
+    def __init__(
+        self, box: Box, source: PgRepository, relay: Relay | NoRelay, folder: Path, deadline: Deadline
+    ) -> None:
         self._box, self._source, self._relay, self._deadline = box, source, relay, deadline
         self._folder = folder
         folder.mkdir()
@@ -245,10 +251,6 @@ class PgBackRest:
         inside = self._box.inside
         chosen = {
             "CONFIG": "/dev/null",
-            "CMD_SSH": self._relay.client,
-            "REPO1_HOST": "repository",
-            "REPO1_HOST_CMD": "pgbackrest",
-            "REPO1_HOST_USER": "reader",
             "REPO1_PATH": self._source.path,
             "REPO1_CIPHER_TYPE": "aes-256-cbc",
             "REPO1_CIPHER_PASS": self._source.passphrase,
@@ -260,6 +262,9 @@ class PgBackRest:
             "LOG_LEVEL_STDERR": "warn",
             "JOB_RETRY": "1",
         }
+        if self._relay.client:
+            way = {"REPO1_HOST": "repository", "REPO1_HOST_CMD": "pgbackrest", "REPO1_HOST_USER": "reader"}
+            chosen |= {"CMD_SSH": self._relay.client, **way}
         return {f"PGBACKREST_{name}": value for name, value in chosen.items()}
 
     def _hindered(self, done: CompletedProcess[bytes]) -> None:

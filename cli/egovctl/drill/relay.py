@@ -144,6 +144,20 @@ class Relay:
         return [*self._remote, shlex.join(["pgbackrest", *words])] if self._joined else [*self._remote, *words]
 
 
+class NoRelay:
+    """For a repository that is in the box: there is no way to go."""
+
+    client = trouble = ""
+
+    def __enter__(self) -> NoRelay:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing was begun."""
+
+
 def _listening(folder: Path, name: str) -> socket.socket:
     """A unix socket in a folder however long its name is: the address is taken by way of the folder's descriptor."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

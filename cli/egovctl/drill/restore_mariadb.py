@@ -68,10 +68,14 @@ def restore_mariadb(
     wanted: Wanted,
     open_box: OpenBox = Scratch.programs,
     proof: str = PROOF,
+    timer: Timer | None = None,
 ) -> Item:
-    """Restore and judge one database; `folder` is made, and the dump is opened nowhere but in a box below it."""
-    deadline = Deadline.after(promise.limit)
-    case = DumpCase(target=target, promise=promise, wanted=wanted, timer=Timer(), deadline=deadline, progress=progress)
+    """Restore and judge one database; `folder` is made, and the dump is opened nowhere but in a box below it.
+
+    `timer` has the phases that came before, if any: they count.
+    """
+    deadline, timer = Deadline.after(promise.limit), timer or Timer()
+    case = DumpCase(target=target, promise=promise, wanted=wanted, timer=timer, deadline=deadline, progress=progress)
     try:
         folder.mkdir(mode=0o700, parents=True)
         came_back = _brought(case, repository, folder / "brought", f"{proof}/{target.service}".lstrip("/"))

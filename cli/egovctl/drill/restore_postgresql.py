@@ -68,15 +68,19 @@ def restore_postgresql(
     *,
     wanted: Wanted,
     open_box: OpenBox = Scratch.programs,
+    timer: Timer | None = None,
 ) -> Item:
-    """Restore and judge one cluster; `folder` is made, and all that is restored is below it, in boxes."""
+    """Restore and judge one cluster; `folder` is made, and all that is restored is below it, in boxes.
+
+    `timer` has the phases that came before, if any: they count.
+    """
     deadline = Deadline.after(promise.limit)
     case = ClusterCase(
         source=source,
         target=target,
         promise=promise,
         wanted=wanted,
-        timer=Timer(),
+        timer=timer or Timer(),
         deadline=deadline,
         progress=progress,
     )

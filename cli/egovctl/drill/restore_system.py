@@ -41,7 +41,7 @@ class RestoreSystem:
 
     def targets(self, context: Context, services: tuple[str, ...]) -> list[Target]:
         """Every host whose whole system is backed up, by service."""
-        return targets_of(context, ENGINE, services)
+        return targets_of(context, (ENGINE,), services)
 
     def steps(self, context: Context, target: Target) -> list[dict[str, str]]:
         """What would be done."""
@@ -94,12 +94,14 @@ def restore_system(
     progress: Callable[[str], None],
     address: str | None = None,
     limits: Limits = LIMITS,
+    timer: Timer | None = None,
 ) -> Item:
     """Restore a host's newest system backup below `folder` (which exists), boot it, judge it, remove it.
 
-    A fault of the backup is a verdict; what hinders the drill leaves it unknown. Never raises but for an interruption.
+    `timer` has the phases that came before, if any: they count. A fault of the backup is a verdict; what hinders the
+    drill leaves it unknown. Never raises but for an interruption.
     """
-    timer, room = Timer(), folder / f"{target.service}-{target.host}"
+    timer, room = timer or Timer(), folder / f"{target.service}-{target.host}"
     try:
         room.mkdir(mode=0o700)
         return _Restore(source, target, promise, room, progress, address, limits).run(timer)

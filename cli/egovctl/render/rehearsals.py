@@ -22,7 +22,7 @@ DRILLS_OF_ENGINE = {
 }
 # What is started on the restored data runs in a container, and only root can make one.
 CONTAINED = frozenset({"restore-mariadb", "restore-point-in-time", "restore-postgresql", "restore-system"})
-OFFSITE, OFFSITE_ENGINES = "restore-offsite", ("borg",)
+OFFSITE = "restore-offsite"
 STATE, STATE_SERVICE = "restore-state", "suite-state"
 # Control's other regular work on backups, by the names of its units.
 WORK = ("backups-look", "backups-retention", "state-seal")
@@ -53,8 +53,8 @@ class Promised:
 def rehearsals(plan: Plan, city: City) -> list[Rehearsal]:
     """All of them, in plan order; of drills that the suite ships."""
     return [
-        Rehearsal(f"{drill}-{service}", drill, service, _calendar(f"{drill} {service}"), drill in CONTAINED)
-        for drill, service in _sets(plan, city)
+        Rehearsal(f"{drill}-{service}", drill, service, _calendar(f"{drill} {service}"), contained)
+        for drill, service, contained in _sets(plan, city)
         if (SHIPPED / f"{drill}.yml").is_file()
     ]
 
@@ -74,15 +74,17 @@ def offsite_pull_seconds(plan: Plan) -> int:
     return next((pull_seconds(site) for site in plan.sites if site.kind == "offsite"), 0)
 
 
-def _sets(plan: Plan, city: City) -> Iterator[tuple[str, str]]:
+def _sets(plan: Plan, city: City) -> Iterator[tuple[str, str, bool]]:
+    """Drill, service, and whether a container is made for it."""
     away = any(host.role == "offsite" for host in city.hosts.values())
     for service in plan.services:
         if service.backup and city.backed_up(service.hosts, service.backup.engine):
-            for drill in DRILLS_OF_ENGINE[service.backup.engine]:
-                yield drill, service.name
-            if away and service.backup.engine in OFFSITE_ENGINES:
-                yield OFFSITE, service.name
-    yield STATE, STATE_SERVICE
+            drills = DRILLS_OF_ENGINE[service.backup.engine]
+            for drill in drills:
+                yield drill, service.name, drill in CONTAINED
+            if away:
+                yield OFFSITE, service.name, drills[0] in CONTAINED
+    yield STATE, STATE_SERVICE, False
 
 
 def _calendar(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import groupby, zip_longest
 from typing import Any
 
 from rich.markup import escape
@@ -33,6 +34,8 @@ PROMISES = {
     "restore": {"zh": "恢复", "en": "restore"},
 }
 DETAILS_SHOWN = 20
+WIDE = 116  # columns in which a line of the plan's table has room
+COMMON = "restore-"  # with which most drills' names begin
 
 
 def as_json(run: Run) -> dict[str, Any]:
@@ -141,28 +144,41 @@ def drills_table(drills: list[Drill]) -> Table:
     return shown
 
 
-def plan_table(rows: list[Covered]) -> Table:
-    """One row a service, host and drill: when last proven, how long it takes, which promise would break."""
-    shown = plain_table(
-        tr("对象与演练", "target and drill"),
-        tr("最近", "last proven"),
-        tr("最近/中位/最长 (n)", "last/median/worst (n)"),
-        "RTO",
-        tr("将不兑现", "would break"),
-        wrap=(2, 4),
-    )
-    for row in rows:
-        past = row.past
-        when = short_time(past.drilled_at)[:10] if past.drilled_at else tr("从未", "never")
-        seconds = "/".join(duration(value) for value in (past.last, past.middle, past.worst)) if past.rto else "—"
-        shown.add_row(
-            f"{row.service}\n[dim]{row.host}\n{row.drill or tr('没有演练', 'no drill')}[/]",
-            f"[bold red]{when}[/]" if row.overdue else when,
-            f"{seconds} ({len(past.rto)})",
-            duration(row.rto),
-            f"[bold red]{_broken(row)}[/]" if row.breaks else "—",
-        )
+def plan_table(rows: list[Covered], width: int = WIDE) -> Table:
+    """One row a service, host and drill: when last proven, how long it takes, which promise would break.
+
+    A line each on a terminal of `WIDE` columns. On a narrower one the drills of a service on a host stand beside its
+    two names, without what all drills' names begin with.
+    """
+    headings = (tr("演练", "drill"), tr("最近证明", "proven"), tr("最近/中位/最长 (n)", "last/median/worst (n)"))
+    breaks = tr("不兑现", "breaks")
+    if width >= WIDE:
+        shown = plain_table(tr("服务", "service"), tr("主机", "host"), *headings, "RTO", breaks)
+        for row in rows:
+            *parts, broken = _covered(row)
+            shown.add_row(row.service, row.host, *parts, duration(row.rto), broken)
+        return shown
+    shown = plain_table(tr("对象 (RTO)", "target (RTO)"), *headings, breaks, wrap=(3,))
+    for (service, host), group in groupby(rows, key=lambda row: (row.service, row.host)):
+        some = list(group)
+        names = [service, f"[dim]{host} ({duration(some[0].rto)})[/]"]
+        for name, row in zip_longest(names, some):
+            drill, *others = _covered(row) if row else [""] * 4
+            shown.add_row(name or "", drill.removeprefix(COMMON), *others)
     return shown
+
+
+def _covered(row: Covered) -> list[str]:
+    """What the plan's table says of a row beside its names."""
+    past = row.past
+    when = short_time(past.drilled_at)[:10] if past.drilled_at else tr("从未", "never")
+    seconds = "/".join(duration(value) for value in (past.last, past.middle, past.worst)) if past.rto else "—"
+    return [
+        row.drill or tr("没有演练", "no drill"),
+        f"[bold red]{when}[/]" if row.overdue else when,
+        f"{seconds} ({len(past.rto)})",
+        f"[bold red]{_broken(row)}[/]" if row.breaks else "—",
+    ]
 
 
 def _broken(row: Covered) -> str:

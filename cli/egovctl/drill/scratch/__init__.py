@@ -29,7 +29,7 @@ from egovctl.drill.scratch.model import DATA, Box, Limits, Started, User
 from egovctl.drill.scratch.programs import Programs
 from egovctl.drill.scratch.system import System
 
-__all__ = ["DATA", "Box", "Limits", "Programs", "Scratch", "Started", "System", "User", "end_left"]
+__all__ = ["DATA", "NOTHING", "Box", "Limits", "Programs", "Scratch", "Started", "System", "User", "end_left"]
 
 MACHINE = Path("/")
 NOTHING: Mapping[Path, str] = MappingProxyType({})
@@ -53,7 +53,8 @@ class Scratch:
         """A box with the programs of a trusted root's /usr (read-only), and `folder` at /data.
 
         `folder` is an empty folder, which becomes a room of limits.disk, or lies in a room. `readonly` are further
-        trusted folders: machine's path → path inside. CannotMeasure when this machine cannot have such a box.
+        folders, which nobody in it writes to: machine's path → path inside (/srv, say). CannotMeasure when this machine
+        cannot have such a box.
         """
         folder = Path(os.path.realpath(folder))
         there = record.room_of(folder)

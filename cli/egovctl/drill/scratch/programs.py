@@ -284,7 +284,7 @@ def _files(root: Path) -> dict[str, str | None]:
         "etc/machine-id": "",
         AGENT.lstrip("/"): (HERE / "agent.py").read_text(encoding="utf-8"),
     }
-    for name in ("usr", "dev", "proc", "sys", "run", "tmp", "var", "root", DATA.strip("/")):
+    for name in ("usr", "dev", "proc", "sys", "run", "srv", "tmp", "var", "root", DATA.strip("/")):
         found[name] = None
     for name in ("bin", "sbin", "lib", "lib64"):
         if (root / "usr" / name).is_dir():
