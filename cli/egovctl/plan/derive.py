@@ -39,6 +39,8 @@ BACKUP_BUNDLES = {  # the bundle that backs up the hosts of a group, for `manage
     "postgresql": "pgbackrest",
     "postgresql_backups": "pgbackrest_server",
 }
+# Where somebody is to be told of alerts: who tells, and who tells that nobody is told any more.
+TELLING_KINDS = {"noc": "notifier", "backup": "deadman"}
 TRANSIT_KINDS = frozenset({"core", "hub"})
 ZONE_OF_KIND: dict[str, Zone] = {
     "noc": "management",
@@ -240,7 +242,7 @@ def _hosts_of(plan: Plan, numbering: Numbering, site: Site, wiring: _Wiring, lis
                 interfaces=tuple(interfaces),
                 bgp=_bgp(lists, name, role),
                 services=lists.services.get(name, ()),
-                groups=_groups(plan, site, role, site.platform, backups=_backups(lists, site, name)),
+                groups=_groups(plan, site, role, site.platform, [*_backups(lists, site, name), *_telling(plan, site)]),
                 outside=wiring.outside.get(name),
                 tunnels=tuple(wiring.tunnels[name]),
                 manage=site.manage,
@@ -296,7 +298,14 @@ def _backups(lists: _Lists, site: Site, router: str) -> list[str]:
     return sorted(name for name, bundle in groups.items() if site.manage is None or bundle in site.manage)
 
 
-def _groups(plan: Plan, site: Site, role: HostRole, platform: str, backups: Sequence[str] = ()) -> tuple[str, ...]:
+def _telling(plan: Plan, site: Site) -> list[str]:
+    """The group of those that tell people, which a site's router is in."""
+    group = TELLING_KINDS.get(site.kind) if plan.contacts is not None else None
+    bundle = {"notifier": "notify"}.get(group or "", group)
+    return [group] if group and (site.manage is None or bundle in site.manage) else []
+
+
+def _groups(plan: Plan, site: Site, role: HostRole, platform: str, more: Sequence[str] = ()) -> tuple[str, ...]:
     groups = [f"plane_{plan.city.plane}", f"role_{role}", f"platform_{platform}"]
     if role == "access":
         groups.append(f"kind_{site.kind}")
@@ -306,7 +315,7 @@ def _groups(plan: Plan, site: Site, role: HostRole, platform: str, backups: Sequ
         groups.append(f"county_{site.county}")
     elif site.kind == "department":
         groups.append("city_departments")
-    groups += backups
+    groups += more
     if platform == "linux" and role != "control":
         groups.append("managed")
     return tuple(groups)
