@@ -242,7 +242,13 @@ def _hosts_of(plan: Plan, numbering: Numbering, site: Site, wiring: _Wiring, lis
                 interfaces=tuple(interfaces),
                 bgp=_bgp(lists, name, role),
                 services=lists.services.get(name, ()),
-                groups=_groups(plan, site, role, site.platform, [*_backups(lists, site, name), *_telling(plan, site)]),
+                groups=_groups(
+                    plan,
+                    site,
+                    role,
+                    site.platform,
+                    [*_backups(lists, site, name), *_telling(plan, site), *_provided(plan, site, name)],
+                ),
                 outside=wiring.outside.get(name),
                 tunnels=tuple(wiring.tunnels[name]),
                 manage=site.manage,
@@ -303,6 +309,12 @@ def _telling(plan: Plan, site: Site) -> list[str]:
     group = TELLING_KINDS.get(site.kind) if plan.contacts is not None else None
     bundle = {"notifier": "notify"}.get(group or "", group)
     return [group] if group and (site.manage is None or bundle in site.manage) else []
+
+
+def _provided(plan: Plan, site: Site, router: str) -> list[str]:
+    """What the suite itself sets up on a router, since a service provides it."""
+    found = {service.provides for service in plan.services if service.provides and router in service.hosts}
+    return sorted(name for name in found if site.manage is None or name in site.manage)
 
 
 def _groups(plan: Plan, site: Site, role: HostRole, platform: str, more: Sequence[str] = ()) -> tuple[str, ...]:

@@ -354,7 +354,7 @@ class Service(Model):
     """What runs and is promised. RTO and RPO in seconds; `grade` is the classified-protection level (等保).
 
     In a file `hosts` may also say all-hubs, all-departments or all-towns (names.HOST_WORDS);
-    a loaded plan names every host.
+    a loaded plan names every host. What it `provides` the suite sets up itself: mail, on one host.
     """
 
     name: Label
@@ -366,6 +366,7 @@ class Service(Model):
     rpo: Seconds
     hosts: Annotated[tuple[Label, ...], Field(min_length=1)]
     backup: Backup | None = None
+    provides: Literal["mail"] | None = None
 
 
 class Administrator(Model):

@@ -16,6 +16,7 @@ from egovctl.plan.derived import City, Host, Lan
 Protocol = Literal["tcp", "udp", "icmp", "any"]
 SSH, DNS, DHCP, HTTP, NTP, SNMP, SNMP_TRAP, HTTPS = 22, 53, 67, 80, 123, 161, 162, 443
 SYSLOG_TLS, PROMETHEUS, NODE_EXPORTER, SNMP_EXPORTER, WATCHDOG = 6514, 9090, 9100, 9116, 9096
+SMTP, SUBMISSION, IMAPS = 25, 587, 993
 VERTICAL = "vertical_"
 
 
@@ -106,6 +107,9 @@ PERMISSIONS = (
     Permission("backup", "postgresql", "tcp", (SSH,)),
     Permission("offsite", "backup", "tcp", (SSH,)),
     Permission("deadman", "notifier", "tcp", (WATCHDOG,)),
+    Permission("notifier", "mail", "tcp", (SMTP,)),
+    Permission("deadman", "mail", "tcp", (SMTP,)),
+    Permission("users", "mail", "tcp", (SUBMISSION, IMAPS)),
     Permission("users", "services", "tcp", (HTTP, HTTPS)),
     Permission("users", "services", "icmp"),
 )
@@ -158,7 +162,7 @@ def policy_of(city: City) -> Policy:
     routers: everything that routes, by its loopback. log_senders: those, and managed hosts on LANs. devices: polled,
     but not managed. users and services: LANs. Members of a vertical network reach each other's LANs.
     postgresql: WAL goes from them to the backup node, which fetches the rest itself. notifier: tells people of alerts;
-    deadman: asks it whether it lives.
+    deadman: asks it whether it lives. mail: where people have their mailboxes.
     """
     hosts = list(city.hosts.values())
     groups = [
@@ -173,6 +177,7 @@ def policy_of(city: City) -> Policy:
         _hosts("postgresql", (host for host in hosts if "postgresql" in host.groups)),
         _hosts("notifier", (host for host in hosts if "notifier" in host.groups)),
         _hosts("deadman", (host for host in hosts if "deadman" in host.groups)),
+        _hosts("mail", (host for host in hosts if "mail" in host.groups)),
         _hosts("devices", (host for host in hosts if host.platform == "unmanaged")),
         _lans("users", (lan for lan in city.lans if lan.zone == "users")),
         _lans("services", (lan for lan in city.lans if lan.zone == "services")),
