@@ -14,6 +14,7 @@ import ssl
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from email import message_from_string
 from email.policy import default
@@ -36,8 +37,9 @@ QUICK = r"""
 set -e
 rm -rf /root/kept && cp -a /etc/prometheus /root/kept
 sed -i -E 's/^( *for: ).*$/\110s/; s/^( *keep_firing_for: ).*$/\15s/' /etc/prometheus/egov.d/sites.rules.yml
-sed -i -E 's/(scrape_interval|evaluation_interval): .*/\1: 3s/; s/scrape_timeout: .*/scrape_timeout: 2s/' /etc/prometheus/prometheus.yml
-sed -i -E 's/(group_wait|group_interval): .*/\1: 3s/' /etc/prometheus/alertmanager.yml
+cd /etc/prometheus
+sed -i -E 's/(scrape_interval|evaluation_interval): .*/\1: 3s/; s/scrape_timeout: .*/scrape_timeout: 2s/' prometheus.yml
+sed -i -E 's/(group_wait|group_interval): .*/\1: 3s/' alertmanager.yml
 systemctl reload prometheus prometheus-alertmanager
 """
 BACK = "cp -a /root/kept/. /etc/prometheus/ && rm -rf /root/kept && systemctl reload prometheus prometheus-alertmanager"
@@ -78,8 +80,11 @@ def test_a_cut_hub_is_one_mail_and_one_text_message_and_one_each_at_its_end(city
     base = prometheus_url(city_lab.inventory, city)
 
     def firing() -> list[tuple[str, str]]:
-        found = query(base, 'ALERTS{alertstate="firing", severity=~"critical|warning", county="minqin"}')
-        return sorted((item["metric"]["alertname"], item["metric"]["site"]) for item in found)
+        # What Prometheus itself holds: after a restart the series ALERTS shows its last sample for five minutes.
+        with urllib.request.urlopen(f"{base}/api/v1/alerts", timeout=5) as answer:
+            found = [item["labels"] for item in json.load(answer)["data"]["alerts"] if item["state"] == "firing"]
+        told = [item for item in found if item["severity"] != "info" and item.get("county") == "minqin"]
+        return sorted((item["alertname"], item["site"]) for item in told)
 
     def suppressed() -> float:
         return sum(float(item["value"][1]) for item in query(base, "egov_site_suppressed"))

@@ -133,6 +133,15 @@ def test_the_backup_node_may_ask_the_noc_for_its_sign_of_life_and_nobody_else_ma
     assert allowed == {"backup"}
 
 
+def test_a_gateway_that_is_a_host_of_the_plan_is_let_through_to_those_that_tell_people() -> None:
+    _, city = load(LAB)
+    policy, to = policy_of(city), Place("host", "control")
+    allowed = {name for name in city.hosts if policy.permits(city, Place("host", name), to, "tcp", 8090)}
+    assert allowed == {"noc", "backup"} and city.gateway_ports == (8090,)
+    _, other = load(Inventory(project_root() / "inventories/wuwei"))
+    assert other.gateway_ports == ()
+
+
 def test_alertmanager_posts_to_the_notifier_and_prometheus_reads_it(tmp_path: Path) -> None:
     files = render_city(LAB).hosts["noc"].files
     receivers = yaml.safe_load(files["/etc/prometheus/alertmanager.yml"])["receivers"]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Interface, IPv6Interface
+from urllib.parse import urlsplit
 
 from egovctl.plan.addresses import Numbering
 from egovctl.plan.derived import (
@@ -21,7 +22,7 @@ from egovctl.plan.derived import (
     Tunnel,
     Zone,
 )
-from egovctl.plan.models import MAX_UPLINKS, Plan, Site, Uplink
+from egovctl.plan.models import MAX_UPLINKS, Plan, Site, SmsSpool, Uplink
 from egovctl.plan.names import downward_name
 
 REFERENCE_MBPS = 100_000
@@ -41,6 +42,7 @@ BACKUP_BUNDLES = {  # the bundle that backs up the hosts of a group, for `manage
 }
 # Where somebody is to be told of alerts: who tells, and who tells that nobody is told any more.
 TELLING_KINDS = {"noc": "notifier", "backup": "deadman"}
+GATEWAY = "sms_gateway"  # the group of hosts of the plan that take text messages for it
 TRANSIT_KINDS = frozenset({"core", "hub"})
 ZONE_OF_KIND: dict[str, Zone] = {
     "noc": "management",
@@ -107,11 +109,25 @@ def derive(plan: Plan, inventory: str) -> City:
         _lay_links(numbering, site, wiring)
     lists = _lists(plan, numbering)
     hosts: dict[str, Host] = {}
+    gateways = _gateways(plan)
     for site in plan.sites:
         for host in _hosts_of(plan, numbering, site, wiring, lists):
-            hosts[host.name] = host
+            taken = gateways.get(host.address_v4)
+            hosts[host.name] = replace(host, groups=(*host.groups, GATEWAY)) if taken else host
+    ports = tuple(sorted({port for host in hosts.values() for port in gateways.get(host.address_v4, ())}))
     lans = tuple(_lan(numbering, site) for site in plan.sites if site.kind != "core")
-    return City(inventory, plan.revision, hosts, tuple(wiring.links), lans, plan.city.plane)
+    return City(inventory, plan.revision, hosts, tuple(wiring.links), lans, plan.city.plane, ports)
+
+
+def _gateways(plan: Plan) -> dict[str, set[int]]:
+    """IPv4 address → ports of the gateways of text messages that are asked over HTTP, wherever they are."""
+    found: dict[str, set[int]] = {}
+    for gateway in plan.contacts.sms if plan.contacts else ():
+        if not isinstance(gateway, SmsSpool):
+            place = urlsplit(gateway.url)
+            port = place.port or {"https": 443}.get(place.scheme, 80)
+            found.setdefault(place.hostname or "", set()).add(port)
+    return found
 
 
 def _lists(plan: Plan, numbering: Numbering) -> _Lists:

@@ -1,4 +1,4 @@
-"""The city's mail service: a domain for each site whose people have mail, an office mailbox there, and aliases to it."""
+"""The city's mail service: a domain for each site whose people have mail, an office mailbox there, aliases to it."""
 
 from __future__ import annotations
 
