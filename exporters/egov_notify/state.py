@@ -16,7 +16,10 @@ from egov_notify import texts
 from egov_notify.config import Config, Recipient
 
 JOINS = 1800.0  # seconds in which what begins at the same site is part of the same incident
-FORGOTTEN = 25 * 3600.0  # Alertmanager repeats every 12 hours; an incident unheard of for twice that has ended unheard
+# Alertmanager repeats what still fires every five minutes. What it has not repeated for long is over, though its end
+# was never said: a restart of Prometheus and Alertmanager loses it. Only while the Watchdog, which is repeated too, shows
+# that alerts flow.
+LEASE, GAP = 1200.0, 660.0
 FORMAT = 1
 
 
@@ -51,13 +54,17 @@ class Message:
 
 @dataclass
 class State:
-    """All that must outlive a restart. `sent`: for each lane (recipient and way) when something was sent lately."""
+    """All that must outlive a restart. `sent`: for each lane (recipient and way) when something was sent lately.
+
+    `watchdog`: when the Watchdog was heard last; `alive`: since when it has come without a gap.
+    """
 
     incidents: dict[str, Incident] = field(default_factory=dict)
     waiting: list[Message] = field(default_factory=list)
     sent: dict[str, list[float]] = field(default_factory=dict)
     serial: int = 0
     watchdog: float = 0.0
+    alive: float = 0.0
     dead: int = 0
 
 
@@ -87,9 +94,10 @@ def hear(state: State, config: Config, payload: Mapping[str, Any], now: float) -
     Raises KeyError, TypeError, ValueError or AttributeError when it is none; the state is to be thrown away then.
     """
     if payload["receiver"] == "watchdog":
+        state.alive = now if now - state.watchdog > GAP else state.alive
         state.watchdog = now
+        end_unheard(state, config, now)
         return
-    forget(state, now)
     key = incident_key(payload)
     alerts = [alert for alert in payload["alerts"] if alert["status"] == "firing"]
     if payload["status"] == "firing" and alerts:
@@ -98,12 +106,10 @@ def hear(state: State, config: Config, payload: Mapping[str, Any], now: float) -
         _ends(state, config, key, payload["alerts"], now)
 
 
-def forget(state: State, now: float) -> list[str]:
-    """Incidents whose end was never heard, dropped: they would keep the next one quiet."""
-    old = [key for key, item in state.incidents.items() if now - item.heard > FORGOTTEN]
-    for key in old:
-        del state.incidents[key]
-    return old
+def end_unheard(state: State, config: Config, now: float) -> None:
+    """End the incidents that are repeated no more while alerts flow; they would keep the next one there quiet."""
+    for key in [key for key, item in state.incidents.items() if now - max(item.heard, state.alive) > LEASE]:
+        _ends(state, config, key, [], now)
 
 
 def _goes_on(
@@ -171,9 +177,9 @@ def _add(
     now: float,
     lasted: float | None = None,
 ) -> None:
-    language = recipient.language
+    language, others = recipient.language, max(0, len(alerts) - 1)
     lead = words[language]
-    line = texts.short(what, lead, len(alerts) - 1, language, 200, lasted)
+    line = texts.short(what, lead, others, language, 200, lasted)
     add_message(
         state,
         recipient,
@@ -183,7 +189,7 @@ def _add(
             key,
             f"[{config.city[language]}] {line}",
             texts.body(what, alerts, language, lasted),
-            texts.short(what, lead, len(alerts) - 1, language, config.sms_room, lasted),
+            texts.short(what, lead, others, language, config.sms_room, lasted),
             lead,
         ),
         now,

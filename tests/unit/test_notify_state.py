@@ -17,7 +17,7 @@ from notify_peers import alert, config, person, posted
 from egov_notify import lanes, state, texts
 from egov_notify.config import Config
 from egov_notify.lanes import BOUND, WINDOW, Lanes
-from egov_notify.state import FORGOTTEN, JOINS, State, hear
+from egov_notify.state import JOINS, LEASE, State, hear
 from egov_notify.store import DEAD, STATE, Store
 
 NOW = 1_800_000_000.0
@@ -63,11 +63,44 @@ def test_what_joins_soon_is_part_of_it_what_is_worse_or_late_is_news() -> None:
     assert [item.what for item in one.waiting] == ["open", "news", "news"]
 
 
-def test_an_incident_whose_end_was_never_heard_keeps_no_later_one_quiet() -> None:
+def watchdogs(one: State, begin: float, end: float) -> None:
+    """The Watchdog every five minutes, as Alertmanager repeats it."""
+    while begin <= end:
+        hear(one, config(), posted(alert("Watchdog"), receiver="watchdog"), begin)
+        begin += 300
+
+
+def test_an_incident_that_is_repeated_no_more_has_ended_though_nobody_said_so() -> None:
+    """A restart of Prometheus and Alertmanager at once loses the end of what ends meanwhile."""
     one = State()
+    watchdogs(one, NOW - 3600, NOW)
     hear(one, config(), posted(alert()), NOW)
-    hear(one, config(), posted(alert()), NOW + FORGOTTEN + 1)
-    assert [item.what for item in one.waiting] == ["open", "open"]
+    watchdogs(one, NOW, NOW + LEASE)
+    assert [item.what for item in one.waiting] == ["open"]
+    watchdogs(one, NOW + LEASE + 1, NOW + LEASE + 1)
+    assert [item.what for item in one.waiting] == ["open", "end"]
+    assert one.waiting[1].subject.endswith("，历时20分钟") and not one.incidents
+    hear(one, config(), posted(alert()), NOW + LEASE + 60)
+    assert [item.what for item in one.waiting] == ["open", "end", "open"], "and the next one is told"
+
+
+def test_what_still_fires_and_is_repeated_goes_on_for_days() -> None:
+    one = State()
+    for minutes in range(0, 3 * 24 * 60, 10):
+        watchdogs(one, NOW + minutes * 60, NOW + minutes * 60 + 300)
+        hear(one, config(), posted(alert()), NOW + minutes * 60)
+    assert [item.what for item in one.waiting] == ["open"]
+
+
+def test_nothing_ends_while_alerts_do_not_flow_nor_soon_after() -> None:
+    one = State()
+    watchdogs(one, NOW - 3600, NOW)
+    hear(one, config(), posted(alert()), NOW)
+    back = NOW + 7200  # the NOC was off for two hours; the hub still is
+    watchdogs(one, back, back + 900)
+    hear(one, config(), posted(alert()), back + 950)
+    watchdogs(one, back + 1200, back + 1800)
+    assert [item.what for item in one.waiting] == ["open"]
 
 
 def test_who_is_told_follows_county_severity_and_rota() -> None:
