@@ -35,9 +35,10 @@ CONFIGURATION = "/etc/prometheus/alertmanager.yml"
 def rendered(name: str, **knobs: str) -> str:
     """alertmanager.yml of the city's NOC with these knobs turned."""
     (bundle,) = [item for item in load_bundles(PROJECT / "playbooks/roles") if item.name == "alertmanager"]
-    plan, _ = load(Inventory(PROJECT / "inventories" / name))
+    plan, city = load(Inventory(PROJECT / "inventories" / name))
+    (noc,) = (host for host in city.hosts.values() if host.role == "noc")
     template = Workshop.of([bundle]).templates["alertmanager"].get_template("alertmanager.yml.j2")
-    return template.render({**bundle.defaults, **knobs, "plan": plan, "header": "-"})
+    return template.render({**bundle.defaults, **knobs, "plan": plan, "host": noc, "header": "-"})
 
 
 def amtool(*arguments: str | Path) -> str:

@@ -16,6 +16,7 @@ import pytest
 import yaml
 from promtool import PROJECT, promtool, series, stories
 
+from egov_notify import ways
 from egovctl.checks import content, expected
 from egovctl.paths import Inventory
 from egovctl.plan import load
@@ -155,6 +156,7 @@ def words(language: str) -> dict[str, set[str]]:
         "mountpoint": {"/var/lib/prometheus"},
         "target": {"255.255.255.255:161"},
         "engine_id": {"x" * 64},
+        "way": set(ways.WAYS),
     }
 
 
@@ -206,6 +208,7 @@ def emitters(name: str) -> Iterator[str]:
 
 SOURCES = [
     *(PROJECT / "exporters/egov_exporters/snmp").glob("*.py"),
+    *(PROJECT / "exporters/egov_notify").glob("*.py"),
     PROJECT / "exporters/egov_exporters/profiles/if_mib.yml",
     PROJECT / "cli/egovctl/checks/metrics.py",
     *(PROJECT / "playbooks/roles").glob("*/files/*"),

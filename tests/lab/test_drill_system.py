@@ -83,7 +83,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     for name in ("playbooks", "inventories"):
         ignored = shutil.ignore_patterns("enrolled", "__pycache__")
         shutil.copytree(REPOSITORY / name, project / name, ignore=ignored)
-    for name in ("cli", "dashboards"):  # roles ship files of these
+    for name in ("cli", "dashboards", "exporters"):  # roles ship files of these
         (project / name).symlink_to(REPOSITORY / name)
     services = project / "inventories/lab/plan/services.yml"
     text = services.read_text()

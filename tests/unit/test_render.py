@@ -23,7 +23,7 @@ CITIES = ("lab", "wuwei")
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project of its own with copies of what rendering reads."""
     source = project_root()
-    for name in ("ansible.cfg", "playbooks", "inventories", "dashboards"):
+    for name in ("ansible.cfg", "playbooks", "inventories", "dashboards", "exporters"):
         target = tmp_path / name
         if (source / name).is_dir():
             shutil.copytree(source / name, target, ignore=shutil.ignore_patterns("enrolled", "__pycache__"))

@@ -67,6 +67,7 @@ def targets(city: City) -> list[str]:
     for host in city.hosts.values():
         if host.role == "noc" and host.manages("noc"):
             found += [f"prometheus {host.name}", f"snmp_exporter {host.name}"]
+            found += [f"notify {host.name}"] if "notifier" in host.groups else []
         if host.manages("node_exporter"):
             found.append(f"node {host.name}")
         if host.manages("snmpd"):

@@ -15,13 +15,15 @@ from egovctl.lab.names import FABRIC, LabNames
 from egovctl.lab.state import Forward, read_json, write_json
 from egovctl.lab.wiring import INTERNET, MANAGEMENT, Wiring
 
-Kind = Literal["netns", "bridge", "wire", "port", "shape", "address", "route", "guest", "switch", "leases", "forward"]
+Kind = Literal[
+    "netns", "bridge", "wire", "port", "shape", "address", "route", "guest", "switch", "leases", "gateway", "forward"
+]
 # In this order they are made; in the other they go.
 KINDS: tuple[Kind, ...] = (
     *("netns", "bridge", "wire", "port", "shape", "address", "route"),
-    *("guest", "switch", "leases", "forward"),
+    *("guest", "switch", "leases", "gateway", "forward"),
 )
-PROCESSES: frozenset[Kind] = frozenset({"guest", "switch", "leases", "forward"})
+PROCESSES: frozenset[Kind] = frozenset({"guest", "switch", "leases", "gateway", "forward"})
 
 
 @dataclass(frozen=True, order=True)
@@ -30,7 +32,8 @@ class Fact:
 
     netns: host; bridge: name; wire: both ends, each as namespace, interface; port: bridge, interface, "isolated" or "";
     shape: namespace, interface, Mbit/s; address: namespace, interface, address; route: namespace, gateway; guest: host;
-    switch: host, address; leases: address; forward: name, port, host, address there, port there.
+    switch: host, address; leases: address; gateway: host, where it listens; forward: name, port, host, address there,
+    port there.
     """
 
     kind: Kind
@@ -63,7 +66,7 @@ class Fact:
                 return frozenset({f"end {FABRIC} {bridge}", f"end {FABRIC} {interface}"})
             case (("shape" | "address"), (name, interface, _)):
                 return frozenset({f"end {name} {interface}"})
-            case (("route" | "switch"), (name, _)):
+            case (("route" | "switch" | "gateway"), (name, _)):
                 return frozenset({f"addresses {name}"})
             case "guest", (name,):
                 return frozenset({f"netns {name}"})
@@ -87,7 +90,7 @@ class Steps:
         return [fact for fact in self.gone if fact.kind in kinds], [fact for fact in self.made if fact.kind in kinds]
 
 
-def facts_of(wiring: Wiring, forwards: Iterable[Forward] = ()) -> frozenset[Fact]:
+def facts_of(wiring: Wiring, forwards: Iterable[Forward] = (), gateway: str = "") -> frozenset[Fact]:
     """All that a lab of this wiring has."""
     found = {Fact("netns", (name,)) for name in wiring.namespaces}
     found |= {Fact("bridge", (name,)) for name in wiring.bridges}
@@ -108,6 +111,8 @@ def facts_of(wiring: Wiring, forwards: Iterable[Forward] = ()) -> frozenset[Fact
             found.add(Fact("switch", (name, host.loopback)))
     if wiring.internet is not None:
         found |= {Fact("address", (FABRIC, INTERNET, wiring.internet)), Fact("leases", (wiring.internet,))}
+    if gateway:
+        found.add(Fact("gateway", (wiring.control, gateway)))
     for item in forwards:
         found.add(Fact("forward", (item.name, str(item.port), item.host, item.target, str(item.target_port))))
     return frozenset(found)

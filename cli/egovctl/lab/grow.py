@@ -15,6 +15,7 @@ from egovctl.errors import CannotMeasure, UsageError
 from egovctl.i18n import tr
 from egovctl.lab import facts, network, owner, preflight, state
 from egovctl.lab.facts import PROCESSES, Fact, Steps, facts_of, steps
+from egovctl.lab.gateway import listens_at
 from egovctl.lab.image import Image
 from egovctl.lab.lifecycle import Reporter, complete_file, exclusive, finish, heal, prepare
 from egovctl.lab.names import FABRIC, LabNames, port_base
@@ -56,7 +57,8 @@ def grow(inventory: Inventory, report: Reporter, anew: Sequence[str] = ()) -> Gr
         before, (sure, maybe) = _recorded(names)
         _need_guests(wiring, anew)
         forwards = forwards_of(city, port_base())
-        wanted = facts_of(wiring, forwards)
+        gateway = listens_at(plan, city)
+        wanted = facts_of(wiring, forwards, gateway)
         todo = steps(sure, maybe, wanted, anew)
         after = replace(
             before,
@@ -67,6 +69,7 @@ def grow(inventory: Inventory, report: Reporter, anew: Sequence[str] = ()) -> Gr
             forwards=forwards,
             internet=wiring.internet,
             control=wiring.control,
+            gateway=gateway,
         )
         image = Image(before.image)
         _preflight(image, before, after, todo)
@@ -169,5 +172,7 @@ def _process(fact: Fact) -> str:
             return f"_forward-{fact.words[0]}"
         case "leases":
             return "_internet"
+        case "gateway":
+            return "_gateway"
         case _:
             return fact.words[0]

@@ -16,6 +16,7 @@ from egovctl.errors import EgovError, UsageError
 from egovctl.i18n import tr
 from egovctl.lab import access, facts, guest, image, machine, network, owner, preflight, samples, state
 from egovctl.lab.facts import facts_of
+from egovctl.lab.gateway import listens_at
 from egovctl.lab.image import Image
 from egovctl.lab.names import DISKS, RUN, LabNames, port_base
 from egovctl.lab.processes import Booted, processes, wait_for_guests
@@ -101,6 +102,7 @@ def up(inventory: Inventory, report: Reporter, *, fresh: bool = False) -> Up:
             forwards=forwards,
             internet=wiring.internet,
             control=wiring.control,
+            gateway=(gateway := listens_at(plan, city)),
             project=str(project_root()),
         )
         state.save(names, lab)
@@ -109,7 +111,7 @@ def up(inventory: Inventory, report: Reporter, *, fresh: bool = False) -> Up:
         report.step(tr("连接网络", "network"))
         network.lay(names, wiring)
         booted = _start(inventory, names, lab, report)
-        facts.save(names, everything := facts_of(wiring, forwards), everything)
+        facts.save(names, everything := facts_of(wiring, forwards, gateway), everything)
         finish(inventory, names, lab)
     return Up(replace(lab, phase="up"), False, booted, wiring.skipped, time.monotonic() - begin)
 

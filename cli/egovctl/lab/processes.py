@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from egovctl.i18n import tr
 from egovctl.lab import guest
 from egovctl.lab.access import SWITCH_SECRET
+from egovctl.lab.gateway import SECRET
 from egovctl.lab.image import Image
 from egovctl.lab.names import FABRIC, LabNames
 from egovctl.lab.runner import Policy, Runner, init_pid
@@ -21,7 +22,9 @@ from egovctl.paths import Inventory
 
 SWITCH_MODULE = "egovctl.lab.switch"
 DHCP_MODULE = "egovctl.lab.dhcp"
+GATEWAY_MODULE = "egovctl.lab.gateway"
 SNMP_PORT = 161
+SMS_LOG = "sms.jsonl"  # in the lab's run folder: what the stand-in for the city's gateway took
 BOOT_SECONDS = 180
 DEAD_SECONDS = 8
 BOOTED = ("running", "degraded")
@@ -45,6 +48,8 @@ def processes(inventory: Inventory, names: LabNames, lab: LabState) -> list[Proc
             result.append(Process(name, _switch(inventory, names, name, host.loopback), "always"))
     if lab.internet is not None:
         result.append(Process("_internet", _leases(names, lab.internet), "always"))
+    if lab.gateway:
+        result.append(Process("_gateway", _gateway(inventory, names, lab), "always"))
     return [*result, *(Process(f"_forward-{item.name}", _forward(names, item), "always") for item in lab.forwards)]
 
 
@@ -57,6 +62,13 @@ def _switch(inventory: Inventory, names: LabNames, name: str, address: str) -> l
 def _leases(names: LabNames, address: str) -> list[str]:
     server = [sys.executable, "-m", DHCP_MODULE, "--interface", INTERNET, "--server", address]
     return ["nsenter", f"--net={names.netns_path(FABRIC)}", "--", *server]
+
+
+def _gateway(inventory: Inventory, names: LabNames, lab: LabState) -> list[str]:
+    server = [sys.executable, "-m", GATEWAY_MODULE, "--listen", lab.gateway, "--log", str(names.run / SMS_LOG)]
+    secret = str(inventory.secrets / SECRET)
+    given = ["--plan", str(inventory.root), "--secret-file", secret]
+    return ["nsenter", f"--net={names.netns_path(lab.control)}", "--", *server, *given]
 
 
 def _forward(names: LabNames, item: Forward) -> list[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Interface, IPv6Interface
+from urllib.parse import urlsplit
 
 from egovctl.plan.addresses import Numbering
 from egovctl.plan.derived import (
@@ -21,7 +22,7 @@ from egovctl.plan.derived import (
     Tunnel,
     Zone,
 )
-from egovctl.plan.models import MAX_UPLINKS, Plan, Site, Uplink
+from egovctl.plan.models import MAX_UPLINKS, Plan, Site, SmsSpool, Uplink
 from egovctl.plan.names import downward_name
 
 REFERENCE_MBPS = 100_000
@@ -39,6 +40,9 @@ BACKUP_BUNDLES = {  # the bundle that backs up the hosts of a group, for `manage
     "postgresql": "pgbackrest",
     "postgresql_backups": "pgbackrest_server",
 }
+# Where somebody is to be told of alerts: who tells, and who tells that nobody is told any more.
+TELLING_KINDS = {"noc": "notifier", "backup": "deadman"}
+GATEWAY = "sms_gateway"  # the group of hosts of the plan that take text messages for it
 TRANSIT_KINDS = frozenset({"core", "hub"})
 ZONE_OF_KIND: dict[str, Zone] = {
     "noc": "management",
@@ -105,11 +109,25 @@ def derive(plan: Plan, inventory: str) -> City:
         _lay_links(numbering, site, wiring)
     lists = _lists(plan, numbering)
     hosts: dict[str, Host] = {}
+    gateways = _gateways(plan)
     for site in plan.sites:
         for host in _hosts_of(plan, numbering, site, wiring, lists):
-            hosts[host.name] = host
+            taken = gateways.get(host.address_v4)
+            hosts[host.name] = replace(host, groups=(*host.groups, GATEWAY)) if taken else host
+    ports = tuple(sorted({port for host in hosts.values() for port in gateways.get(host.address_v4, ())}))
     lans = tuple(_lan(numbering, site) for site in plan.sites if site.kind != "core")
-    return City(inventory, plan.revision, hosts, tuple(wiring.links), lans, plan.city.plane)
+    return City(inventory, plan.revision, hosts, tuple(wiring.links), lans, plan.city.plane, ports)
+
+
+def _gateways(plan: Plan) -> dict[str, set[int]]:
+    """IPv4 address → ports of the gateways of text messages that are asked over HTTP, wherever they are."""
+    found: dict[str, set[int]] = {}
+    for gateway in plan.contacts.sms if plan.contacts else ():
+        if not isinstance(gateway, SmsSpool):
+            place = urlsplit(gateway.url)
+            port = place.port or {"https": 443}.get(place.scheme, 80)
+            found.setdefault(place.hostname or "", set()).add(port)
+    return found
 
 
 def _lists(plan: Plan, numbering: Numbering) -> _Lists:
@@ -240,7 +258,13 @@ def _hosts_of(plan: Plan, numbering: Numbering, site: Site, wiring: _Wiring, lis
                 interfaces=tuple(interfaces),
                 bgp=_bgp(lists, name, role),
                 services=lists.services.get(name, ()),
-                groups=_groups(plan, site, role, site.platform, backups=_backups(lists, site, name)),
+                groups=_groups(
+                    plan,
+                    site,
+                    role,
+                    site.platform,
+                    [*_backups(lists, site, name), *_telling(plan, site), *_provided(plan, site, name)],
+                ),
                 outside=wiring.outside.get(name),
                 tunnels=tuple(wiring.tunnels[name]),
                 manage=site.manage,
@@ -296,7 +320,20 @@ def _backups(lists: _Lists, site: Site, router: str) -> list[str]:
     return sorted(name for name, bundle in groups.items() if site.manage is None or bundle in site.manage)
 
 
-def _groups(plan: Plan, site: Site, role: HostRole, platform: str, backups: Sequence[str] = ()) -> tuple[str, ...]:
+def _telling(plan: Plan, site: Site) -> list[str]:
+    """The group of those that tell people, which a site's router is in."""
+    group = TELLING_KINDS.get(site.kind) if plan.contacts is not None else None
+    bundle = {"notifier": "notify"}.get(group or "", group)
+    return [group] if group and (site.manage is None or bundle in site.manage) else []
+
+
+def _provided(plan: Plan, site: Site, router: str) -> list[str]:
+    """What the suite itself sets up on a router, since a service provides it."""
+    found = {service.provides for service in plan.services if service.provides and router in service.hosts}
+    return sorted(name for name in found if site.manage is None or name in site.manage)
+
+
+def _groups(plan: Plan, site: Site, role: HostRole, platform: str, more: Sequence[str] = ()) -> tuple[str, ...]:
     groups = [f"plane_{plan.city.plane}", f"role_{role}", f"platform_{platform}"]
     if role == "access":
         groups.append(f"kind_{site.kind}")
@@ -306,7 +343,7 @@ def _groups(plan: Plan, site: Site, role: HostRole, platform: str, backups: Sequ
         groups.append(f"county_{site.county}")
     elif site.kind == "department":
         groups.append("city_departments")
-    groups += backups
+    groups += more
     if platform == "linux" and role != "control":
         groups.append("managed")
     return tuple(groups)

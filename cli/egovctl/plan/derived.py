@@ -171,7 +171,10 @@ class Lan:
 
 @dataclass(frozen=True)
 class City:
-    """The whole derived city, in plan order. `hosts` is keyed by host name."""
+    """The whole derived city, in plan order. `hosts` is keyed by host name.
+
+    `gateway_ports`: where gateways of text messages that are hosts of the plan (group sms_gateway) take requests.
+    """
 
     inventory: str
     plan_revision: str
@@ -179,6 +182,7 @@ class City:
     links: tuple[Link, ...]
     lans: tuple[Lan, ...] = field(default=())
     plane: str = "extranet"
+    gateway_ports: tuple[int, ...] = ()
 
     def backed_up(self, names: Iterable[str], engine: str = "borg") -> tuple[str, ...]:
         """Those of these hosts that the suite backs up by `engine`, in their order."""

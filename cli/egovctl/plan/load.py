@@ -14,7 +14,7 @@ from egovctl.plan.addresses import PoolTooSmall
 from egovctl.plan.beside import beside_faults
 from egovctl.plan.derive import derive
 from egovctl.plan.derived import City
-from egovctl.plan.models import CalendarFile, CityFile, PeopleFile, Plan, ServicesFile
+from egovctl.plan.models import CalendarFile, CityFile, ContactsFile, PeopleFile, Plan, ServicesFile
 from egovctl.plan.names import expand_hosts
 from egovctl.plan.overlap import overlaps
 from egovctl.plan.rules import faults
@@ -25,8 +25,8 @@ M = TypeVar("M", bound=BaseModel)
 REVISION_LENGTH = 12
 FILES = ("city", "services")
 # What a plan may be without. people: a file of its own, for people other than those who plan the network write it;
-# none: no control. calendar: windows of maintenance, which come and go while the network stays.
-OPTIONAL = ("people", "calendar")
+# none: no control. calendar: windows of maintenance, which come and go while the network stays. contacts: who is told.
+OPTIONAL = ("people", "calendar", "contacts")
 
 
 def load_plan(inventory: Inventory) -> Plan:
@@ -50,7 +50,7 @@ def load(inventory: Inventory) -> tuple[Plan, City]:
 
 def check(sources: Mapping[str, Source], name: str) -> tuple[Plan, City]:
     """The plan and city that these sources mean (all of FILES, any of OPTIONAL); PlanError, one sentence a fault."""
-    city_file, services_file, people_file, calendar_file = _files(sources)
+    city_file, services_file, people_file, calendar_file, contacts_file = _files(sources)
     plan = Plan(
         revision=_revision(sources),
         city=city_file.city,
@@ -64,6 +64,7 @@ def check(sources: Mapping[str, Source], name: str) -> tuple[Plan, City]:
         services=services_file.services,
         administrators=people_file.administrators if people_file else (),
         maintenance=calendar_file.maintenance if calendar_file else (),
+        contacts=contacts_file,
     )
     _raise_for([f"{sources[file].at(where)}: {sentence}" for file, where, sentence in faults(plan)])
     plan = expand_hosts(plan)
@@ -77,15 +78,16 @@ def check(sources: Mapping[str, Source], name: str) -> tuple[Plan, City]:
 
 def _files(
     sources: Mapping[str, Source],
-) -> tuple[CityFile, ServicesFile, PeopleFile | None, CalendarFile | None]:
+) -> tuple[CityFile, ServicesFile, PeopleFile | None, CalendarFile | None, ContactsFile | None]:
     wrong: list[str] = []
     city_file = _validated(CityFile, sources["city"], wrong)
     services_file = _validated(ServicesFile, sources["services"], wrong)
     people_file = _validated(PeopleFile, sources["people"], wrong) if "people" in sources else None
     calendar_file = _validated(CalendarFile, sources["calendar"], wrong) if "calendar" in sources else None
+    contacts_file = _validated(ContactsFile, sources["contacts"], wrong) if "contacts" in sources else None
     _raise_for(wrong)
     assert city_file is not None and services_file is not None  # noqa: S101 - _raise_for has left otherwise
-    return city_file, services_file, people_file, calendar_file
+    return city_file, services_file, people_file, calendar_file, contacts_file
 
 
 def _validated(model: type[M], source: Source, wrong: list[str]) -> M | None:

@@ -21,6 +21,8 @@ AdministratorRole = Literal["system", "security", "audit"]
 ADMINISTRATOR_ROLES: tuple[AdministratorRole, ...] = ("system", "security", "audit")
 Platform = Literal["linux", "vrp5", "vrp8", "comware7", "unmanaged"]
 Engine = Literal["borg", "postgresql", "mariadb", "system"]
+Severity = Literal["critical", "warning"]
+Way = Literal["mail", "sms", "wecom", "dingtalk"]
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?\Z")
 MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(Z|[+-][0-9]{2}:[0-9]{2})\Z")
 DURATION = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d)\Z")
@@ -160,6 +162,11 @@ Moment = Annotated[datetime, BeforeValidator(_moment)]
 Outside4 = Annotated[IPv4Interface, BeforeValidator(_written_prefix)]
 Dscp = Annotated[Integer, Field(ge=0, le=63)]
 AbsolutePath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._/-]+$"), AfterValidator(_plain_path)]
+FieldName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,40}$")]
+MailAddress = Annotated[str, Field(max_length=254, pattern=r"^[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$")]
+Mobile = Annotated[str, Field(pattern=r"^\+?[0-9]{5,15}$")]
+WebAddress = Annotated[str, Field(max_length=500, pattern=r"^https?://[A-Za-z0-9.:\[\]-]+(/[!#-&(-\[\]-_a-~]*)?$")]
+Port = Annotated[Integer, Field(ge=1, le=65_535)]
 
 
 class Model(BaseModel):
@@ -347,7 +354,7 @@ class Service(Model):
     """What runs and is promised. RTO and RPO in seconds; `grade` is the classified-protection level (等保).
 
     In a file `hosts` may also say all-hubs, all-departments or all-towns (names.HOST_WORDS);
-    a loaded plan names every host.
+    a loaded plan names every host. What it `provides` the suite sets up itself: mail, on one host.
     """
 
     name: Label
@@ -359,6 +366,7 @@ class Service(Model):
     rpo: Seconds
     hosts: Annotated[tuple[Label, ...], Field(min_length=1)]
     backup: Backup | None = None
+    provides: Literal["mail"] | None = None
 
 
 class Administrator(Model):
@@ -388,6 +396,111 @@ class Maintenance(Model):
     begin: Moment = Field(alias="from")
     end: Moment = Field(alias="to")
     reason: Text
+
+
+class MailRelay(Model):
+    """Where mail is handed over: a host of the plan, or a name or address outside it.
+
+    `tls` in Postfix's words: none; may: encrypted where it is offered; verify: by an authority that the system knows.
+    A `user` logs in with the secret notify_mail_password.
+    """
+
+    relay: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.:-]*$")]
+    port: Port = 25
+    tls: Literal["none", "may", "verify"] = "may"
+    sender: MailAddress
+    user: Annotated[str, Field(pattern=r"^[!#-&(-\[\]-_a-~]+$")] | None = None
+
+
+class SmsSignature(Model):
+    """How a gateway wants requests signed: fields sorted by name, name=value joined with &, then `tail`.
+
+    md5 and sha256 hash that, with {secret} in the tail; the hmac-* have the secret notify_sms_secret as their key.
+    """
+
+    field: FieldName
+    algorithm: Literal["md5", "sha256", "hmac-md5", "hmac-sha1", "hmac-sha256"]
+    tail: Line | None = None
+    encoding: Literal["hex", "HEX", "base64"] = "hex"
+
+
+class SmsHttp(Model):
+    """A city platform's gateway over HTTP. `fields` and `headers` are templates, and the `url` may be one:
+
+    {mobile} {text} {id} {time} {seconds} {milliseconds} {user} {secret}. `accepted`: fields of its JSON answer and
+    their values when it took the message; without it any answer with status 2xx says so.
+    """
+
+    kind: Literal["http"]
+    url: WebAddress
+    method: Literal["GET", "POST"] = "POST"
+    body: Literal["form", "json"] = "form"
+    charset: Literal["utf-8", "gbk"] = "utf-8"
+    user: Line | None = None
+    fields: Annotated[dict[FieldName, Line], Field(min_length=1, max_length=40)]
+    headers: dict[FieldName, Line] = {}
+    sign: SmsSignature | None = None
+    accepted: dict[FieldName, Line] = {}
+
+
+class SmsKannel(Model):
+    """Kannel's sendsms: the user's password is the secret notify_kannel_password."""
+
+    kind: Literal["kannel"]
+    url: WebAddress
+    user: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
+
+
+class SmsSpool(Model):
+    """A GSM modem at the NOC, by smstools: its folder of outgoing messages."""
+
+    kind: Literal["smstools"]
+    folder: AbsolutePath = "/var/spool/sms/outgoing"
+
+
+class Robot(Model):
+    """A robot in a group of WeCom or DingTalk; its token is a secret, and what DingTalk's signs with is one too."""
+
+    url: WebAddress
+
+
+class Recipient(Model):
+    """Who is told of alerts: of all, or of some `counties` only (then of nothing at the centre).
+
+    `language` is that of the messages. A robot is a recipient with the way wecom or dingtalk.
+    """
+
+    name: Label
+    title: Text
+    language: Literal["zh", "en"] = "zh"
+    mail: MailAddress | None = None
+    mobile: Mobile | None = None
+    counties: Annotated[tuple[Label, ...], Field(min_length=1)] | None = None
+    severities: Annotated[tuple[Severity, ...], Field(min_length=1)] = ("critical", "warning")
+    ways: Annotated[tuple[Way, ...], Field(min_length=1)]
+
+
+class Rota(Model):
+    """Who is on call: from a moment on each of `order` for one `turn`, over and over; the others of it are not told."""
+
+    begin: Moment = Field(alias="from")
+    turn: Seconds
+    order: Annotated[tuple[Label, ...], Field(min_length=1)]
+
+
+class ContactsFile(Model):
+    """plan/contacts.yml, which a plan may be without: who is told of alerts, and by which ways.
+
+    `sms` are tried in their order until one takes the message.
+    """
+
+    version: Literal[1] = Field(alias="schema")
+    mail: MailRelay | None = None
+    sms: tuple[Annotated[SmsHttp | SmsKannel | SmsSpool, Field(discriminator="kind")], ...] = ()
+    wecom: Robot | None = None
+    dingtalk: Robot | None = None
+    recipients: Annotated[tuple[Recipient, ...], Field(min_length=1)]
+    rota: Rota | None = None
 
 
 class CityFile(Model):
@@ -440,6 +553,7 @@ class Plan(Model):
     services: tuple[Service, ...]
     administrators: tuple[Administrator, ...] = ()
     maintenance: tuple[Maintenance, ...] = ()
+    contacts: ContactsFile | None = None
 
     def site(self, name: str) -> Site:
         """The site called `name`; KeyError when there is none."""

@@ -15,7 +15,8 @@ from egovctl.plan.derived import City, Host, Lan
 
 Protocol = Literal["tcp", "udp", "icmp", "any"]
 SSH, DNS, DHCP, HTTP, NTP, SNMP, SNMP_TRAP, HTTPS = 22, 53, 67, 80, 123, 161, 162, 443
-SYSLOG_TLS, PROMETHEUS, NODE_EXPORTER, SNMP_EXPORTER = 6514, 9090, 9100, 9116
+SYSLOG_TLS, PROMETHEUS, NODE_EXPORTER, SNMP_EXPORTER, WATCHDOG = 6514, 9090, 9100, 9116, 9096
+SMTP, SUBMISSION, IMAPS = 25, 587, 993
 VERTICAL = "vertical_"
 
 
@@ -105,6 +106,10 @@ PERMISSIONS = (
     Permission("postgresql", "backup", "tcp", (SSH,)),
     Permission("backup", "postgresql", "tcp", (SSH,)),
     Permission("offsite", "backup", "tcp", (SSH,)),
+    Permission("deadman", "notifier", "tcp", (WATCHDOG,)),
+    Permission("notifier", "mail", "tcp", (SMTP,)),
+    Permission("deadman", "mail", "tcp", (SMTP,)),
+    Permission("users", "mail", "tcp", (SUBMISSION, IMAPS)),
     Permission("users", "services", "tcp", (HTTP, HTTPS)),
     Permission("users", "services", "icmp"),
 )
@@ -156,7 +161,9 @@ def policy_of(city: City) -> Policy:
 
     routers: everything that routes, by its loopback. log_senders: those, and managed hosts on LANs. devices: polled,
     but not managed. users and services: LANs. Members of a vertical network reach each other's LANs.
-    postgresql: WAL goes from them to the backup node, which fetches the rest itself.
+    postgresql: WAL goes from them to the backup node, which fetches the rest itself. notifier: tells people of alerts;
+    deadman: asks it whether it lives. mail: where people have their mailboxes. sms_gateway:
+    takes text messages, where that is a host of the plan.
     """
     hosts = list(city.hosts.values())
     groups = [
@@ -169,6 +176,10 @@ def policy_of(city: City) -> Policy:
         _hosts("offsite", (host for host in hosts if host.role == "offsite")),
         _hosts("backup_clients", (host for host in hosts if "backup_clients" in host.groups)),
         _hosts("postgresql", (host for host in hosts if "postgresql" in host.groups)),
+        _hosts("notifier", (host for host in hosts if "notifier" in host.groups)),
+        _hosts("deadman", (host for host in hosts if "deadman" in host.groups)),
+        _hosts("mail", (host for host in hosts if "mail" in host.groups)),
+        _hosts("sms_gateway", (host for host in hosts if "sms_gateway" in host.groups)),
         _hosts("devices", (host for host in hosts if host.platform == "unmanaged")),
         _lans("users", (lan for lan in city.lans if lan.zone == "users")),
         _lans("services", (lan for lan in city.lans if lan.zone == "services")),
@@ -176,7 +187,10 @@ def policy_of(city: City) -> Policy:
     verticals = dict.fromkeys(lan.vertical for lan in city.lans if lan.vertical is not None)
     groups += [_lans(VERTICAL + name, (lan for lan in city.lans if lan.vertical == name)) for name in verticals]
     within = (Permission(VERTICAL + name, VERTICAL + name, "any") for name in verticals)
-    return Policy({group.name: group for group in groups}, (*PERMISSIONS, *within))
+    tell = (Permission(name, "sms_gateway", "tcp", city.gateway_ports) for name in ("notifier", "deadman"))
+    return Policy(
+        {group.name: group for group in groups}, (*PERMISSIONS, *(tell if city.gateway_ports else ()), *within)
+    )
 
 
 def lan_services(lan: Lan) -> tuple[Service, ...]:

@@ -9,6 +9,7 @@ from egovctl.i18n import tr
 from egovctl.plan.models import Plan, Site
 from egovctl.plan.names import CONTROL, HOST_WORDS, NOT_HOSTS, downward_name
 from egovctl.plan.rules_calendar import maintenance_known
+from egovctl.plan.rules_contacts import contacts_reachable
 from egovctl.plan.rules_network import NETWORK_RULES
 from egovctl.plan.rules_offsite import offsite_fits
 from egovctl.plan.rules_people import people_separated
@@ -34,7 +35,7 @@ UPLINKS_NEEDED = {
 }
 
 
-def faults(plan: Plan) -> Iterator[tuple[Literal["city", "services", "people", "calendar"], KeyPath, str]]:
+def faults(plan: Plan) -> Iterator[tuple[Literal["city", "services", "people", "calendar", "contacts"], KeyPath, str]]:
     """All that is wrong, with the file it is in; nothing when the plan is good."""
     for rule in SITE_RULES:
         for where, sentence in rule(plan):
@@ -45,6 +46,8 @@ def faults(plan: Plan) -> Iterator[tuple[Literal["city", "services", "people", "
         yield "people", where, sentence
     for where, sentence in maintenance_known(plan):
         yield "calendar", where, sentence
+    for where, sentence in contacts_reachable(plan):
+        yield "contacts", where, sentence
 
 
 def _unique_sites(plan: Plan) -> Iterator[Fault]:

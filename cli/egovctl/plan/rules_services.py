@@ -42,8 +42,28 @@ def services_known(plan: Plan) -> Iterator[tuple[KeyPath, str]]:
         for j, host in enumerate(service.hosts):
             if sentence := _wrong_host(plan, service, j, host, platforms):
                 yield ("services", i, "hosts", j), sentence
+        if sentence := _provided_twice(plan, i):
+            yield ("services", i, "provides"), sentence
         if sentence := _too_rare(service):
             yield ("services", i, "backup", "schedule"), sentence
+
+
+def _provided_twice(plan: Plan, i: int) -> str:
+    """What is wrong with what the i-th service provides; "" when it does on one host what no other does."""
+    service = plan.services[i]
+    if service.provides is None:
+        return ""
+    if len(service.hosts) != 1 or service.hosts[0] in HOST_WORDS:
+        return tr(
+            f"服务 {service.name} 提供 {service.provides}，应只在一台主机上",
+            f"service {service.name} provides {service.provides}, which needs one host and no more",
+        )
+    if any(other.provides == service.provides for other in plan.services[:i]):
+        return tr(
+            f"服务 {service.name} 提供 {service.provides}，而另一项服务已提供；请去掉一个",
+            f"service {service.name} provides {service.provides}, which another service does already; take one out",
+        )
+    return ""
 
 
 def interval(schedule: str) -> int | None:

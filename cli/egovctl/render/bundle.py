@@ -28,6 +28,9 @@ Selector = Literal[
     "backup",
     "offsite",
     "noc",
+    "notifier",
+    "deadman",
+    "mail",
     "control",
 ]
 Mode = Annotated[str, Field(pattern=r"^0[0-7]{3}$")]
@@ -119,7 +122,7 @@ class Bundle:
                 return host.role in ("access", "hub")
             case "backup_client":
                 return "backup_clients" in host.groups
-            case "mariadb" | "postgresql" | "postgresql_backups":
+            case "mariadb" | "postgresql" | "postgresql_backups" | "notifier" | "deadman" | "mail":
                 return self.spec.hosts in host.groups
             case _:
                 return host.role == self.spec.hosts

@@ -19,6 +19,8 @@ from egovctl.render.backups import backup_quotas, measured_backups, narrowest_li
 from egovctl.render.bundle import Bundle, FileSpec, load_bundles
 from egovctl.render.enrolled import read_enrolled, require_control
 from egovctl.render.lookups import backed_up, by_role, known_names, left_out, stanzas_of
+from egovctl.render.mail import mail_of
+from egovctl.render.notify import notify_config
 from egovctl.render.rehearsals import WORK, offsite_pull_seconds, promised_backups, rehearsals
 from egovctl.render.shaping import shaped_links
 from egovctl.render.topology import topology_for_rules
@@ -90,6 +92,9 @@ def render_city(inventory: Inventory) -> Rendered:
         "promised_backups": promised_backups(plan, city),
         "stanzas": stanzas,
         "topology": topology_for_rules(plan, city),
+        "notify": notify_config(plan, city),
+        "mail": mail_of(plan),
+        "mail_tellers": [host for host in managed if {"notifier", "deadman"} & set(host.groups)],
     }
     # Whatever a host needs of the whole city is looked up, never searched for: a city has thousands of hosts.
     sites = {site.name: site for site in plan.sites}
