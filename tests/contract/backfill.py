@@ -1,4 +1,4 @@
-"""A Prometheus over samples of our own: written as OpenMetrics, made into blocks by promtool, served by the real thing."""
+"""A Prometheus over samples of our own: OpenMetrics, made into blocks by promtool and served by the real thing."""
 
 from __future__ import annotations
 

@@ -12,9 +12,13 @@ from datetime import UTC, datetime
 from itertools import count
 from xml.sax.saxutils import escape
 
-from egovctl.report.document.model import SIGNS, Bar, BarChart, Chart, Line, LineChart, StripChart, Tone
+from egovctl.report.document.model import Bar, BarChart, Chart, Line, LineChart, StripChart, Tone
 
 FILL: dict[Tone, str] = {"good": "#0072B2", "bad": "#D55E00", "unknown": "url(#PATTERN)", "quiet": "#BDBDBD"}
+# Chinese first: its fonts have Latin letters as well, and a line keeps one look.
+FAMILY = (
+    "Noto Sans CJK SC, Noto Sans SC, Source Han Sans SC, Microsoft YaHei, PingFang SC, WenQuanYi Micro Hei, sans-serif"
+)
 WIDTH = 680
 LABELS = 200
 ROW = 18
@@ -42,7 +46,7 @@ def svg(chart: Chart) -> str:
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
-        f'role="img" aria-labelledby="{name}-t {name}-d" font-size="{FONT}">'
+        f'role="img" aria-labelledby="{name}-t {name}-d" font-size="{FONT}" font-family="{FAMILY}">'
         f'<title id="{name}-t">{escape(chart.caption)}</title><desc id="{name}-d">{escape(chart.description)}</desc>'
         f"{pattern}{body}</svg>"
     )
@@ -86,38 +90,34 @@ def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
 def _bars(chart: BarChart) -> tuple[int, Iterator[str]]:
     top = 8
     height = top + ROW * len(chart.bars) + 24
-    scale = (WIDTH - LABELS - 70) / ((chart.high - chart.low) or 1)
+    scale = (WIDTH - LABELS - 70) / (chart.high or 1)
 
     def at(value: float) -> float:
-        return LABELS + (min(max(value, chart.low), chart.high) - chart.low) * scale
+        return LABELS + min(max(value, 0.0), chart.high) * scale
 
     def parts() -> Iterator[str]:
         bottom = top + ROW * len(chart.bars)
-        for value in ticks(chart.low, chart.high):
+        for value in ticks(0, chart.high):
             yield _line(at(value), top, at(value), bottom, "#DDDDDD")
             yield _text(at(value), bottom + 15, f"{value:g}", "middle")
         yield _text(WIDTH - 4, bottom + 15, chart.unit, "end")
         for place, bar in enumerate(chart.bars):
-            yield from _bar(chart, bar, top + ROW * place, at)
+            yield from _bar(bar, top + ROW * place, at, chart.high)
         if chart.limit is not None:
             yield _line(at(chart.limit), top - 4, at(chart.limit), bottom, "#000000", ' stroke-dasharray="4 3"')
 
     return height, parts()
 
 
-def _bar(chart: BarChart, bar: Bar, y: float, at: Callable[[float], float]) -> Iterator[str]:
+def _bar(bar: Bar, y: float, at: Callable[[float], float], high: float) -> Iterator[str]:
     yield _text(LABELS - 8, y + 12, cut(bar.label, 31), "end")
-    if bar.value is None:
-        yield _text(LABELS + 4, y + 12, SIGNS["unknown"])
-        return
-    start = at(chart.low)
-    yield _rect(start, y + 3, at(bar.value) - start, ROW - 6, FILL[bar.tone])
     end = max(bar.value, bar.until or bar.value)
+    yield _rect(LABELS, y + 3, at(bar.value) - LABELS, ROW - 6, FILL[bar.tone])
     if end > bar.value:
-        yield _rect(at(bar.value), y + 3, at(end) - at(bar.value), ROW - 6, "url(#PATTERN)", ' stroke="#555555"')
+        yield _rect(at(bar.value), y + 3, at(end) - at(bar.value), ROW - 6, FILL["unknown"], ' stroke="#555555"')
     if bar.tick is not None:
         yield _line(at(bar.tick), y + 1, at(bar.tick), y + ROW - 1, "#000000", ' stroke-width="2"')
-    yield _text(max(at(end), at(bar.tick or end)) + 5, y + 12, f"{bar.value:.{chart.decimals}f}")
+    yield _text(max(at(end), at(bar.tick or end)) + 5, y + 12, f"» {bar.text}" if end > high else bar.text)
 
 
 def _strips(chart: StripChart) -> tuple[int, Iterator[str]]:
@@ -182,7 +182,7 @@ def _small(chart: LineChart, line: Line, begin: int, end: int) -> Iterator[str]:
         return " ".join(f"{x(at):.1f},{y(value):.1f}" for at, value in points)
 
     yield _text(left, 14, cut(line.label, 48), more=' font-weight="bold"')
-    for value in ticks(0, highest, 4):
+    for value in ticks(0, highest, 5):
         yield _line(left, y(value), right, y(value), "#E4E4E4")
         yield _text(left - 4, y(value) + 4, f"{value:g}", "end", ' font-size="9"')
     for limit in chart.limits:

@@ -23,11 +23,14 @@ WIDTH_CM = 21.0 - 2 * MARGIN_CM
 def docx(document: Document) -> bytes:
     """The document for Word, WPS or LibreOffice."""
     import docx as library
+    from docx.enum.section import WD_ORIENT
     from docx.shared import Cm, Pt
 
     out: Any = library.Document()
     page = out.sections[0]
-    page.page_width, page.page_height = Cm(21.0), Cm(29.7)
+    upright = (Cm(21.0), Cm(29.7))
+    page.page_width, page.page_height = reversed(upright) if document.wide else upright
+    page.orientation = WD_ORIENT.LANDSCAPE if document.wide else WD_ORIENT.PORTRAIT
     page.left_margin = page.right_margin = page.top_margin = page.bottom_margin = Cm(MARGIN_CM)
     for name in ("Normal", "Title", "Heading 1"):
         _font(out.styles[name], document.language)

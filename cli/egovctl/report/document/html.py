@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from egovctl.report.document.charts import svg
+from egovctl.report.document.charts import FAMILY, svg
 from egovctl.report.document.model import Document, Mark, Table, shown
 
 WORDS = {
@@ -28,7 +28,14 @@ def html(document: Document) -> str:
     environment.filters["svg"] = lambda chart: Markup(svg(chart))  # noqa: S704 - drawn by charts.py, which escapes
     environment.tests["mark"] = lambda value: isinstance(value, Mark)
     template = environment.get_template("document.html.j2")
-    return template.render(document=document, words=WORDS[document.language], rows=visible, shown=shown, kind=_kind)
+    return template.render(
+        document=document,
+        words=WORDS[document.language],
+        family=Markup(FAMILY),  # noqa: S704 - a constant
+        rows=visible,
+        shown=shown,
+        kind=_kind,
+    )
 
 
 def visible(table: Table) -> tuple[tuple[Any, ...], ...]:

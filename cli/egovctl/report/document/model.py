@@ -9,6 +9,7 @@ from typing import Literal
 # Never by colour alone: each tone has a sign of its own.
 Tone = Literal["good", "bad", "unknown", "quiet"]
 SIGNS: dict[Tone, str] = {"good": "●", "bad": "▲", "unknown": "?", "quiet": "–"}
+UPRIGHT = 9  # columns on an upright page
 Kind = Literal["text", "number", "percent", "moment", "mark"]
 
 
@@ -65,10 +66,11 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar from 0 to `value`, on to `until` in a lighter tone, with a tick at `tick`."""
+    """One bar from 0 to `value`, hatched on to `until`, with a tick at `tick`; `text` is what it says at its end."""
 
     label: str
-    value: float | None
+    value: float
+    text: str
     until: float | None = None
     tick: float | None = None
     tone: Tone = "good"
@@ -76,16 +78,14 @@ class Bar:
 
 @dataclass(frozen=True)
 class BarChart:
-    """Horizontal bars on one scale. `limit` is a line across all of them."""
+    """Horizontal bars on one scale from 0 to `high`; `limit` is a line across them. Longer bars are cut there."""
 
     caption: str
     description: str
     bars: tuple[Bar, ...]
     unit: str
-    low: float
     high: float
     limit: float | None = None
-    decimals: int = 0
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,11 @@ class Document:
     summary: str
     facts: tuple[tuple[str, str], ...]
     sections: tuple[Section, ...]
+
+    @property
+    def wide(self) -> bool:
+        """Whether a table has too many columns for a page upright."""
+        return any(len(table.columns) > UPRIGHT for table in self.tables)
 
     @property
     def tables(self) -> tuple[Table, ...]:

@@ -29,10 +29,7 @@ def picture(chart: Chart) -> bytes:
 
     drawn = svg(chart)
     height = int(drawn.split(f'viewBox="0 0 {WIDTH} ', 1)[1].split('"', 1)[0])
-    style = (
-        f"@page {{ size: {WIDTH}px {height}px; margin: 0 }} body {{ margin: 0; font-family: 'Noto Sans CJK SC', "
-        "'WenQuanYi Micro Hei', sans-serif } svg { display: block } svg text { font-family: inherit }"
-    )
+    style = f"@page {{ size: {WIDTH}px {height}px; margin: 0 }} body {{ margin: 0 }} svg {{ display: block }}"
     page = pypdfium2.PdfDocument(_written(f"<style>{style}</style>{drawn}", "zh"))[0]
     stream = io.BytesIO()
     page.render(scale=SCALE).to_pil().save(stream, "PNG", optimize=True)

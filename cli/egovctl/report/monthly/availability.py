@@ -104,8 +104,11 @@ class County:
 
 @dataclass(frozen=True)
 class Availability:
-    """All of a month. `blind` is when the NOC had no data of anything; `untold`, maintenance in the calendar that the
-    NOC was not told of when it was: that counts like any other time."""
+    """All of a month.
+
+    `blind` is when the NOC had no data of anything, `gaps` when it had none of a site; `untold`, maintenance in the
+    calendar that the NOC was not told of when it was: that counts like any other time.
+    """
 
     grid: Grid
     sites: tuple[Row, ...]
@@ -158,7 +161,7 @@ def availability(context: Context, month: Month, source: Source) -> Availability
         state, quiet = states[row.name], excluded.sites.get(row.name, 0)
         outages += _spans(row.name, state.down & ~quiet, grid)
         worked_at += _spans(row.name, quiet, grid)
-        gaps += _spans(row.name, grid.all & ~state.known & ~quiet, grid)
+        gaps += _spans(row.name, alive & ~state.known & ~quiet, grid)
     return Availability(
         grid,
         sites,

@@ -21,11 +21,12 @@ from egovctl.report.document import (
 )
 from egovctl.report.document.model import Tone
 from egovctl.report.monthly.availability import Availability, County, Row, Share, Span
-from egovctl.report.monthly.words import OFFSET, TONES, Names, interval, minutes, moment, percent, verdict
+from egovctl.report.monthly.words import OFFSET, Names, interval, minutes, moment, verdict
 
 WORST = 20
 STRIPS = 40
 LISTED = 200
+LONGEST_BAR = 300.0  # per cent
 
 
 def title(month: str) -> str:
@@ -166,28 +167,40 @@ def _badness(row: Row) -> tuple[int, float, str]:
 
 
 def _worst(rows: list[Row], names: Names) -> Block:
-    """The worst sites, each with its promise; the scale begins a little below the lowest."""
-    chosen = [row for row in rows if row.share.low is not None and row.share.low < 100][:WORST]
+    """How much of the time that the promise leaves for outages is used up, and how much it could be."""
+    used = [(row, *_budget(row)) for row in rows if row.share.low is not None and row.share.low < 100]
+    chosen = sorted(used, key=lambda item: (-item[1], -item[2], item[0].name))[:WORST]
     if not chosen:
         return Paragraph(tr("没有站点中断或缺数据。", "No site was down or without data."))
-    lowest = min(min(row.share.low or 0.0, row.promise) for row in chosen)
-    low = max(0.0, 100 - 1.25 * (100 - lowest))
     bars = tuple(
         Bar(
             names.site(row.name),
-            row.share.low,
-            row.share.high,
-            row.promise,
-            TONES[row.verdict] if row.verdict != "unknown" else "quiet",
+            down,
+            f"{down:.0f}" if open_to - down < 1 else f"{down:.0f}–{open_to:.0f}",
+            open_to,
+            tone="bad" if down > 100 else "good",
         )
-        for row in chosen
+        for row, down, open_to in chosen
     )
-    text = tr(
-        f"可用率最低的 {len(bars)} 个站点；斜纹为缺数据的区间，竖线为承诺",
-        f"The {len(bars)} sites with the lowest availability; hatched: what missing data leave open; tick: the promise",
+    return BarChart(
+        tr(
+            f"已用去承诺所允许中断时间的百分比，最高的 {len(bars)} 个站点；斜纹为缺数据的区间，虚线为用尽",
+            f"How much of the outage time that the promise allows is used, the {len(bars)} highest sites; hatched: "
+            "what missing data leave open; dashed: all of it",
+        ),
+        "; ".join(f"{bar.label} {bar.text} %" for bar in bars),
+        bars,
+        "%",
+        min(LONGEST_BAR, max(110.0, *(bar.until or 0.0 for bar in bars))),
+        100.0,
     )
-    told = "; ".join(f"{names.site(row.name)} {percent(row.share.low or 0.0)} %" for row in chosen)
-    return BarChart(text, told, bars, "%", low, 100.0, None, 3)
+
+
+def _budget(row: Row) -> tuple[float, float]:
+    """Per cent of the allowed time: what was down, and what that is with all that is not known."""
+    share = row.share
+    allowed = (share.up + share.down + share.unknown) * (100 - row.promise) / 100
+    return 100 * share.down / allowed, 100 * (share.down + share.unknown) / allowed
 
 
 def _outages(found: Availability, names: Names) -> Table:
@@ -221,6 +234,7 @@ def _span_cells(span: Span) -> tuple[Cell, ...]:
 def _strips(found: Availability, names: Names) -> Iterable[Block]:
     pieces: dict[str, list[tuple[int, int, Tone]]] = defaultdict(list)
     lost: dict[str, int] = defaultdict(int)
+    blind: tuple[tuple[int, int, Tone], ...] = tuple((span.begin, span.end, "unknown") for span in found.blind)
     kinds: tuple[tuple[tuple[Span, ...], Tone], ...] = (
         (found.worked_at, "quiet"),
         (found.gaps, "unknown"),
@@ -242,7 +256,7 @@ def _strips(found: Availability, names: Names) -> Iterable[Block]:
         found.grid.begin,
         found.grid.end,
         OFFSET,
-        tuple(Strip(names.site(name), tuple(pieces[name])) for name in worst),
+        tuple(Strip(names.site(name), (*blind, *pieces[name])) for name in worst),
         (("bad", tr("中断", "down")), ("unknown", tr("无数据", "no data")), ("quiet", tr("检修", "maintenance"))),
     )
 
@@ -286,7 +300,10 @@ def _not_counted(found: Availability, names: Names) -> Iterable[Block]:
     )
     yield Table(
         tr("无数据", "no data"),
-        tr("各站点无数据的时段，最长在前", "Time without data of sites, the longest first"),
+        tr(
+            "网管有其他数据而该站点无数据的时段，最长在前",
+            "Sites without data while the NOC had others', the longest first",
+        ),
         columns,
         rows(sorted(found.gaps, key=lambda span: (span.begin - span.end, span.begin))),
         tr("没有", "none"),
@@ -307,7 +324,7 @@ def _method(found: Availability) -> str:
         "would be, were all of that down, to what it would be, were all of it up. The promise was kept if the "
         "lower end reaches it, not kept if the upper end does not, else unknown. Maintenance is what the NOC "
         "recorded when it was; sites that hang on one alone at which somebody works, and that does not answer, "
-        f"are left out too. A window that was entered later does not count. Outages are exact to {step} s at each "
+        f"are left out too. A window that was entered later excuses nothing. Outages are exact to {step} s at each "
         "end. A service's time is that of its hosts together, a county's that of its sites.",
     )
 

@@ -6,6 +6,7 @@ The 95th percentile is the field's: of the month's means of 5 minutes, the large
 from __future__ import annotations
 
 import math
+from array import array
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -96,7 +97,7 @@ def bandwidth(context: Context, month: Month, source: Source) -> Bandwidth:
     """The month's figures; CannotMeasure when Prometheus does not answer."""
     begin, until = int(month.begin.timestamp()), int(month.begin.timestamp()) + month.seconds // INTERVAL * INTERVAL
     links, unmeasured = measured_links(context)
-    means: dict[Direction, dict[str, dict[int, float]]] = {}
+    means: dict[Direction, dict[str, array[float]]] = {}
     peaks: dict[Direction, dict[str, tuple[float, int]]] = {}
     for direction in DIRECTIONS:
         means[direction] = _means(source, direction, begin, until)
@@ -128,13 +129,13 @@ def percentile95(values: Sequence[float]) -> float | None:
     return sorted(values)[math.ceil(SHARE * len(values)) - 1] if values else None
 
 
-def _means(source: Source, direction: Direction, begin: int, until: int) -> dict[str, dict[int, float]]:
-    """Link → end of the 5 minutes → their mean. A mean that is missing is missing; it is not the one before it."""
-    found: dict[str, dict[int, float]] = defaultdict(dict)
+def _means(source: Source, direction: Direction, begin: int, until: int) -> dict[str, array[float]]:
+    """Link → its means of 5 minutes. One that is missing is missing; it is not the one before it."""
+    found: dict[str, array[float]] = defaultdict(lambda: array("d"))
     chosen = within(f"link:{direction}_bits:rate5m", source.step)
     for labels, values in source.range(f"last_over_time({chosen})", begin + INTERVAL, until, INTERVAL):
         if "link" in labels:
-            found[labels["link"]] |= dict(values)
+            found[labels["link"]].extend(value for _, value in values)
     return found
 
 
@@ -151,9 +152,9 @@ def _peaks(source: Source, direction: Direction, begin: int, until: int) -> dict
 
 
 def _load(
-    link: Link, direction: Direction, means: dict[str, dict[int, float]], peaks: dict[str, tuple[float, int]]
+    link: Link, direction: Direction, means: dict[str, array[float]], peaks: dict[str, tuple[float, int]]
 ) -> Load:
-    values = list(means.get(link_name(link), {}).values())
+    values = means.get(link_name(link), array("d"))
     peak, at = peaks.get(link_name(link), (None, None))
     limit = FULL * link.mbps * 1_000_000
     return Load(

@@ -49,23 +49,27 @@ def _busiest(links: list[LinkLoad], names: Names) -> Iterable[Block]:
         yield Paragraph(tr("没有链路有数据。", "No link has data."))
         return
     bars = tuple(
-        Bar(names.link(link.site, link.peer_site), 100 * (link.used or 0.0), tick=_peak(link), tone=_tone(link))
+        Bar(
+            names.line(link.name, link.site),
+            100 * (link.used or 0.0),
+            f"{100 * (link.used or 0.0):.1f}",
+            tick=_peak(link),
+            tone=_tone(link),
+        )
         for link in chosen
     )
-    highest = max(100.0, *(max(bar.value or 0.0, bar.tick or 0.0) for bar in bars))
+    highest = max(100.0, *(max(bar.value, bar.tick or 0.0) for bar in bars))
     yield BarChart(
         tr(
             f"95 百分位占合同带宽的比例，最忙的 {len(bars)} 条；竖线为峰值，虚线为 {FULL:.0%}",
             f"95th percentile as a share of the contract, the {len(bars)} busiest links; tick: the peak; dashed: "
             f"{FULL:.0%}",
         ),
-        "; ".join(f"{names.link(link.site, link.peer_site)} {link.used:.0%}" for link in chosen),
+        "; ".join(f"{names.line(link.name, link.site)} {link.used:.0%}" for link in chosen),
         bars,
         "%",
-        0.0,
         highest,
         100 * FULL,
-        1,
     )
 
 

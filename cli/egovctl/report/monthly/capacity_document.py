@@ -119,7 +119,7 @@ def _chart(outlooks: Sequence[Outlook], names: Names) -> Iterable[Block]:
             f"of a new week; dashed: {FULL:.0%}",
         ),
         "; ".join(
-            f"{names.link(item.site, item.peer_site)}: {pick(ADVICE[item.advice])}"
+            f"{names.line(item.name, item.site)}: {pick(ADVICE[item.advice])}"
             + (f" {item.passes.isoformat()}" if item.passes else "")
             for item in chosen
         ),
@@ -136,7 +136,7 @@ def _line(item: Outlook, names: Names) -> Line:
     assert trend is not None  # noqa: S101 - only such are drawn
     weeks = [round((at - end) / WEEK) for at, _ in item.weeks] + list(range(1, DRAWN_WEEKS + 1))
     return Line(
-        names.link(item.site, item.peer_site),
+        names.line(item.name, item.site),
         tuple((at, value * share) for at, value in item.weeks),
         tuple((end + week * WEEK, trend.at(week) * share) for week in weeks),
         tuple(

@@ -49,6 +49,10 @@ class Names:
     def link(self, site: str, peer_site: str) -> str:
         return f"{self.site(site)} → {self.site(peer_site)}"
 
+    def line(self, link: str, site: str) -> str:
+        """A link in few words: whose it is, and which of its interfaces."""
+        return f"{self.site(site)} {link.partition(':')[2]}"
+
 
 def verdict(value: Verdict) -> Mark:
     """The word for it, with its tone."""
