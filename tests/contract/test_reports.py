@@ -26,6 +26,8 @@ from egovctl.render.topology import is_measured
 from egovctl.report.monthly.bandwidth import link_name
 from egovctl.report.monthly.month import ZONE
 
+Reports = dict[str, dict[str, Any]]
+KINDS = ("availability", "bandwidth", "capacity")
 STEP = 30
 OFFSET = 7.3  # rules are evaluated at some moment of their interval, not at its end
 BEGIN = int(datetime(2025, 10, 1, tzinfo=ZONE).timestamp())
@@ -121,16 +123,20 @@ def report(kind: str, inventory: Inventory, url: str, *more: str, month: str = "
     return left.value.code
 
 
-def as_json(kind: str, inventory: Inventory, url: str, folder: Path) -> dict[str, Any]:
-    path = folder / f"{kind}.json"
-    code = report(kind, inventory, url, "--out", str(path))
-    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    assert data["exit_code"] == code
-    return data
+@pytest.fixture(scope="module")
+def reports(inventory: Inventory, url: str, tmp_path_factory: pytest.TempPathFactory) -> Reports:
+    """Each kind of report as JSON, made once."""
+    found = {}
+    for kind in KINDS:
+        path = tmp_path_factory.mktemp("reports") / f"{kind}.json"
+        code = report(kind, inventory, url, "--out", str(path))
+        found[kind] = json.loads(path.read_text(encoding="utf-8"))
+        assert found[kind]["exit_code"] == code
+    return found
 
 
-def test_known_outages_give_exactly_the_known_minutes(inventory: Inventory, url: str, tmp_path: Path) -> None:
-    data = as_json("availability", inventory, url, tmp_path)
+def test_known_outages_give_exactly_the_known_minutes(inventory: Inventory, reports: Reports) -> None:
+    data = reports["availability"]
     sites = {item["name"]: item for item in data["sites"]}
     plan, city = load(inventory)
     hung = {"hub-minqin", "offsite", "minqin-education", "minqin-health", "town-caiqi", "village-xuebai"}
@@ -152,8 +158,8 @@ def test_known_outages_give_exactly_the_known_minutes(inventory: Inventory, url:
         assert item["promised_percent"] == plan.site(name).promised
 
 
-def test_each_outage_has_its_begin_and_end(inventory: Inventory, url: str, tmp_path: Path) -> None:
-    data = as_json("availability", inventory, url, tmp_path)
+def test_each_outage_has_its_begin_and_end(reports: Reports) -> None:
+    data = reports["availability"]
     education = [
         (datetime.fromisoformat(item["begin"]).timestamp(), datetime.fromisoformat(item["end"]).timestamp())
         for item in data["outages"]
@@ -170,28 +176,27 @@ def test_each_outage_has_its_begin_and_end(inventory: Inventory, url: str, tmp_p
     assert [item["seconds"] for item in data["outages"] if item["name"] == "minqin-health"] == [2 * STEP]
 
 
-def test_a_core_of_two_is_down_only_when_both_are_known_to_be(inventory: Inventory, url: str, tmp_path: Path) -> None:
-    core = next(item for item in as_json("availability", inventory, url, tmp_path)["sites"] if item["name"] == "core")
+def test_a_core_of_two_is_down_only_when_both_are_known_to_be(reports: Reports) -> None:
+    core = next(item for item in reports["availability"]["sites"] if item["name"] == "core")
     assert core["down_seconds"] == 0
     # Ten slots in which one was down and of the other nothing is known, and the NOC's own.
     assert core["unknown_seconds"] == STEP * (10 + len(BLIND))
 
 
-def test_verdicts_and_the_exit_code_follow_the_promise(inventory: Inventory, url: str, tmp_path: Path) -> None:
-    data = as_json("availability", inventory, url, tmp_path)
+def test_verdicts_and_the_exit_code_follow_the_promise(reports: Reports) -> None:
+    data = reports["availability"]
     verdicts = {item["name"]: item["verdict"] for item in data["sites"]}
     # 100 slots of 89,280 without data are 0.112 %: what is promised 99.9 % cannot be judged, 99.5 % is kept.
     assert (verdicts["hub-minqin"], verdicts["minqin-health"], verdicts["town-caiqi"]) == ("unknown", "met", "met")
+    # Four outages, without the five minutes below the dead hub: 0.26 %, where half a per cent is allowed.
     services = {item["name"]: item for item in data["services"]}
-    assert (
-        services["documents"]["verdict"] == "not_met" or services["documents"]["availability_percent"]["high"] >= 99.5
-    )
-    assert data["exit_code"] == (1 if data["verdicts"]["not_met"] else 3)
+    assert (services["documents"]["down_seconds"], services["documents"]["verdict"]) == (231 * STEP, "met")
+    assert data["verdicts"]["not_met"] == 0 and data["exit_code"] == 3
     assert sum(data["verdicts"].values()) == len(data["sites"]) + len(data["services"])
 
 
-def test_links_by_95th_percentile_and_hours_above_the_contract(inventory: Inventory, url: str, tmp_path: Path) -> None:
-    data = as_json("bandwidth", inventory, url, tmp_path)
+def test_links_by_95th_percentile_and_hours_above_the_contract(reports: Reports) -> None:
+    data = reports["bandwidth"]
     assert data["exit_code"] == 3, "most links of this Prometheus were not measured"
     full = data["links"][FULL]
     down, up = full["directions"]
@@ -207,32 +212,43 @@ def test_links_by_95th_percentile_and_hours_above_the_contract(inventory: Invent
     assert data["links"][0]["used_ratio"] is None
 
 
-def test_the_growing_link_is_to_be_widened_on_the_day_it_will_be_full(
-    inventory: Inventory, url: str, tmp_path: Path
-) -> None:
-    data = as_json("capacity", inventory, url, tmp_path)
+def test_the_growing_link_is_to_be_widened_on_the_day_it_will_be_full(reports: Reports) -> None:
+    data = reports["capacity"]
     growing = data["links"][GROWING]
     contract = growing["contract_bits_per_second"]
     assert len(growing["weeks"]) == 26
     assert growing["growth_bits_per_second_a_year"] == pytest.approx(52e6, rel=0.01)
-    weeks = (0.8 * contract - 60e6) / 1e6
-    if weeks <= 52:
-        due = datetime.fromtimestamp(END, ZONE) + timedelta(weeks=weeks)
-        assert growing["advice"] == "widen"
-        assert abs(datetime.fromisoformat(growing["passes"]).date() - due.date()) <= timedelta(days=7)
-        assert growing["earliest"] <= growing["passes"] <= growing["latest"]
+    assert contract == 100_000_000
+    # The line rises by 1 Mbit/s a week and is at 60 now: 20 weeks to 80 of 100.
+    due = datetime.fromtimestamp(END, ZONE) + timedelta(weeks=20)
+    assert growing["advice"] == "widen"
+    assert abs(datetime.fromisoformat(growing["passes"]).date() - due.date()) <= timedelta(days=2)
+    assert growing["earliest"] <= growing["passes"] <= growing["latest"]
     assert data["links"][QUIET]["advice"] == "too-short"
     assert all(county["loss_ratio"] is None for county in data["counties"])
 
 
-@pytest.mark.parametrize("kind", ["availability", "bandwidth", "capacity"])
-@pytest.mark.parametrize("form", ["html", "pdf", "docx", "xlsx"])
+@pytest.mark.parametrize(
+    ("kind", "form"), [("availability", "html"), ("availability", "xlsx"), ("bandwidth", "pdf"), ("capacity", "docx")]
+)
 def test_each_report_in_each_format(kind: str, form: str, inventory: Inventory, url: str, tmp_path: Path) -> None:
     path = tmp_path / f"report.{form}"
     assert report(kind, inventory, url, "--out", str(path), "--lang", "zh") in (1, 3)
     start = {"html": b"<!DOCTYPE html>", "pdf": b"%PDF-", "docx": b"PK", "xlsx": b"PK"}[form]
     assert path.read_bytes().startswith(start)
     assert [item.name for item in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_promise_that_was_not_kept_is_exit_1(inventory: Inventory, url: str, tmp_path: Path) -> None:
+    stricter = tmp_path / "stricter"
+    shutil.copytree(inventory.root, stricter)
+    path = stricter / "plan/city.yml"
+    plan = yaml.safe_load(path.read_text(encoding="utf-8"))
+    next(site for site in plan["sites"] if site["name"] == "minqin-education")["availability"] = 99.75
+    path.write_text(yaml.safe_dump(plan, allow_unicode=True), encoding="utf-8")
+    assert report("availability", Inventory(stricter), url, "--out", str(tmp_path / "report.json")) == 1
+    data = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert [item["name"] for item in data["sites"] if item["verdict"] == "not_met"] == ["minqin-education"]
 
 
 def test_nothing_is_written_over_by_accident(
@@ -251,7 +267,7 @@ def test_a_month_without_data_and_a_prometheus_that_is_not_there(
     inventory: Inventory, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "report.pdf"
-    for kind in ("availability", "bandwidth", "capacity"):
+    for kind in KINDS:
         assert report(kind, inventory, url, "--out", str(path), month="2024-10") == 3
         assert "has nothing of 2024-10" in capsys.readouterr().err
         assert report(kind, inventory, "http://127.0.0.1:9", "--out", str(path)) == 3

@@ -16,6 +16,7 @@ from egovctl.report.monthly.trend import CONFIDENCE, LEAST
 from egovctl.report.monthly.words import OFFSET, Names, interval, per_second
 
 DRAWN = 8
+TO_DRAW: tuple[Advice, ...] = ("widen", "watch", "full")
 DRAWN_WEEKS = 26  # of what is to come
 ADVICE: dict[Advice, dict[str, str]] = {
     "full": {"zh": "已满，应扩容", "en": "full: widen now"},
@@ -108,8 +109,9 @@ def _row(item: Outlook, names: Names) -> tuple[Cell, ...]:
 
 
 def _chart(outlooks: Sequence[Outlook], names: Names) -> Iterable[Block]:
-    chosen = [item for item in outlooks if item.trend is not None and item.advice != "enough"][:DRAWN]
-    chosen = chosen or [item for item in outlooks if item.trend is not None][:2]
+    drawn = [item for item in outlooks if item.trend is not None]
+    # Where the line leads matters most for those that are not there yet.
+    chosen = [item for advice in TO_DRAW for item in drawn if item.advice == advice][:DRAWN] or drawn[:2]
     if not chosen:
         return
     yield LineChart(
