@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 PYTHON ?= /usr/bin/python3
 # The lab's tools, SSH, borg, rsync and sudo (its visudo) for control. Nothing here starts a service.
 APT := python3-venv mmdebstrap systemd-container iproute2 nftables socat apt-utils openssh-client borgbackup rsync util-linux libsnmp40 sudo
+# What WeasyPrint sets PDFs with, and a font for Chinese.
+APT += libpango-1.0-0 libpangoft2-1.0-0 fontconfig fonts-noto-cjk
 # Programs that tests compare with or check by; unpacked into .tools/, never installed, so that none is started.
 TOOLS := prometheus prometheus-alertmanager prometheus-snmp-exporter snmp snmpd restic
 # Databases for the restore drills' tests, with the libraries that a plain Debian 12 lacks.

@@ -23,6 +23,22 @@ Platform = Literal["linux", "vrp5", "vrp8", "comware7", "unmanaged"]
 Engine = Literal["borg", "postgresql", "mariadb", "system"]
 Severity = Literal["critical", "warning"]
 Way = Literal["mail", "sms", "wecom", "dingtalk"]
+
+# What a site's availability is promised to be where its entry does not say, in per cent of a month: shared places have
+# two links and power that is looked after; a village has one line and the office's socket.
+SITE_AVAILABILITY: dict[SiteKind, float] = {
+    "core": 99.9,
+    "noc": 99.9,
+    "backup": 99.9,
+    "hub": 99.9,
+    "video": 99.9,
+    "services": 99.9,
+    "department": 99.5,
+    "offsite": 99.5,
+    "town": 99.0,
+    "village": 98.0,
+    "mobile": 95.0,
+}
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?\Z")
 MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(Z|[+-][0-9]{2}:[0-9]{2})\Z")
 DURATION = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d)\Z")
@@ -161,6 +177,7 @@ Day = Annotated[date, BeforeValidator(_date)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 Outside4 = Annotated[IPv4Interface, BeforeValidator(_written_prefix)]
 Dscp = Annotated[Integer, Field(ge=0, le=63)]
+Percent = Annotated[float, Strict(), Field(gt=0, lt=100)]
 AbsolutePath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._/-]+$"), AfterValidator(_plain_path)]
 FieldName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,40}$")]
 MailAddress = Annotated[str, Field(max_length=254, pattern=r"^[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$")]
@@ -302,7 +319,8 @@ class Site(Model):
     `vertical` is the vertical network that its users belong to. `manage` names the bundles that are applied to its
     routers, where only some shall be; `internet` is the attachment that tunnels of `via: internet` go over, by router
     where there are several. `backup_gb` is what each of its hosts may fill on the backup node, where that is not the
-    default. An off-site node `pulls` from the backup node so often, hourly unless it says daily.
+    default. An off-site node `pulls` from the backup node so often, hourly unless it says daily. `availability` is what
+    is promised of the site's connection, where that is not SITE_AVAILABILITY of its kind.
     """
 
     name: Label
@@ -321,6 +339,12 @@ class Site(Model):
     addresses: Overrides = Overrides()
     backup_gb: Annotated[Integer, Field(ge=1, le=1_000_000)] | None = None
     pulls: Literal["hourly", "daily"] | None = None
+    availability: Percent | None = None
+
+    @property
+    def promised(self) -> float:
+        """The availability that is promised of it, in per cent."""
+        return SITE_AVAILABILITY[self.kind] if self.availability is None else self.availability
 
     @property
     def router_names(self) -> tuple[str, ...]:
@@ -361,7 +385,7 @@ class Service(Model):
     title: Text
     owner: Label
     grade: Annotated[Integer, Field(ge=1, le=4)]
-    availability: Annotated[float, Strict(), Field(gt=0, lt=100)]
+    availability: Percent
     rto: Seconds
     rpo: Seconds
     hosts: Annotated[tuple[Label, ...], Field(min_length=1)]

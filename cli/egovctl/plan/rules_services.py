@@ -44,6 +44,8 @@ def services_known(plan: Plan) -> Iterator[tuple[KeyPath, str]]:
                 yield ("services", i, "hosts", j), sentence
         if sentence := _provided_twice(plan, i):
             yield ("services", i, "provides"), sentence
+        if sentence := _more_than_site(plan, service):
+            yield ("services", i, "availability"), sentence
         if sentence := _too_rare(service):
             yield ("services", i, "backup", "schedule"), sentence
 
@@ -71,6 +73,21 @@ def interval(schedule: str) -> int | None:
     if match := EVERY_MINUTES.match(schedule):
         return int(match[1]) * 60
     return INTERVALS.get(schedule)
+
+
+def _more_than_site(plan: Plan, service: Service) -> str:
+    """What is wrong with a promise above that of the one site at which all the hosts are; "" when good."""
+    for site in plan.sites:
+        if site.availability is None or not set(service.hosts) <= set(site.router_names):
+            continue
+        if service.availability > site.availability:
+            name, more, less = service.name, service.availability, site.availability
+            return tr(
+                f"服务 {name} 承诺可用率 {more}%，而它只运行在站点 {site.name}，后者只承诺 {less}%；请改其中之一",
+                f"service {name} is promised to be available {more} %, but runs at site {site.name} alone, of which "
+                f"{less} % is promised; change one of them",
+            )
+    return ""
 
 
 def _too_rare(service: Service) -> str:

@@ -7,6 +7,7 @@ import math
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from typing import Any
 
 from egovctl.checks.collect.base import Facts, Observed, Request
@@ -44,18 +45,25 @@ def prometheus_url(inventory: Inventory, city: City) -> str:
 
 def query(url: str, expression: str, *, timeout: float = SECONDS) -> list[dict[str, Any]]:
     """The samples of an instant vector: [{"metric": {...}, "value": [time, "text"]}]; CannotMeasure when refused."""
-    data = urllib.parse.urlencode({"query": expression}).encode()
-    request = urllib.request.Request(f"{url}/api/v1/query", data=data)  # noqa: S310 - an http address of our own
+    result = ask(url, "query", {"query": expression}, timeout=timeout)
+    if result.get("resultType") != "vector":
+        raise CannotMeasure(told(f"{expression!r} 的结果不是瞬时向量", f"{expression!r} gives no instant vector"))
+    return list(result["result"])
+
+
+def ask(url: str, path: str, fields: Mapping[str, str], *, timeout: float = SECONDS) -> dict[str, Any]:
+    """The `data` of Prometheus' answer on /api/v1/<path>; CannotMeasure when it refuses or does not answer."""
+    data = urllib.parse.urlencode(fields).encode() if fields else None
+    request = urllib.request.Request(f"{url}/api/v1/{path}", data=data)  # noqa: S310 - an http address of our own
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    what = fields.get("query", path)
     try:
         with opener.open(request, timeout=timeout) as answer:
-            result = json.load(answer)["data"]
+            return dict(json.load(answer)["data"])
     except urllib.error.HTTPError as error:
         why = f"{error.code} {error.reason}"
         raise CannotMeasure(
-            told(
-                f"{url} 的 Prometheus 拒绝 {expression!r}：{why}", f"Prometheus at {url} refuses {expression!r}: {why}"
-            )
+            told(f"{url} 的 Prometheus 拒绝 {what!r}：{why}", f"Prometheus at {url} refuses {what!r}: {why}")
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = getattr(error, "reason", None) or error
@@ -65,9 +73,6 @@ def query(url: str, expression: str, *, timeout: float = SECONDS) -> list[dict[s
                 f"Prometheus at {url} does not answer: {reason}; is the NOC's host up?",
             )
         ) from None
-    if result.get("resultType") != "vector":
-        raise CannotMeasure(told(f"{expression!r} 的结果不是瞬时向量", f"{expression!r} gives no instant vector"))
-    return list(result["result"])
 
 
 def collect(context: Context, requests: list[Request]) -> list[Observed]:

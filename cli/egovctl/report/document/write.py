@@ -1,0 +1,81 @@
+"""Writing a document into a file: whole or not at all, and never over another by accident."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from egovctl.errors import UsageError
+from egovctl.i18n import tr
+from egovctl.report.document.model import Document
+
+FORMATS = ("html", "pdf", "docx", "xlsx")
+
+
+def content(document: Document, form: str) -> bytes:
+    """The document in one of FORMATS. What a format needs is only imported when it is asked for."""
+    return _WRITERS[form](document)
+
+
+def refuse_existing(path: Path, *, force: bool) -> None:
+    """UsageError when something is there that may not be replaced, or there is no folder to write into."""
+    if path.is_dir():
+        raise UsageError(tr(f"{path} 是目录；--out 应为文件", f"{path} is a folder; --out is a file"))
+    if not path.parent.is_dir():
+        raise UsageError(tr(f"目录 {path.parent} 不存在", f"there is no folder {path.parent}"))
+    if os.path.lexists(path) and not force:
+        raise UsageError(
+            tr(f"{path} 已存在；要替换它请加 --force", f"{path} is there already; --force replaces it"),
+        )
+
+
+def write(path: Path, data: bytes, *, force: bool) -> None:
+    """Put the bytes there in one step; UsageError as `refuse_existing`, also when somebody was faster."""
+    refuse_existing(path, force=force)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(name).chmod(0o666 & ~umask)
+        if force:
+            Path(name).replace(path)
+        else:
+            try:
+                os.link(name, path)
+            except FileExistsError:
+                refuse_existing(path, force=False)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _html(document: Document) -> bytes:
+    from egovctl.report.document.html import html
+
+    return html(document).encode()
+
+
+def _pdf(document: Document) -> bytes:
+    from egovctl.report.document.pdf import pdf
+
+    return pdf(document)
+
+
+def _docx(document: Document) -> bytes:
+    from egovctl.report.document.docx import docx
+
+    return docx(document)
+
+
+def _xlsx(document: Document) -> bytes:
+    from egovctl.report.document.xlsx import xlsx
+
+    return xlsx(document)
+
+
+_WRITERS: Mapping[str, Callable[[Document], bytes]] = {"html": _html, "pdf": _pdf, "docx": _docx, "xlsx": _xlsx}
