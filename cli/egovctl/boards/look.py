@@ -66,6 +66,8 @@ def number(unit: Unit, value: float, lang: Lang) -> str:
     """A number with its unit, short."""
     match unit:
         case "ratio":
+            if 0 < value < 0.0005:
+                return "< 0.1 %"
             return f"{value * 100:.1f} %" if 0 < abs(value) < 0.095 else f"{value * 100:.0f} %"
         case "seconds":
             return _time(value, lang)
@@ -87,7 +89,12 @@ def _scaled(value: float, base: int, names: tuple[str, ...]) -> str:
         value /= base
         step += 1
     digits = 0 if abs(value) >= 100 or step == 0 else 1
-    return f"{value:.{digits}f} {names[step]}"
+    return f"{value:.{digits}f}".removesuffix(".0") + f" {names[step]}"
+
+
+def tick(unit: Unit, value: float, lang: Lang) -> str:
+    """A number at a chart's axis, where small ones must stay apart."""
+    return f"{value * 100:.3g} %" if unit == "ratio" else number(unit, value, lang)
 
 
 def _time(value: float, lang: Lang) -> str:
@@ -96,4 +103,5 @@ def _time(value: float, lang: Lang) -> str:
         if abs(value) >= 2 * size:
             return f"{value / size:.0f} {zh if lang == 'zh' else en}"
     second = "秒" if lang == "zh" else "s"
-    return f"{value:.0f} {second}" if abs(value) >= 10 else f"{value:.2f} {second}" if value else f"0 {second}"
+    whole = abs(value) >= 10 or float(value).is_integer()
+    return f"{value:.0f} {second}" if whole else f"{value:.2f} {second}"

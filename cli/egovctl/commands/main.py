@@ -23,6 +23,7 @@ VERBS = {
     "assess": "egovctl.commands.assess",
     "drill": "egovctl.commands.drill",
     "evidence": "egovctl.commands.evidence",
+    "serve": "egovctl.commands.serve",
 }
 
 
