@@ -151,6 +151,8 @@ def hosts_of(played: Played) -> Iterator[str]:
     """All hosts on one port, /<host>/<job> each; gives the address."""
 
     class Host(BaseHTTPRequestHandler):
+        wbufsize = 1 << 16  # one packet an answer
+
         def do_GET(self) -> None:
             host, job = self.path.strip("/").split("/")
             alive = host not in played.dead

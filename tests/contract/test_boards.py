@@ -18,11 +18,14 @@ from promtool import PROJECT, promtool, series, stories
 from test_alerts import metrics
 
 from egovctl.boards import Board, read_boards
+from egovctl.boards.doctor import DATASOURCE
 from egovctl.boards.grafana import drawn, uid
 from egovctl.boards.look import LANGUAGES
 from egovctl.boards.model import WALL_PANELS
 from egovctl.boards.queries import expression
+from egovctl.paths import Inventory
 from egovctl.plan import PlanError
+from egovctl.render import render_city
 from egovctl.signals import read_catalogue
 
 DASHBOARDS = PROJECT / "dashboards"
@@ -186,6 +189,22 @@ def test_links_lead_from_a_tile_to_the_site_and_on_to_the_link() -> None:
     assert "/d/egov-site-zh?var-site=${__field.labels.site}" in wall
     assert "/d/egov-link-zh?var-link=${__value.text}" in json.dumps(pages["site", "zh"])
     assert "runbook.md#${__data.fields.alertname}" in wall
+
+
+def test_the_noc_carries_every_dashboard_for_grafana() -> None:
+    bundle = yaml.safe_load((PROJECT / "playbooks/roles/noc/bundle.yml").read_text(encoding="utf-8"))
+    carried = {
+        (PROJECT / "playbooks/roles/noc/files" / entry["copy"]).resolve(): entry["path"]
+        for entry in bundle["files"]
+        if "/grafana/dashboards/" in entry["path"]
+    }
+    assert set(carried) == set((DASHBOARDS / "out/grafana").glob("*.json"))
+    assert all(path == f"/etc/egov/grafana/dashboards/{source.name}" for source, path in carried.items())
+    files = render_city(Inventory(PROJECT / "inventories/lab")).hosts["noc"].files
+    provider = yaml.safe_load(files["/etc/egov/grafana/dashboards.yml"])["providers"][0]
+    source = yaml.safe_load(files["/etc/egov/grafana/datasource.yml"])["datasources"][0]
+    assert provider["options"]["path"] == "/etc/egov/grafana/dashboards" and not provider["allowUiUpdates"]
+    assert (source["uid"], source["type"]) == (DATASOURCE, "prometheus") and source["url"].endswith(":9090")
 
 
 def test_what_is_nothing_known_of_is_never_good() -> None:

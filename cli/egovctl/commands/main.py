@@ -24,6 +24,7 @@ VERBS = {
     "drill": "egovctl.commands.drill",
     "evidence": "egovctl.commands.evidence",
     "serve": "egovctl.commands.serve",
+    "doctor": "egovctl.commands.doctor",
 }
 
 
