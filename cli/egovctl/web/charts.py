@@ -11,6 +11,7 @@ from egovctl.boards.look import LINES
 
 LEFT, RIGHT, TOP, BOTTOM = 84, 12, 10, 26
 DASHES = ("", "8 4", "2 4", "12 4 2 4", "4 2", "1 2")
+TINY, HUGE = 1e-12, 1e18  # what lies beyond is no measurement
 STRIP = 1240  # a strip is as wide as this, however wide it is shown
 
 
@@ -39,7 +40,8 @@ def marks(number: int, limit: bool) -> tuple[str, str]:
 
 def lines(drawn: Sequence[Drawn], span: Span, width: int, height: int, text: Callable[[float], str]) -> str:
     """The chart without its legend. Where samples are missing the line is broken, never bridged."""
-    top = _nice(max((value for line in drawn for _, value in line.points if math.isfinite(value)), default=1.0) or 1.0)
+    shown = [value for line in drawn for _, value in line.points if TINY < value < HUGE]
+    top = _nice(max(shown, default=1.0))
     x = _scale(span.start, span.end, LEFT, width - RIGHT)
     y = _scale(0.0, top, height - BOTTOM, TOP)
     parts = [f'<svg class="chart" viewBox="0 0 {width} {height}" aria-hidden="true">']
@@ -52,7 +54,7 @@ def lines(drawn: Sequence[Drawn], span: Span, width: int, height: int, text: Cal
         colour, dashes = marks(number, line.limit)
         dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
         for piece in _pieces(line.points, span.step):
-            path = " ".join(f"{x(at):.1f},{y(min(value, top)):.1f}" for at, value in piece)
+            path = " ".join(f"{x(at):.1f},{y(min(max(value, 0.0), top)):.1f}" for at, value in piece)
             parts.append(f'<polyline class="{colour}" points="{path}"{dashed}/>')
     return "".join([*parts, "</svg>"])
 
@@ -103,7 +105,7 @@ def _times(span: Span, x: Callable[[float], float], height: int, most: int) -> l
 def _pieces(points: Sequence[tuple[float, float]], step: float) -> list[list[tuple[float, float]]]:
     pieces: list[list[tuple[float, float]]] = []
     for at, value in points:
-        if not math.isfinite(value):
+        if not -HUGE < value < HUGE:
             continue
         if pieces and at - pieces[-1][-1][0] <= step * 1.5:
             pieces[-1].append((at, value))
