@@ -16,9 +16,21 @@ TOOLS := prometheus prometheus-alertmanager prometheus-snmp-exporter snmp snmpd 
 # Databases for the restore drills' tests, with the libraries that a plain Debian 12 lacks.
 TOOLS += postgresql-15 postgresql-client-15 libpq5 pgbackrest mariadb-server-core mariadb-client mariadb-client-core
 TOOLS += libmariadb3 libaio1 liburing2 libnuma1 libicu72 libxml2 libxslt1.1 libldap-2.5-0 libsasl2-2 libncurses6 libfaketime
+# What tests look at our pages with: installed, since it needs some hundred libraries; it starts nothing by itself.
+BROWSER := chromium fonts-noto-cjk fonts-dejavu-core
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/.tools/usr/bin:$(CURDIR)/.tools/usr/sbin:$(PATH)
 export EGOV_PROJECT := $(CURDIR)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# Debian packages of this machine: those of $(1) that are missing.
+define install
+missing=$$({ dpkg-query -W -f='$${db:Status-Status} $${Package}\n' $(1) 2>/dev/null || :; } | awk '$$1=="installed"{print $$2}' | \
+	  sort | comm -13 - <(printf '%s\n' $(1) | sort)); \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" != 0 ]; then echo "error: Debian packages are missing and only root can install them: apt-get install" $$missing >&2; exit 2; fi; \
+	  echo "== Debian packages:" $$missing; apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+endef
 
 .PHONY: help setup demo test test-fast test-long lint bench bench-snmp bench-drill bench-converge lab-city dashboards goldens lock clean
 
@@ -31,12 +43,7 @@ setup: $(VENV)/.ready ## Install what the project needs: Debian packages, then .
 $(VENV)/.ready: requirements-dev.lock pyproject.toml
 	@. /etc/os-release && [ "$${ID:-}" = debian ] && [ "$${VERSION_ID:-}" = 12 ] || \
 	  { echo "error: this needs Debian 12, and /etc/os-release says $${PRETTY_NAME:-something else}" >&2; exit 2; }
-	@missing=$$({ dpkg-query -W -f='$${db:Status-Status} $${Package}\n' $(APT) 2>/dev/null || :; } | awk '$$1=="installed"{print $$2}' | \
-	  sort | comm -13 - <(printf '%s\n' $(APT) | sort)); \
-	if [ -n "$$missing" ]; then \
-	  if [ "$$(id -u)" != 0 ]; then echo "error: Debian packages are missing and only root can install them: apt-get install" $$missing >&2; exit 2; fi; \
-	  echo "== Debian packages:" $$missing; apt-get update -qq; \
-	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+	@$(call install,$(APT))
 	@echo "== Python environment: $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install -qq --require-hashes -r requirements-dev.lock
@@ -51,16 +58,21 @@ $(VENV)/.ready: requirements-dev.lock pyproject.toml
 	@for deb in .tools/deb/*.deb; do dpkg -x $$deb .tools; done
 	@touch $@
 
+.tools/.browser: Makefile
+	@mkdir -p .tools
+	@$(call install,$(BROWSER))
+	@touch $@
+
 demo: setup ## A small city on this machine: built, configured, measured, assessed, a restore proven
 	@$(BIN)/python -m egovctl.demo
 
-test: setup .tools/.ready ## Everything CI runs: lint, unit, contract, golden, and the lab (needs root)
+test: setup .tools/.ready .tools/.browser ## Everything CI runs: lint, unit, contract, golden, and the lab (needs root)
 	@tests/run
 
 test-fast: setup ## The tests that need no root, under a minute
 	@$(BIN)/pytest -q -n 2 tests/unit tests/golden tests/contract/test_bad_plans.py
 
-test-long: setup .tools/.ready ## What is too slow for every change
+test-long: setup .tools/.ready .tools/.browser ## What is too slow for every change
 	@EGOV_LONG=1 $(BIN)/pytest -q tests
 
 lint: setup ## ruff, mypy --strict, yamllint, ansible-lint
@@ -69,7 +81,7 @@ lint: setup ## ruff, mypy --strict, yamllint, ansible-lint
 	@$(BIN)/yamllint -s .
 	@$(BIN)/ansible-lint --offline -q --strict playbooks
 
-bench: setup .tools/.ready ## Measurements against the named peers
+bench: setup .tools/.ready .tools/.browser ## Measurements against the named peers
 	@for script in tests/bench/*.py tests/bench/snmp tests/bench/drill; do echo "== $$script"; $(BIN)/python $$script; done
 
 bench-snmp: setup .tools/.ready ## What a scrape costs: our SNMP exporter against snmp_exporter (CASES=warm,steady ROUNDS=5; 25 minutes for all)

@@ -1,6 +1,7 @@
-"""Make dashboards/out/*.rules.yml from the rooms beside this file: `python dashboards/build.py`, or with --check.
+"""Make dashboards/out/ from the rooms and boards beside this file: `python dashboards/build.py`, or with --check.
 
-What is made depends on no city and is committed; a room whose alerts.yml holds Prometheus' own rules is taken as it is.
+out/*.rules.yml are Prometheus' rules, out/grafana/*.json Grafana's dashboards. What is made depends on no city and is
+committed; a room whose alerts.yml holds Prometheus' own rules is taken as it is.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ from typing import Any
 
 import yaml
 
+from egovctl.boards import read_boards
+from egovctl.boards.grafana import dashboard_of, drawn
+from egovctl.boards.look import LANGUAGES
 from egovctl.errors import EgovError
-from egovctl.signals import plain_rules, read_room, rules_of
+from egovctl.signals import plain_rules, read_catalogue, read_room, read_signals, records_of, rules_of
 
 HERE = Path(__file__).resolve().parent
 HEADER = "# Made by dashboards/build.py from dashboards/{room}. Change those files and build again.\n"
@@ -27,18 +31,32 @@ def text_of(folder: Path) -> str:
     """What out/<room>.rules.yml shall say; PlanError with file and line for a bad room."""
     plain = plain_rules(folder)
     data: dict[str, Any] = rules_of(read_room(folder)) if plain is None else plain
+    if plain is not None and (signals := read_signals(folder)):
+        data = {**plain, "groups": [records_of(folder.name, signals), *plain["groups"]]}
     body = yaml.safe_dump(data, allow_unicode=True, sort_keys=False, width=100_000)
     return HEADER.format(room=folder.name) + body
+
+
+def wanted_files() -> dict[Path, str]:
+    """Every file of out/ with what it shall say; PlanError for a bad room or board."""
+    wanted = {HERE / "out" / f"{folder.name}.rules.yml": text_of(folder) for folder in rooms()}
+    catalogue = read_catalogue(HERE)
+    boards = read_boards(HERE, catalogue)
+    for name, board in boards.items():
+        if drawn(board):
+            for lang in LANGUAGES:
+                wanted[HERE / "out/grafana" / f"{name}.{lang}.json"] = dashboard_of(board, boards, catalogue, lang)
+    return wanted
 
 
 def main(arguments: list[str]) -> int:
     """0 when all is written (or, with --check, current), 1 when --check finds something old, 2 for a bad room."""
     try:
-        wanted = {HERE / "out" / f"{folder.name}.rules.yml": text_of(folder) for folder in rooms()}
+        wanted = wanted_files()
     except EgovError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    there = set((HERE / "out").glob("*.rules.yml"))
+    there = {*(HERE / "out").glob("*.rules.yml"), *(HERE / "out/grafana").glob("*.json")}
     old = [path for path, text in wanted.items() if path not in there or path.read_text(encoding="utf-8") != text]
     left = sorted(there - set(wanted))
     if "--check" in arguments:

@@ -272,6 +272,7 @@ def summary(console: Console, inventory: Inventory, results: Results) -> None:
     console.print()
     for label, text in (
         ("主机 hosts", "egovctl lab status · egovctl lab shell hub-minqin"),
+        ("大屏 the wall", "egovctl serve → http://127.0.0.1:8600"),
         ("监测 measured", url),
         ("证据 evidence", "egovctl evidence show · egovctl drill history"),
         ("收起 put away", "egovctl lab down"),

@@ -17,10 +17,11 @@ import yaml
 from promtool import PROJECT, promtool, series, stories
 
 from egov_notify import ways
+from egovctl.boards import read_boards
 from egovctl.checks import content, expected
 from egovctl.paths import Inventory
 from egovctl.plan import load
-from egovctl.signals import Room, plain_rules, read_room
+from egovctl.signals import Room, plain_rules, read_catalogue, read_room
 from egovctl.signals.rules import expression
 from egovctl.signals.texts import SMS_LENGTH, longest, placeholders, ucs2
 
@@ -31,10 +32,12 @@ each_room = pytest.mark.parametrize("folder", ROOMS, ids=lambda path: path.name)
 STORY = re.compile(r"(\w+) (speaks|is silent): .+")
 NAME = re.compile(r"[a-z][a-z0-9_]*(?::[a-z0-9_]+){2}|[a-zA-Z_][a-zA-Z0-9_]*")
 # Words of PromQL, label names and the like are no metrics; a metric has one of these beginnings.
-METRIC = re.compile(r"(up$|node_|if[A-Z]|egov_|snmp_|prometheus_|[a-z0-9_]+:[a-z0-9_]+:)")
-# What render makes for the NOC (playbooks/roles/noc/templates/topology.rules.yml.j2).
-TOPOLOGY = PROJECT / "playbooks/roles/noc/templates/topology.rules.yml.j2"
-RENDERED = set(re.findall(r"record: (egov_\w+)", TOPOLOGY.read_text(encoding="utf-8"))) | {
+METRIC = re.compile(r"(up$|scrape_|node_|if[A-Z]|egov_|snmp_|prometheus_|[a-z0-9_]+:[a-z0-9_]+:)")
+# What render makes for the NOC (playbooks/roles/noc/templates/*.rules.yml.j2).
+TEMPLATES = (PROJECT / "playbooks/roles/noc/templates").glob("*.rules.yml.j2")
+RENDERED = {
+    name for path in TEMPLATES for name in re.findall(r"record: (egov_\w+)", path.read_text(encoding="utf-8"))
+} | {
     "egov_maintenance",
     "egov_service_maintenance",
 }
@@ -175,6 +178,9 @@ def test_every_summary_fits_a_text_message_in_both_languages(folder: Path) -> No
 
 
 def test_every_signal_is_used_and_reads_only_what_stands_above_it() -> None:
+    boards = read_boards(DASHBOARDS, read_catalogue(DASHBOARDS))
+    panels = [panel for board in boards.values() for panel in board.panels]
+    shown = {name for panel in panels for item in panel.show for name in (item.signal, item.of)}
     for room in rooms():
         names = [item.name for item in room.signals]
         used = {name for alert in room.alerts for name in metrics(expression(room, alert))}
@@ -182,16 +188,15 @@ def test_every_signal_is_used_and_reads_only_what_stands_above_it() -> None:
             read = metrics(item.expr)
             used |= read
             assert not read & set(names[number:]), f"{item.name} reads a signal that is reckoned after it"
-        assert set(names) <= used, f"{room.name}: nobody reads {set(names) - used}"
+        assert set(names) <= used | shown, f"{room.name}: nobody reads {set(names) - used - shown}"
 
 
 def test_every_metric_is_emitted_by_something_that_is_here() -> None:
     """A signal of something that nobody emits is for ever silent, and looks like good news."""
-    known = {item.name for room in rooms() for item in room.signals} | RENDERED
-    for room in rooms():
-        for item in room.signals:
-            for name in metrics(item.expr) - known:
-                assert list(emitters(name)), f"{item.name} reads {name}, which nothing emits"
+    catalogue = read_catalogue(DASHBOARDS)
+    for item in catalogue.values():
+        for name in metrics(item.expr) - set(catalogue) - RENDERED:
+            assert list(emitters(name)), f"{item.name} reads {name}, which nothing emits"
 
 
 def emitters(name: str) -> Iterator[str]:
@@ -209,7 +214,7 @@ def emitters(name: str) -> Iterator[str]:
 SOURCES = [
     *(PROJECT / "exporters/egov_exporters/snmp").glob("*.py"),
     *(PROJECT / "exporters/egov_notify").glob("*.py"),
-    PROJECT / "exporters/egov_exporters/profiles/if_mib.yml",
+    *(PROJECT / "exporters/egov_exporters/profiles").glob("*.yml"),
     PROJECT / "cli/egovctl/checks/metrics.py",
     *(PROJECT / "playbooks/roles").glob("*/files/*"),
 ]
@@ -219,6 +224,11 @@ DEBIAN = {
     "node_filesystem_readonly": "filesystem", "node_filesystem_files": "filesystem",
     "node_filesystem_files_free": "filesystem", "node_memory_MemAvailable_bytes": "meminfo",
     "node_memory_MemTotal_bytes": "meminfo", "node_time_seconds": "time", "node_textfile_scrape_error": "textfile",
+    "node_cpu_seconds_total": "cpu", "node_hwmon_temp_celsius": "hwmon",
+    "scrape_duration_seconds": "prometheus", "scrape_samples_scraped": "prometheus",
+    "prometheus_tsdb_head_series": "prometheus", "prometheus_tsdb_head_samples_appended_total": "prometheus",
+    "prometheus_rule_group_last_duration_seconds": "prometheus",
+    "prometheus_rule_group_interval_seconds": "prometheus",
     "prometheus_notifications_errors_total": "prometheus",
     "prometheus_notifications_dropped_total": "prometheus",
     "prometheus_config_last_reload_successful": "prometheus", "prometheus_rule_evaluation_failures_total": "prometheus",

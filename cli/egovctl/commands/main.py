@@ -24,6 +24,8 @@ VERBS = {
     "drill": "egovctl.commands.drill",
     "evidence": "egovctl.commands.evidence",
     "report": "egovctl.commands.report",
+    "serve": "egovctl.commands.serve",
+    "doctor": "egovctl.commands.doctor",
 }
 
 

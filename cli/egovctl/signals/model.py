@@ -10,7 +10,9 @@ from pydantic import Field
 
 from egovctl.plan.models import Model, Text
 
-Unit = Literal["ratio", "seconds", "bits_per_second", "bytes", "per_second", "count", "state"]
+Unit = Literal["ratio", "seconds", "bits_per_second", "bytes", "per_second", "celsius", "count", "state"]
+# How a value is to be taken: shown by colour, shape and word together. `unknown` is what nothing is known of.
+Tone = Literal["good", "warning", "bad", "quiet", "unknown"]
 Severity = Literal["critical", "warning", "info", "none"]
 # level:metric:operations, or for a fact that stands for itself egov_<fact>.
 SIGNAL = r"^([a-z][a-z0-9_]*:[a-z][a-z0-9_]*:[a-z][a-z0-9_]*|egov_[a-z0-9_]+)$"
@@ -27,14 +29,27 @@ Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]*[smhd]$")]
 Expression = Annotated[str, Field(min_length=1, max_length=4000)]
 
 
+class State(Model):
+    """What one value of a state means: its word, and how it is to be taken."""
+
+    zh: str
+    en: str
+    tone: Tone
+
+
 class Signal(Model):
-    """One named expression. `thresholds` are written once: boards colour by them, alerts compare with them."""
+    """One named expression. `thresholds` are written once: boards colour by them, alerts compare with them.
+
+    The first threshold is a warning and the second is bad; `low` and `full` are crossed downwards. `states` are the
+    words of a state's values, for boards.
+    """
 
     name: Annotated[str, Field(pattern=SIGNAL)]
     expr: Expression
     unit: Unit
     title: Text
     thresholds: dict[Annotated[str, Field(pattern=r"^[a-z]+$")], float] = Field(default_factory=dict)
+    states: dict[int, State] = Field(default_factory=dict)
 
 
 class Alert(Model):

@@ -20,11 +20,33 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def plain_rules(folder: Path) -> dict[str, Any] | None:
-    """The room's alerts.yml where it holds Prometheus' own rules (`groups:`) and no signals; else None."""
-    if (folder / "signals.yml").is_file():
-        return None
+    """The room's alerts.yml where it holds Prometheus' own rules (`groups:`); else None."""
     data = yaml.safe_load((folder / "alerts.yml").read_text(encoding="utf-8"))
     return data if isinstance(data, dict) and "groups" in data else None
+
+
+def read_signals(folder: Path) -> tuple[Signal, ...]:
+    """The signals of this folder alone, none when it has no signals.yml; raises PlanError, one sentence a fault."""
+    if not (folder / "signals.yml").is_file():
+        return ()
+    source = read_source(folder / "signals.yml")
+    signals = _validated(SignalsFile, source).signals
+    if faults := [f"{source.at(where)}: {sentence}" for where, sentence in _signals_wrong(signals)]:
+        raise PlanError(faults)
+    return signals
+
+
+def read_catalogue(dashboards: Path) -> dict[str, Signal]:
+    """All signals of all rooms by name, in the rooms' order; PlanError when two rooms have one of the same name."""
+    found: dict[str, Signal] = {}
+    for path in sorted(dashboards.glob("*/signals.yml")):
+        for item in read_signals(path.parent):
+            if item.name in found:
+                raise PlanError(
+                    [tr(f"{path}：信号 {item.name} 别处已有", f"{path}: signal {item.name} is in another room already")]
+                )
+            found[item.name] = item
+    return found
 
 
 def read_room(folder: Path) -> Room:

@@ -5,17 +5,26 @@ In one group everything is reckoned in this order and at one time: an alert neve
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from egovctl.signals.model import COMPARE, QUIET, Alert, Room
+from egovctl.signals.model import COMPARE, QUIET, Alert, Room, Signal
 from egovctl.signals.texts import template
 
 
 def rules_of(room: Room) -> dict[str, Any]:
     """The content of dashboards/out/<room>.rules.yml."""
-    records = [{"record": item.name, "expr": _flat(item.expr)} for item in room.signals]
     alerts = [_alert(room, item) for item in room.alerts]
-    return {"groups": [{"name": f"egov-{room.name}", "rules": [*records, *alerts]}]}
+    return {"groups": [{"name": f"egov-{room.name}", "rules": [*_records(room.signals), *alerts]}]}
+
+
+def records_of(name: str, signals: Iterable[Signal]) -> dict[str, Any]:
+    """A group that records these signals and has no alerts: of a room whose alerts are Prometheus' own rules."""
+    return {"name": f"egov-{name}-signals", "rules": _records(signals)}
+
+
+def _records(signals: Iterable[Signal]) -> list[dict[str, Any]]:
+    return [{"record": item.name, "expr": _flat(item.expr)} for item in signals]
 
 
 def expression(room: Room, alert: Alert) -> str:

@@ -18,6 +18,7 @@ VALUES: Mapping[Unit, str] = {
     "bits_per_second": "{{ $value | humanize }}bit/s",
     "bytes": "{{ $value | humanize1024 }}B",
     "per_second": "{{ $value | humanize }}/s",
+    "celsius": '{{ $value | printf "%.0f" }} °C',
     "count": '{{ $value | printf "%.0f" }}',
     "state": '{{ $value | printf "%.0f" }}',
 }
@@ -28,6 +29,7 @@ LONGEST_VALUES: Mapping[Unit, str] = {
     "bits_per_second": "999.9Mbit/s",
     "bytes": "1023.9GiB",
     "per_second": "999.9k/s",
+    "celsius": "150 °C",
     "count": "999",
     "state": "1",
 }

@@ -1,0 +1,238 @@
+"""A planned city whose hosts are played by one HTTP server, and a real Prometheus that scrapes them by the real rules.
+
+Nothing is back-filled: what a page shows has gone the whole way, from a scrape through the rules to the page.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import yaml
+from promtool import PROJECT, program
+
+from egovctl.paths import Inventory
+from egovctl.plan import City, Plan
+from egovctl.render import render_city
+from egovctl.render.topology import Topology, is_measured, topology_for_rules
+
+UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+@dataclass
+class Played:
+    """A city and what its hosts say. `dead` hosts do not answer; `mbps`: what a link carries towards its lower end."""
+
+    plan: Plan
+    city: City
+    topology: Topology
+    rules: dict[str, bytes]
+    dead: set[str] = field(default_factory=set)
+    down: set[str] = field(default_factory=set)
+    mbps: dict[str, float] = field(default_factory=dict)
+    started: float = field(default_factory=time.time)
+    octets: dict[str, float] = field(default_factory=dict)
+    last: float = field(default_factory=time.time)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def of(cls, inventory: str) -> Played:
+        rendered = render_city(Inventory(PROJECT / "inventories" / inventory))
+        files = rendered.hosts["noc"].files
+        rules = {Path(path).name: text for path, text in files.items() if path.endswith(".rules.yml")}
+        played = cls(rendered.plan, rendered.city, topology_for_rules(rendered.plan, rendered.city), rules)
+        for number, link in enumerate(played.topology.links):
+            played.mbps[link.name] = link.bits_per_second / 1e6 * (0.05 + 0.6 * (number * 37 % 100) / 100)
+        return played
+
+    def said(self, host: str, job: str) -> str:
+        """What the host answers a scrape."""
+        now = time.time()
+        if job == "node":
+            return self._node(host, now)
+        with self.lock:
+            for link in self.topology.links:
+                moved = self.mbps[link.name] * 1e6 / 8 * (now - self.last)
+                self.octets[link.name] = self.octets.get(link.name, 0.0) + moved
+            self.last = now
+        lines = ['snmp_module_success{module="if_mib"} 1', "snmp_implausible_deltas_total 0"]
+        for link in self.topology.links:
+            for end in link.ends:
+                if end.host.name != host:
+                    continue
+                labels = f'{{ifName="{end.interface}"}}'
+                towards = int(self.octets[link.name])
+                into, out = (towards, towards // 3) if end.end == "lower" else (towards // 3, towards)
+                lines += [
+                    f"ifOperStatus{labels} {2 if link.name in self.down else 1}",
+                    f"ifHCInOctets{labels} {into}",
+                    f"ifHCOutOctets{labels} {out}",
+                    *(f"{name}{labels} {towards // 800}" for name in ("ifHCInUcastPkts", "ifHCOutUcastPkts")),
+                    *(f"{name}{labels} {towards // 8_000_000}" for name in ("ifInErrors", "ifOutErrors")),
+                ]
+        return "\n".join([*lines, ""])
+
+    def _node(self, host: str, now: float) -> str:
+        spent = now - self.started
+        lines = [
+            f"node_time_seconds {now:.3f}",
+            "node_memory_MemAvailable_bytes 6e8",
+            "node_memory_MemTotal_bytes 1e9",
+            "node_textfile_scrape_error 0",
+            f'node_cpu_seconds_total{{cpu="0",mode="idle"}} {spent * 0.9:.3f}',
+            'node_filesystem_avail_bytes{mountpoint="/",fstype="ext4"} 6e9',
+            'node_filesystem_size_bytes{mountpoint="/",fstype="ext4"} 1e10',
+            'node_filesystem_files{mountpoint="/",fstype="ext4"} 1e6',
+            'node_filesystem_files_free{mountpoint="/",fstype="ext4"} 9e5',
+            'node_filesystem_readonly{mountpoint="/",fstype="ext4"} 0',
+            'node_hwmon_temp_celsius{chip="cpu",sensor="temp1"} 41',
+        ]
+        for service in self.plan.services:
+            if service.backup and host in service.hosts:
+                label = f'{{service="{service.name}"}}'
+                lines += [
+                    f"egov_backup_last_success_timestamp_seconds{label} {now - 600:.0f}",
+                    f"egov_backup_bytes{label} 123456789",
+                    f"egov_backup_duration_seconds{label} 42",
+                ]
+        if host == "noc":
+            lines += self._noc(now)
+        return "\n".join([*lines, ""])
+
+    def _noc(self, now: float) -> Iterator[str]:
+        for name in self.city.hosts:
+            yield f'egov_check_ok{{check="neighbours-up",subject="{name}"}} 1'
+            yield f'egov_drift_items{{host="{name}"}} 0'
+            yield f'egov_log_last_timestamp_seconds{{source="{name}"}} {now - 5:.0f}'
+        for number, check in enumerate(("time-in-step", "targets-up", "backups-fresh")):
+            labels = f'{{check="{check}",subject="city"}}'
+            yield f"egov_check_ok{labels} {0 if number == 2 else 1}"
+            yield f"egov_check_run_timestamp_seconds{labels} {now - 7200:.0f}"
+        drill = '{drill="restore-files",service="documents",source="shared-services"}'
+        yield f"egov_drill_verdict_ok{drill} 1"
+        yield f"egov_drill_run_timestamp_seconds{drill} {now - 86400 * 3:.0f}"
+        for name, value in (("rto_seconds", 95), ("rto_promised_seconds", 3600), ("rpo_seconds", 300)):
+            yield f"egov_drill_{name}{drill} {value}"
+        yield "egov_log_seal_ok 1"
+        yield "egov_log_unsealed_seconds 60"
+
+
+def faster(text: str, interval: int) -> str:
+    """The rules for scrapes each `interval` seconds: waits and ranges of traffic are as much shorter as that is."""
+
+    def shorter(match: re.Match[str]) -> str:
+        return f"{match[1]}{max(1, int(match[2]) * UNITS[match[3]] * interval // 15)}s"
+
+    text = re.sub(r"^( *(?:for|keep_firing_for|interval): )([0-9]+)([smh])$", shorter, text, flags=re.M)
+    return text.replace("[2m]", f"[{interval * 4}s]").replace("[5m]", f"[{interval * 10}s]")
+
+
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def hosts_of(played: Played) -> Iterator[str]:
+    """All hosts on one port, /<host>/<job> each; gives the address."""
+
+    class Host(BaseHTTPRequestHandler):
+        wbufsize = 1 << 16  # one packet an answer
+
+        def do_GET(self) -> None:
+            host, job = self.path.strip("/").split("/")
+            alive = host not in played.dead
+            body = played.said(host, job).encode() if alive else b""
+            self.send_response(200 if alive else 503)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Host)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def configure(folder: Path, played: Played, address: str, own: int, interval: int = 15) -> None:
+    """prometheus.yml and its rules in the folder, as the NOC has them but for addresses and, when asked, for speed."""
+    for name, text in played.rules.items():
+        said = text.decode() if interval == 15 else faster(text.decode(), interval)
+        (folder / name).write_text(said, encoding="utf-8")
+    jobs: dict[str, list[dict[str, Any]]] = {"node": [], "snmp_egov_v3": []}
+    for host in filter(is_measured, played.city.hosts.values()):
+        labels = {"host": host.name, "site": host.site} | ({"county": host.county} if host.county else {})
+        for job, targets in jobs.items():
+            if job == "node" and host.platform == "unmanaged":
+                continue
+            targets.append({"targets": [address], "labels": {**labels, "__metrics_path__": f"/{host.name}/{job}"}})
+    scrapes = [{"job_name": job, "static_configs": targets} for job, targets in jobs.items()]
+    self = [{"targets": [f"127.0.0.1:{own}"], "labels": {"host": "noc", "site": "noc"}}]
+    configuration = {
+        "global": {
+            "scrape_interval": f"{interval}s",
+            "scrape_timeout": f"{min(interval, 10)}s",
+            "evaluation_interval": f"{interval}s",
+        },
+        "rule_files": [f"{folder}/*.rules.yml"],
+        "scrape_configs": [*scrapes, {"job_name": "prometheus", "static_configs": self}],
+    }
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration), encoding="utf-8")
+
+
+@contextmanager
+def prometheus(folder: Path, number: int, *more: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A Prometheus over the folder's configuration and data; gives its address and its process."""
+    command = [program("prometheus"), f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
+    with (folder / "log").open("ab") as log:
+        command += [f"--web.listen-address=127.0.0.1:{number}", *more]
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    url = f"http://127.0.0.1:{number}"
+    try:
+        until(lambda: answers(f"{url}/-/ready"), f"Prometheus should answer; see {folder}/log")
+        yield url, process
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def asked(url: str, expression: str) -> list[dict[str, Any]]:
+    """The samples of an instant vector."""
+    data = urllib.parse.urlencode({"query": expression}).encode()
+    with urllib.request.urlopen(f"{url}/api/v1/query", data=data, timeout=30) as answer:
+        return list(json.load(answer)["data"]["result"])
+
+
+def until(true: Callable[[], bool], what: str, seconds: float = 40) -> None:
+    limit = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < limit, what
+        time.sleep(0.1)
