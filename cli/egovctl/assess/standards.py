@@ -1,4 +1,4 @@
-"""Standards as thin lists (content/standards/*.yml): areas, control points, items. Read strictly, with file and line."""
+"""Standards as thin lists (content/standards/*.yml): areas, control points, items. Read strictly."""
 
 from __future__ import annotations
 
