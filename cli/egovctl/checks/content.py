@@ -25,6 +25,7 @@ KINDS = {
     "checklist": {"zh": "检查清单", "en": "checklist"},
     "drill": {"zh": "演练", "en": "drill"},
     "application": {"zh": "应用", "en": "application"},
+    "standard": {"zh": "标准", "en": "standard"},
 }
 CONTENT = Path(__file__).resolve().parent.parent / "content"
 
@@ -70,6 +71,11 @@ def folders_of_drills(inventory: Inventory | None = None) -> tuple[Path, ...]:
 def folders_of_applications(inventory: Inventory | None = None) -> tuple[Path, ...]:
     """Where the questions to a restored service are."""
     return _folders("applications", inventory)
+
+
+def folders_of_standards(inventory: Inventory | None = None) -> tuple[Path, ...]:
+    """Where standards are listed."""
+    return _folders("standards", inventory)
 
 
 def _folders(kind: str, inventory: Inventory | None) -> tuple[Path, ...]:

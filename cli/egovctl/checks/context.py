@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -19,11 +19,12 @@ from egovctl.plan.routing import Edge
 
 @dataclass(frozen=True)
 class Context:
-    """One inventory, read once."""
+    """One inventory, read once. `looks` is what collectors saw of hosts in this run, for the record."""
 
     inventory: Inventory
     plan: Plan
     city: City
+    looks: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @cached_property
     def next_hops(self) -> dict[str, dict[str, tuple[Edge, ...]]]:

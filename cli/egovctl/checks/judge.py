@@ -17,6 +17,9 @@ from celpy.evaluation import CELEvalError
 from egovctl.checks.model import Check, Status
 
 LIST_SHOWN = 6
+# How the languages separate the items of a list, and what they say for none of them, for true and for false.
+CHINESE = ("、", "无", "是", "否")
+ENGLISH = (", ", "none", "yes", "no")
 
 
 class BadExpression(ValueError):
@@ -102,14 +105,16 @@ def words(check: Check, status: Status, shown: Mapping[str, Any]) -> dict[str, s
     text = check.detail_pass if status is Status.PASS else check.detail
     try:
         return {
-            "zh": text.zh.format_map({name: _readable(value, "、", "无") for name, value in shown.items()}),
-            "en": text.en.format_map({name: _readable(value, ", ", "none") for name, value in shown.items()}),
+            "zh": text.zh.format_map({name: _readable(value, *CHINESE) for name, value in shown.items()}),
+            "en": text.en.format_map({name: _readable(value, *ENGLISH) for name, value in shown.items()}),
         }
     except (KeyError, IndexError, ValueError) as error:
         raise BadExpression(f"detail of {check.id} names {error}, which show does not have") from None
 
 
-def _readable(value: Any, separator: str, nothing: str) -> str:
+def _readable(value: Any, separator: str, nothing: str, true: str, false: str) -> str:
+    if isinstance(value, bool):
+        return true if value else false
     if isinstance(value, list):
         if not value:
             return nothing

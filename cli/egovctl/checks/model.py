@@ -51,7 +51,7 @@ class Query(Model):
 
 
 class Collect(Model):
-    """Which collector observes, and what of it: `sections` of the host program, or queries of Prometheus."""
+    """Which collector observes, and what of it: `sections` of a host program, or queries of Prometheus."""
 
     by: Name
     sections: tuple[str, ...] = ()
@@ -94,6 +94,10 @@ class Check(Model):
     detail: Text
     detail_pass: Text
     fix: Fix
+    # The requirements of standards that this is evidence for. Those of `items` it settles, with the other checks that
+    # name them, as far as the standard's list says; of those of `supports` it can only show that they are not met.
+    items: tuple[str, ...] = ()
+    supports: tuple[str, ...] = ()
 
 
 class Checklist(Model):

@@ -23,6 +23,7 @@ from egovctl.report.tables import plain_table
 
 COLLECTOR_WORDS = {
     "drift": ("逐台比对配置", "comparing hosts with what is rendered"),
+    "facts": ("采集各主机的配置事实", "gathering how the hosts are set up"),
     "host": ("查看各主机", "looking at the hosts"),
     "prometheus": ("查询 Prometheus", "asking Prometheus"),
     "reach-from-lan": ("从用户局域网试探流量", "trying flows from the users' LANs"),

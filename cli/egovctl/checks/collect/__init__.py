@@ -1,10 +1,11 @@
 """Collectors: each fetches, none judges. A new one is one module and one line here."""
 
-from egovctl.checks.collect import drift, host, prometheus, reach, reachability
+from egovctl.checks.collect import drift, facts, host, prometheus, reach, reachability
 from egovctl.checks.collect.base import Collector
 
 COLLECTORS: dict[str, Collector] = {
     "drift": drift.collect,
+    "facts": facts.collect,
     "host": host.collect,
     "prometheus": prometheus.collect,
     "reach-from-lan": reach.from_lan,

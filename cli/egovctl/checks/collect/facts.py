@@ -1,0 +1,130 @@
+"""The facts collector: one read-only pass a host for all the checks of a run; what was asked is kept for evidence."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+import rfc8785
+
+from egovctl import transport
+from egovctl.checks.collect import onhost_facts
+from egovctl.checks.collect.base import Facts, Observed, Request
+from egovctl.checks.context import Context
+from egovctl.checks.facts import decode
+from egovctl.errors import CannotMeasure
+from egovctl.evidence.record import now
+from egovctl.i18n import told
+
+COMMAND_SECONDS = 30
+HOST_SECONDS = 120
+CLOCK_SECONDS = 300  # a host whose clock is further off than this says nothing that can be dated
+
+
+@dataclass(frozen=True)
+class Look:
+    """One pass over one host: `groups` is what its program answered, group by group."""
+
+    host: str
+    observed_at: str
+    program_sha256: str
+    cpu_seconds: float
+    groups: dict[str, Any]
+
+    def evidence(self) -> dict[str, Any]:
+        """For the record, by group: when it was observed (the host's clock), what was asked, a hash of the answer."""
+        return {
+            "host": self.host,
+            "observed_at": self.observed_at,
+            "program_sha256": self.program_sha256,
+            "cpu_seconds": round(self.cpu_seconds, 3),
+            "groups": {name: _described(name, group) for name, group in self.groups.items()},
+        }
+
+
+def _described(name: str, group: Any) -> dict[str, Any]:
+    answers = group["answers"]
+    commands = {query: " ".join(argv) for query, argv in onhost_facts.COMMANDS.get(name, {}).items()}
+    return {
+        "at": datetime.fromtimestamp(group["at"], UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "asked": [commands.get(query, query) for query in sorted(answers)],
+        "sha256": hashlib.sha256(rfc8785.dumps(answers)).hexdigest(),
+    }
+
+
+def collect(context: Context, requests: list[Request]) -> list[Observed]:
+    """Facts for each request's hosts; a host that does not answer gives its exception, the others go on."""
+    wanted: dict[str, set[str]] = {}
+    for request in requests:
+        for host in request.subjects:
+            wanted.setdefault(host, set()).update(request.collect.sections)
+    answers = transport.each(wanted, lambda host: look(context, host, sorted(wanted[host])))
+    context.looks.update({host: answer for host, answer in answers.items() if isinstance(answer, Look)})
+    return [
+        {host: facts_of(answers.get(host), host, request.collect.sections) for host in request.subjects}
+        for request in requests
+    ]
+
+
+@lru_cache(maxsize=1)
+def program() -> str:
+    """The text of the program that is sent."""
+    return resources.files("egovctl.checks.collect").joinpath("onhost_facts.py").read_text(encoding="utf-8")
+
+
+def look(context: Context, host: str, groups: list[str]) -> Look:
+    """One pass over one host. HostSilent, or CannotMeasure when what comes back is not the program's answer."""
+    text = program()
+    params = {"groups": groups, "seconds": COMMAND_SECONDS}
+    answer = transport.run_python(context.inventory, host, text, params, timeout=HOST_SECONDS)
+    return as_look(host, groups, answer)
+
+
+def as_look(host: str, groups: list[str], answer: Any) -> Look:
+    """The answer of the program as a Look; CannotMeasure when its types, groups or time are not what they must be."""
+    at = now()
+    try:
+        if answer["protocol"] != onhost_facts.PROTOCOL:
+            raise ValueError("it speaks another protocol")
+        found = {name: answer["groups"][name] for name in groups}
+        for name, group in found.items():
+            _dated(name, group["at"], at)
+            rfc8785.dumps(group["answers"])
+        cpu = float(answer["cpu"])
+        if not 0 <= cpu < 1e6:
+            raise ValueError("its CPU time is none")
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError, UnicodeError) as error:
+        reason = re.sub(r"\s+", " ", str(error))[:120] or type(error).__name__
+        raise CannotMeasure(
+            told(
+                f"{host}：采集程序的应答不可用：{reason}",
+                f"{host}: the collecting program's answer is no use: {reason}",
+            )
+        ) from None
+    return Look(host, at, hashlib.sha256(program().encode()).hexdigest(), cpu, found)
+
+
+def _dated(name: str, at: Any, here: str) -> None:
+    if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at < 1e11:
+        raise ValueError(f"the time of {name} is none")
+    if abs(at - datetime.fromisoformat(here).timestamp()) > CLOCK_SECONDS:
+        raise ValueError(f"its clock is more than {CLOCK_SECONDS} s off")
+
+
+def facts_of(answer: Look | Exception | None, host: str, groups: tuple[str, ...]) -> Facts:
+    """What one check's groups say of one host, or why nothing."""
+    if not isinstance(answer, Look):
+        return answer or CannotMeasure(told(f"{host}：没有应答", f"{host}: no answer"))
+    try:
+        seen: dict[str, Any] = {}
+        for group in groups:
+            entry = answer.groups[group]
+            seen |= decode(host, group, entry["answers"], entry["at"])
+        return {"planned": {}, "seen": seen}
+    except CannotMeasure as error:
+        return error

@@ -1,0 +1,228 @@
+"""The read-only program that gathers how a host is set up: all groups in one pass, JSON back. Standard library only.
+
+It is sent on standard input, stored nowhere, and writes nothing. It only fetches; what the answers mean is decided on
+control. Password hashes and keys never leave the host: of /etc/shadow only the kind of each password does.
+Python 3.9 or newer; protocol 1.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import resource
+import stat
+import subprocess
+import time
+from typing import Any
+
+PROTOCOL = 1
+MOST = 1_000_000  # bytes of one answer; more is told as "cut" and not judged
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# apt's caches are switched off, so that simulating an upgrade leaves no file behind.
+APT = ["apt-get", "-s", "-qq", "-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=", "-o"]
+COMMANDS = {
+    "sshd": {"sshd": ["sshd", "-T"]},
+    "listening": {"ss": ["ss", "-H", "-lntup"]},
+    "firewall": {"chains": ["nft", "-j", "list", "chains"], "rules": ["nft", "-s", "list", "ruleset"]},
+    "units": {
+        "enabled": ["systemctl", "list-unit-files", "--state=enabled", "--no-legend", "--plain", "--no-pager"],
+        "active": ["systemctl", "list-units", "--state=active", "--no-legend", "--plain", "--no-pager"],
+        "failed": ["systemctl", "list-units", "--state=failed", "--no-legend", "--plain", "--no-pager"],
+    },
+    "packages": {
+        "installed": ["dpkg-query", "-W", "-f=${db:Status-Status} ${Package} ${Version}\n"],
+        "upgrades": [*APT, "Debug::NoLocking=true", "upgrade"],
+    },
+    "journal": {"journald": ["systemd-analyze", "cat-config", "systemd/journald.conf"]},
+    "audit": {"status": ["auditctl", "-s"], "rules": ["auditctl", "-l"]},
+}
+FILES = {
+    "passwords": [
+        "/etc/login.defs",
+        "/etc/pam.d/common-password",
+        "/etc/pam.d/common-auth",
+        "/etc/pam.d/sshd",
+        "/etc/security/pwquality.conf",
+        "/etc/security/faillock.conf",
+    ],
+    "accounts": ["/etc/passwd", "/etc/group"],
+    "sudo": ["/etc/sudoers", "/etc/sudoers.d/*", "/etc/group"],
+    "modules": ["/proc/modules", "/etc/modprobe.d/*.conf", "/etc/usbguard/rules.conf"],
+    "logs": ["/etc/rsyslog.conf", "/etc/rsyslog.d/*.conf"],
+    "session": ["/etc/profile", "/etc/profile.d/*.sh", "/etc/bash.bashrc", "/etc/issue", "/etc/issue.net"],
+    "system": ["/etc/os-release", "/proc/uptime"],
+}
+STATS = [
+    "/etc/passwd",
+    "/etc/group",
+    "/etc/shadow",
+    "/etc/gshadow",
+    "/etc/sudoers",
+    "/etc/sudoers.d/*",
+    "/etc/crontab",
+    "/etc/cron.d/*",
+    "/etc/ssh/sshd_config",
+    "/etc/ssh/sshd_config.d/*.conf",
+    "/etc/ssh/ssh_host_*_key",
+    "/etc/egov/keys/*.key",
+    "/etc/egov/borg_passphrase",
+    "/etc/wireguard/*.conf",
+    "/etc/snmp/*.conf",
+    "/etc/borgmatic.d/*",
+    "/root",
+    "/home/*/.ssh/authorized_keys",
+    "/root/.ssh/authorized_keys",
+    "/var/log/journal",
+]
+SYSCTLS = [
+    "fs.protected_hardlinks",
+    "fs.protected_symlinks",
+    "fs.suid_dumpable",
+    "kernel.dmesg_restrict",
+    "kernel.kptr_restrict",
+    "kernel.randomize_va_space",
+    "kernel.sysrq",
+    "kernel.yama.ptrace_scope",
+    "net.ipv4.conf.all.accept_redirects",
+    "net.ipv4.conf.all.accept_source_route",
+    "net.ipv4.conf.all.send_redirects",
+    "net.ipv4.icmp_echo_ignore_broadcasts",
+    "net.ipv4.tcp_syncookies",
+    "net.ipv6.conf.all.accept_ra",
+    "net.ipv6.conf.all.accept_redirects",
+    "net.ipv6.conf.all.accept_source_route",
+]
+GROUPS = sorted({*COMMANDS, *FILES, "modes", "sysctls"})
+
+
+def ask(argv: list[str], seconds: float) -> dict[str, Any]:
+    """Run one command; its exit code and what it printed, or why there is no answer."""
+    try:
+        done = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=seconds,
+            env={"PATH": PATH, "LC_ALL": "C"},
+        )
+    except FileNotFoundError:
+        return {"code": 127, "out": "", "err": argv[0] + " is not installed"}
+    except subprocess.TimeoutExpired:
+        return {"code": 124, "out": "", "err": argv[0] + " gave no answer in time"}
+    except OSError as error:
+        return {"code": 126, "out": "", "err": str(error)}
+    return {
+        "code": done.returncode,
+        "out": done.stdout[:MOST].decode("utf-8", "replace"),
+        "err": done.stderr.decode("utf-8", "replace").strip()[-300:],
+        "cut": len(done.stdout) > MOST,
+    }
+
+
+def read(path: str) -> dict[str, Any]:
+    """One regular file's text; a pipe or device is not waited for."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return {"code": 1, "out": "", "err": "it is no file"}
+            data = b""
+            while len(data) <= MOST:
+                piece = os.read(descriptor, 65536)
+                if not piece:
+                    break
+                data += piece
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        return {"code": 127 if isinstance(error, FileNotFoundError) else 1, "out": "", "err": str(error.strerror)}
+    return {"code": 0, "out": data[:MOST].decode("utf-8", "replace"), "err": "", "cut": len(data) > MOST}
+
+
+def kind_of(password: str) -> str:
+    """What the second field of /etc/shadow holds, without what is in it."""
+    if password == "":
+        return "empty"
+    if password[0] in "!*":
+        return "locked"
+    if password.startswith("$"):
+        return "hash " + password.split("$")[1][:8]
+    return "hash des" if len(password) == 13 else "other"
+
+
+def shadow() -> dict[str, Any]:
+    """Name, kind of password and dates of each account, a line each, never the hash."""
+    answer = read("/etc/shadow")
+    lines = []
+    for line in answer["out"].splitlines():
+        fields = line.split(":")
+        if len(fields) == 9:
+            lines.append(":".join([fields[0], kind_of(fields[1]), *fields[2:8]]))
+        else:
+            lines.append("?")
+    return {**answer, "out": "\n".join(lines)}
+
+
+def stats() -> dict[str, Any]:
+    """Type, mode and owner of each file of interest, and what anyone may write to in /etc."""
+    found: dict[str, Any] = {}
+    for pattern in STATS:
+        for path in sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]:
+            try:
+                seen = os.lstat(path)
+            except OSError:
+                continue
+            found[path] = [stat.S_IFMT(seen.st_mode), stat.S_IMODE(seen.st_mode), seen.st_uid, seen.st_gid]
+    writable = []
+    for folder, folders, names in os.walk("/etc"):
+        for name in folders + names:
+            path = os.path.join(folder, name)
+            try:
+                mode = os.lstat(path).st_mode
+            except OSError:
+                continue
+            if mode & 0o002 and not stat.S_ISLNK(mode) and not (stat.S_ISDIR(mode) and mode & stat.S_ISVTX):
+                writable.append(path)
+    return {"files": found, "writable": sorted(writable)[:100]}
+
+
+def newest(folder: str) -> float:
+    """When the newest file of a folder was changed; 0 when there is none."""
+    times = [0.0]
+    for path in glob.glob(folder + "/*_Packages*") + glob.glob(folder + "/*InRelease"):
+        try:
+            times.append(os.lstat(path).st_mtime)
+        except OSError:
+            continue
+    return max(times)
+
+
+def gather(group: str, seconds: float) -> dict[str, Any]:
+    """All answers of one group by query: a file's path, or a command's name."""
+    answers: dict[str, Any] = {}
+    for name, argv in COMMANDS.get(group, {}).items():
+        answers[name] = ask(argv, seconds)
+    for pattern in FILES.get(group, []):
+        for path in sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]:
+            answers[path] = read(path)
+    if group == "accounts":
+        answers["shadow"] = shadow()
+    if group == "modes":
+        answers["stats"] = stats()
+    if group == "sysctls":
+        for name in SYSCTLS:
+            answers[name] = read("/proc/sys/" + name.replace(".", "/"))
+    if group == "packages":
+        answers["lists"] = newest("/var/lib/apt/lists")
+    return answers
+
+
+def main(params: dict[str, Any]) -> dict[str, Any]:
+    """Given {"groups": [...], "seconds": limit a command}; returns the answers, this host's clock and the CPU used."""
+    groups = {}
+    for group in params["groups"]:
+        at = time.time()
+        groups[group] = {"at": at, "answers": gather(group, params["seconds"])}
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    cpu = sum(one.ru_utime + one.ru_stime for one in used)
+    return {"protocol": PROTOCOL, "at": time.time(), "cpu": cpu, "groups": groups}
