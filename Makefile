@@ -17,7 +17,7 @@ TOOLS := prometheus prometheus-alertmanager prometheus-snmp-exporter snmp snmpd 
 TOOLS += postgresql-15 postgresql-client-15 libpq5 pgbackrest mariadb-server-core mariadb-client mariadb-client-core
 TOOLS += libmariadb3 libaio1 liburing2 libnuma1 libicu72 libxml2 libxslt1.1 libldap-2.5-0 libsasl2-2 libncurses6 libfaketime
 # What tests look at our pages with: installed, since it needs some hundred libraries; it starts nothing by itself.
-BROWSER := chromium fonts-noto-cjk fonts-dejavu-core
+BROWSER := chromium fonts-dejavu-core
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/.tools/usr/bin:$(CURDIR)/.tools/usr/sbin:$(PATH)
 export EGOV_PROJECT := $(CURDIR)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
