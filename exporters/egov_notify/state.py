@@ -17,8 +17,8 @@ from egov_notify.config import Config, Recipient
 
 JOINS = 1800.0  # seconds in which what begins at the same site is part of the same incident
 # Alertmanager repeats what still fires every five minutes. What it has not repeated for long is over, though its end
-# was never said: a restart of Prometheus and Alertmanager loses it. Only while the Watchdog, which is repeated too, shows
-# that alerts flow.
+# was never said: a restart of Prometheus and Alertmanager loses it. Only while the Watchdog, which is repeated too,
+# shows that alerts flow.
 LEASE, GAP = 1200.0, 660.0
 FORMAT = 1
 
