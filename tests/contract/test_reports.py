@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 from backfill import backfill, prometheus
-from promtool import PROJECT, series
+from promtool import PROJECT, series, stories
 
 from egovctl.commands.main import main
 from egovctl.paths import Inventory
@@ -193,6 +193,39 @@ def test_verdicts_and_the_exit_code_follow_the_promise(reports: Reports) -> None
     assert (services["documents"]["down_seconds"], services["documents"]["verdict"]) == (231 * STEP, "met")
     assert data["verdicts"]["not_met"] == 0 and data["exit_code"] == 3
     assert sum(data["verdicts"].values()) == len(data["sites"]) + len(data["services"])
+
+
+def test_the_means_that_reports_read_are_recorded(tmp_path: Path) -> None:
+    """Towards the lower end is what it receives; where it says nothing, what the upper end sends."""
+    ends = [("l:up0", "low", "up0", "lower"), ("l:up0", "high", "d-low", "upper"), ("m:up0", "mute", "up0", "lower")]
+    ends.append(("m:up0", "high", "d-mute", "upper"))
+    samples = [
+        {"series": series("egov_link_end", link=link, host=host, ifName=name, end=end), "values": "1x60"}
+        for link, host, name, end in ends
+    ]
+    for link, site in (("l:up0", "low"), ("m:up0", "mute")):
+        samples.append({"series": series("egov_link_contract_bits_per_second", link=link, site=site), "values": "5x60"})
+    # Octets in 30 s of 8 and 4 Mbit/s.
+    for metric, host, name, step in (
+        ("ifHCInOctets", "low", "up0", 30_000_000),
+        ("ifHCOutOctets", "low", "up0", 15_000_000),
+        ("ifHCOutOctets", "high", "d-mute", 30_000_000),
+        ("ifHCInOctets", "high", "d-mute", 15_000_000),
+    ):
+        samples.append({"series": series(metric, host=host, ifName=name), "values": f"0+{step}x60"})
+    seen = [
+        {
+            "expr": f"round(link:{direction}_bits:rate5m)",
+            "eval_time": "10m",
+            "exp_samples": [
+                {"labels": series("", link=link, site=site), "value": value}
+                for link, site in (("l:up0", "low"), ("m:up0", "mute"))
+            ],
+        }
+        for direction, value in (("receive", 8e6), ("transmit", 4e6))
+    ]
+    tale = {"interval": "30s", "input_series": samples, "promql_expr_test": seen}
+    stories(tmp_path / "means.yml", [PROJECT / "dashboards/out/sites.rules.yml"], [tale])
 
 
 def test_links_by_95th_percentile_and_hours_above_the_contract(reports: Reports) -> None:

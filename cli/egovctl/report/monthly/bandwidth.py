@@ -20,6 +20,9 @@ from egovctl.report.monthly.prometheus import Source, within
 
 Direction = Literal["receive", "transmit"]  # towards the lower end, away from it
 DIRECTIONS: tuple[Direction, ...] = ("receive", "transmit")
+# The signals that are read; dashboards/sites/signals.yml says what they are.
+MEANS: dict[Direction, str] = {item: f"link:{item}_bits:rate5m" for item in DIRECTIONS}
+PEAKS: dict[Direction, str] = {item: f"link:{item}_bits:rate2m" for item in DIRECTIONS}
 INTERVAL = 300
 HOUR = 3600
 SHARE = 0.95
@@ -132,7 +135,7 @@ def percentile95(values: Sequence[float]) -> float | None:
 def _means(source: Source, direction: Direction, begin: int, until: int) -> dict[str, array[float]]:
     """Link → its means of 5 minutes. One that is missing is missing; it is not the one before it."""
     found: dict[str, array[float]] = defaultdict(lambda: array("d"))
-    chosen = within(f"link:{direction}_bits:rate5m", source.step)
+    chosen = within(MEANS[direction], source.step)
     for labels, values in source.range(f"last_over_time({chosen})", begin + INTERVAL, until, INTERVAL):
         if "link" in labels:
             found[labels["link"]].extend(value for _, value in values)
@@ -143,7 +146,7 @@ def _peaks(source: Source, direction: Direction, begin: int, until: int) -> dict
     """Link → (highest mean of 2 minutes, in the hour before which moment)."""
     found: dict[str, tuple[float, int]] = {}
     last = begin - (begin - until) // HOUR * HOUR
-    chosen = within(f"link:{direction}_bits:rate2m", HOUR)
+    chosen = within(PEAKS[direction], HOUR)
     for labels, values in source.range(f"max_over_time({chosen})", begin + HOUR, last, HOUR):
         for at, value in values if "link" in labels else ():
             if value > found.get(labels["link"], (-1.0, 0))[0]:

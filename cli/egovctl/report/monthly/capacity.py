@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Literal
 
 from egovctl.checks.context import Context
-from egovctl.report.monthly.bandwidth import DIRECTIONS, FULL, SHARE, Direction, link_name, measured_links
+from egovctl.report.monthly.bandwidth import DIRECTIONS, FULL, MEANS, SHARE, Direction, link_name, measured_links
 from egovctl.report.monthly.month import ZONE, Month
 from egovctl.report.monthly.prometheus import Source
 from egovctl.report.monthly.trend import Trend, fit
@@ -90,7 +90,7 @@ def capacity(context: Context, month: Month, source: Source) -> tuple[Outlook, .
 def _weeks(source: Source, direction: Direction, end: int) -> dict[str, list[tuple[int, float]]]:
     """Link → (end of the week, 95th percentile of its means of 5 minutes), of weeks that were measured by half."""
     begin = end - (WEEKS - 1) * WEEK
-    metric = f"link:{direction}_bits:rate5m"
+    metric = MEANS[direction]
     enough: dict[str, set[int]] = defaultdict(set)
     for labels, values in source.range(f"count_over_time({metric}[7d:5m])", begin, end, WEEK):
         enough[labels.get("link", "")] |= {at for at, value in values if value >= COVERED * EACH}
