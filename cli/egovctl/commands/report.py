@@ -18,7 +18,7 @@ from egovctl.errors import UsageError
 from egovctl.i18n import tr
 from egovctl.paths import Inventory
 from egovctl.report.document import FORMATS, content, refuse_existing, write
-from egovctl.report.monthly.made import REPORTS
+from egovctl.report.monthly.made import MEASURED, RECORDED
 from egovctl.report.monthly.month import read_month
 from egovctl.report.monthly.prometheus import Source
 
@@ -47,32 +47,51 @@ def report_options(function: F) -> F:
             help="File; else build/INVENTORY/reports/, and JSON to standard output. / 输出文件。",
         ),
         click.option("--force", is_flag=True, help="Replace the file when it is there. / 替换已有文件。"),
-        click.option("--prometheus", metavar="URL", help="Ask this one, not the inventory's NOC. / Prometheus 地址。"),
     )
     for option in reversed(options):
         function = option(function)
     return function
 
 
+def measured_options(function: F) -> F:
+    """Of reports on what the NOC measured."""
+    option = click.option("--prometheus", metavar="URL", help="Ask this one, not the NOC's. / Prometheus 地址。")
+    return report_options(option(function))
+
+
 @report.command()
-@report_options
+@measured_options
 def availability(**options: Any) -> None:
     """Availability of sites, counties and services against the promise. Exit 1 not kept, 3 not known."""
     _run("availability", **options)
 
 
 @report.command()
-@report_options
+@measured_options
 def bandwidth(**options: Any) -> None:
     """95th percentile and peak of each link against its contract. Exit 3 when some were not measured."""
     _run("bandwidth", **options)
 
 
 @report.command()
-@report_options
+@measured_options
 def capacity(**options: Any) -> None:
     """Which links to widen and when, and the performance of the network by county. Exit 3: links not measured."""
     _run("capacity", **options)
+
+
+@report.command()
+@report_options
+def drills(**options: Any) -> None:
+    """Restores rehearsed, from the evidence. Exit 1 a promise broken or a backup not proven, 3 not known."""
+    _run("drills", **options)
+
+
+@report.command()
+@report_options
+def checks(**options: Any) -> None:
+    """How the month's assessments ended, from the evidence. Exit 1 something is not as it should be, 3 not known."""
+    _run("checks", **options)
 
 
 def _run(
@@ -83,7 +102,7 @@ def _run(
     form: str | None,
     out: Path | None,
     force: bool,
-    prometheus: str | None,
+    prometheus: str | None = None,
 ) -> None:
     """Everything that can be wrong with the call is said before anything is measured; a file is written at the end."""
     now = datetime.now(UTC)
@@ -96,8 +115,11 @@ def _run(
         path.parent.mkdir(parents=True, exist_ok=True)
     if path is not None:
         refuse_existing(path, force=force)
-    source = Source.at(_address(prometheus) if prometheus else prometheus_url(inventory, context.city))
-    made = REPORTS[kind](context, wanted, source, now)
+    if kind in RECORDED:
+        made = RECORDED[kind](context, wanted, now)
+    else:
+        source = Source.at(_address(prometheus) if prometheus else prometheus_url(inventory, context.city))
+        made = MEASURED[kind](context, wanted, source, now)
     if form == "json":
         text = json.dumps(made.data, ensure_ascii=False, indent=2) + "\n"
         if path is None:

@@ -9,7 +9,7 @@ from typing import Literal
 # Never by colour alone: each tone has a sign of its own.
 Tone = Literal["good", "bad", "unknown", "quiet"]
 SIGNS: dict[Tone, str] = {"good": "●", "bad": "▲", "unknown": "?", "quiet": "–"}
-UPRIGHT = 9  # columns on an upright page
+UPRIGHT = 10  # columns on an upright page
 Kind = Literal["text", "number", "percent", "moment", "mark"]
 
 

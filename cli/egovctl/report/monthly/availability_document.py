@@ -21,7 +21,7 @@ from egovctl.report.document import (
 )
 from egovctl.report.document.model import Tone
 from egovctl.report.monthly.availability import Availability, County, Row, Share, Span
-from egovctl.report.monthly.words import OFFSET, Names, interval, minutes, moment, verdict
+from egovctl.report.monthly.words import OFFSET, Names, floor, minutes, moment, verdict
 
 WORST = 20
 STRIPS = 40
@@ -66,7 +66,8 @@ def _share_columns(promise: bool = True) -> tuple[Column, ...]:
     columns = [Column(tr("承诺 %", "promise %"), "number", 2)] if promise else []
     return (
         *columns,
-        Column(tr("可用率", "availability")),
+        Column(tr("可用率 % 低", "available %, low"), "number", 3),
+        Column(tr("高", "high"), "number", 3),
         Column(tr("中断（分）", "down, min"), "number", 2),
         Column(tr("无数据（分）", "no data, min"), "number", 2),
         Column(tr("检修（分）", "maintenance, min"), "number", 2),
@@ -74,7 +75,7 @@ def _share_columns(promise: bool = True) -> tuple[Column, ...]:
 
 
 def _share_cells(share: Share) -> tuple[Cell, ...]:
-    return interval(share), minutes(share.down), minutes(share.unknown), minutes(share.maintenance)
+    return floor(share.low), floor(share.high), minutes(share.down), minutes(share.unknown), minutes(share.maintenance)
 
 
 def _services(found: Availability, names: Names) -> Table:

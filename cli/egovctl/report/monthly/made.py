@@ -9,13 +9,21 @@ from typing import Any
 
 from egovctl.checks.context import Context
 from egovctl.errors import CannotMeasure
-from egovctl.i18n import told
+from egovctl.evidence import Verdict
+from egovctl.i18n import told, tr
 from egovctl.report.document import Document, Section
-from egovctl.report.monthly import availability_document, bandwidth_document, capacity_document
+from egovctl.report.monthly import (
+    availability_document,
+    bandwidth_document,
+    capacity_document,
+    checks_document,
+    drills_document,
+)
 from egovctl.report.monthly.availability import Availability, availability
 from egovctl.report.monthly.bandwidth import Bandwidth, bandwidth
 from egovctl.report.monthly.capacity import capacity
 from egovctl.report.monthly.month import Month
+from egovctl.report.monthly.on_record import assessed, rehearsed
 from egovctl.report.monthly.performance import performance
 from egovctl.report.monthly.prometheus import Source
 from egovctl.report.monthly.words import Names, document
@@ -38,7 +46,7 @@ def availability_report(context: Context, month: Month, source: Source, now: dat
     return _made(
         context,
         month,
-        source,
+        _prometheus(source),
         now,
         kind="availability",
         title=availability_document.title(month.name),
@@ -56,7 +64,7 @@ def bandwidth_report(context: Context, month: Month, source: Source, now: dateti
     return _made(
         context,
         month,
-        source,
+        _prometheus(source),
         now,
         kind="bandwidth",
         title=bandwidth_document.title(month.name),
@@ -76,7 +84,7 @@ def capacity_report(context: Context, month: Month, source: Source, now: datetim
     return _made(
         context,
         month,
-        source,
+        _prometheus(source),
         now,
         kind="capacity",
         title=capacity_document.title(month.name),
@@ -87,17 +95,70 @@ def capacity_report(context: Context, month: Month, source: Source, now: datetim
     )
 
 
-REPORTS: Mapping[str, Callable[[Context, Month, Source, datetime], Made]] = {
+def drills_report(context: Context, month: Month, now: datetime) -> Made:
+    """From the evidence alone; CannotMeasure when nothing was rehearsed in the month."""
+    found = rehearsed(context, month)
+    if not found.items:
+        raise _no_evidence(month, "drill run")
+    return _made(
+        context,
+        month,
+        _evidence(found.chain),
+        now,
+        kind="drills",
+        title=drills_document.title(month.name),
+        summary=drills_document.summary(found),
+        sections=drills_document.sections(found, Names(context)),
+        data=drills_document.as_json(found),
+        exit_code=found.exit_code,
+    )
+
+
+def checks_report(context: Context, month: Month, now: datetime) -> Made:
+    """From the evidence alone; CannotMeasure when nothing was assessed in the month."""
+    found = assessed(context, month)
+    if not found.results:
+        raise _no_evidence(month, "assess run as-planned")
+    return _made(
+        context,
+        month,
+        _evidence(found.chain),
+        now,
+        kind="checks",
+        title=checks_document.title(month.name),
+        summary=checks_document.summary(found),
+        sections=checks_document.sections(found),
+        data=checks_document.as_json(found),
+        exit_code=found.exit_code,
+    )
+
+
+# Of what the NOC measured, and of what control wrote down.
+MEASURED: Mapping[str, Callable[[Context, Month, Source, datetime], Made]] = {
     "availability": availability_report,
     "bandwidth": bandwidth_report,
     "capacity": capacity_report,
 }
+RECORDED: Mapping[str, Callable[[Context, Month, datetime], Made]] = {"drills": drills_report, "checks": checks_report}
+
+
+def _prometheus(source: Source) -> str:
+    return tr(f"网管 Prometheus，每 {source.step} 秒一次", f"the NOC's Prometheus, every {source.step} s")
+
+
+def _evidence(chain: Verdict) -> str:
+    if chain.ok:
+        return tr("证据链，完整", "the evidence chain, which is whole")
+    return tr(
+        f"证据链，第 {chain.line} 行起不可信：{chain.reason}",
+        f"the evidence chain, broken at line {chain.line}: {chain.reason}",
+    )
 
 
 def _made(
     context: Context,
     month: Month,
-    source: Source,
+    data_source: str,
     now: datetime,
     *,
     kind: str,
@@ -117,7 +178,7 @@ def _made(
         "month_over": month.over,
         "made_at": now.isoformat(timespec="seconds"),
     }
-    shown = document(context, month, source, title=title, summary=summary, sections=sections, made_at=now)
+    shown = document(context, month, data_source, title=title, summary=summary, sections=sections, made_at=now)
     return Made(shown, {**head, **data, "exit_code": exit_code}, exit_code)
 
 
@@ -141,5 +202,15 @@ def _nothing(month: Month) -> CannotMeasure:
         told(
             f"Prometheus 没有 {name} 的数据：那时网管尚未运行，或数据已过保存期",
             f"Prometheus has nothing of {name}: the NOC was not there yet, or its retention is over",
+        )
+    )
+
+
+def _no_evidence(month: Month, command: str) -> CannotMeasure:
+    name = month.name
+    return CannotMeasure(
+        told(
+            f"证据中没有 {name} 的记录：那个月没有运行过 egovctl {command}",
+            f"the evidence has nothing of {name}: egovctl {command} was not run in that month",
         )
     )

@@ -12,7 +12,6 @@ from egovctl.report.document import Document, Mark, Section
 from egovctl.report.document.model import Tone
 from egovctl.report.monthly.availability import Share, Verdict
 from egovctl.report.monthly.month import ZONE, Month
-from egovctl.report.monthly.prometheus import Source
 from egovctl.report.words import VERDICT
 
 TONES: dict[Verdict, Tone] = {"met": "good", "not_met": "bad", "unknown": "unknown"}
@@ -76,9 +75,14 @@ def interval(share: Share) -> str:
     return f"{low} %" if share.unknown == 0 else f"{low}–{high} %"
 
 
-def percent(value: float) -> str:
+def floor(value: float | None) -> float | None:
     """Rounded down to three places: 99.9999 is not 100."""
-    return f"{int(value * 1000 + 1e-6) / 1000:.3f}"
+    return None if value is None else int(value * 1000 + 1e-6) / 1000
+
+
+def percent(value: float) -> str:
+    """In three places, rounded down."""
+    return f"{floor(value):.3f}"
 
 
 def per_second(bits: float | None) -> float | None:
@@ -89,14 +93,14 @@ def per_second(bits: float | None) -> float | None:
 def document(
     context: Context,
     month: Month,
-    source: Source,
+    data: str,
     *,
     title: str,
     summary: str,
     sections: Iterable[Section],
     made_at: datetime,
 ) -> Document:
-    """With the head that all of them have: of what, of when, from where, and the evidence's head."""
+    """With the head that all of them have: of what, of when, from what `data`, and the evidence's head."""
     names = Names(context)
     until = month.until.strftime("%Y-%m-%d %H:%M")
     span = f"{month.begin:%Y-%m-%d %H:%M} – {until} (UTC+8)"
@@ -105,10 +109,7 @@ def document(
     facts = [
         (tr("网络", "Network"), f"{names.city} {names.plane}"),
         (tr("时段", "Period"), span),
-        (
-            tr("数据", "Data"),
-            tr(f"网管 Prometheus，每 {source.step} 秒一次", f"the NOC's Prometheus, every {source.step} s"),
-        ),
+        (tr("数据", "Data"), data),
         (tr("规划版本", "Plan revision"), context.plan.revision),
         (tr("生成时间", "Made at"), f"{made_at.astimezone(ZONE):%Y-%m-%d %H:%M} (UTC+8)"),
     ]
