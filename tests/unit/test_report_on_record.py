@@ -89,6 +89,11 @@ def test_old_proof_is_no_proof(
     record(inventory, monkeypatch, "2025-09-12T00:00:00.000Z", "drill.result", documents)
     report("drills", inventory, "--format", "json")
     data = json.loads(capsys.readouterr().out)
+    # What was tried and failed is not proven either.
+    failed = drill("portal", "shared-services", "not_met")
+    record(inventory, monkeypatch, "2025-09-20T00:00:00.000Z", "drill.result", failed)
+    report("drills", inventory, "--format", "json")
+    assert json.loads(capsys.readouterr().out)["not_proven"] == data["not_proven"]
     last = {item["service"]: item["last_proven_at"] for item in data["not_proven"]}
     assert last["portal"] == "2025-06-01T00:00:00+00:00" and last["register"] is None and "documents" not in last
 

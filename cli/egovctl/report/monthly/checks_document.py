@@ -36,7 +36,7 @@ def summary(found: Assessed) -> str:
     parts = ", ".join(f"{word(STATUS, name)} {count}" for name, count in found.totals.items() if count)
     return tr(
         f"核查 {found.runs} 次；各项与各对象的最后结果共 {len(found.results)} 个：{parts}。",
-        f"{found.runs} assessments; the last result of each check and subject, {len(found.results)} in all: {parts}.",
+        f"Assessments: {found.runs}; the last result of each check and subject, {len(found.results)} in all: {parts}.",
     )
 
 

@@ -117,7 +117,7 @@ def _unproven(context: Context, results: list[Record], month: Month) -> Iterable
     proven: dict[tuple[str, str], datetime] = {}
     for record in results:
         for item in record.body["items"]:
-            if item["verdict"] != "unknown":
+            if item["verdict"] == "met":
                 proven[item["service"], item["host"]] = _at(record)
     for service in context.plan.services:
         if service.backup is None:
