@@ -179,6 +179,7 @@ def test_any_bar_chart_is_well_formed(bars: list[tuple[str, float, float]]) -> N
     assert all(float(item.get("width", "0")) >= 0 for item in root.iter("{http://www.w3.org/2000/svg}rect"))
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1e9), st.floats(0, 1e9))
 def test_ticks_are_few_and_within(first: float, second: float) -> None:
     low, high = sorted((first, second))
