@@ -59,7 +59,7 @@ def table(run: Run) -> Table:
         tr("RTO（承诺）", "RTO (promise)"),
         tr("RPO（承诺）", "RPO (promise)"),
     )
-    shown = plain_table(*headings, wrap=(0, 4, 5))
+    shown = plain_table(*headings, wrap=(4, 5))
     for item in run.items:
         shown.add_row(
             f"{item.service}\n[dim]{item.host}[/]",
