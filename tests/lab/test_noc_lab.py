@@ -135,7 +135,8 @@ def test_the_backup_node_speaks_when_the_noc_gives_no_sign_of_life(city_lab: Any
     assert float(re.findall(r"^egov_deadman_quiet_seconds (\d+)", metrics, re.M)[0]) < 900
     before = len(letters(city_lab)), len(texts(city_lab))
     look = (
-        'rm -rf /root/look && mkdir /root/look && sed -E \'s/:9096/:9/; s/"silence": [0-9]+/"silence": 0/\''
+        "rm -rf /root/look && mkdir /root/look"
+        ' && sed -E \'s#http://[0-9.]+:9096#http://127.0.0.1:9#; s/"silence": [0-9]+/"silence": 0/\''
         " /etc/egov/deadman.json > /root/look/c.json"
         " && for n in 1 2; do python3 -I -B /usr/local/lib/egov/notify deadman --config /root/look/c.json"
         " --state /root/look; sleep 1; done; rm -rf /root/look"
