@@ -18,6 +18,11 @@ CITY = "_city"
 CITY_TITLE = Text(zh="市本级", en="City")
 
 
+def _parts(text: str, lang: Lang) -> list[str]:
+    """By characters in Chinese, by words in English."""
+    return list(text) if lang == "zh" else [f"{word} " for word in text.split()]
+
+
 def _common(parts: Sequence[Sequence[str]]) -> str:
     """What all of these begin with."""
     found = ""
@@ -87,14 +92,16 @@ class Atlas:
         found: dict[tuple[str | None, Lang], str] = {}
         for county in (None, *(item.name for item in self.plan.counties)):
             for lang in LANGUAGES:
-                own = [str(getattr(place.title, lang)) for place in self.topology.places if place.county == county]
-                step = 2 if lang == "zh" and county else 1
-                # By characters in Chinese, by words in English; what most titles have, though not a town's.
-                parts = [list(text) if lang == "zh" else [f"{word} " for word in text.split()] for text in own]
-                begun = Counter(tuple(part[:step]) for part in parts if len(part) > step)
-                first, most = begun.most_common(1)[0] if begun else ((), 0)
-                same = [part for part in parts if tuple(part[:step]) == first]
-                found[county, lang] = _common(same) if most * 2 > len(own) else ""
+                own = [
+                    _parts(getattr(place.title, lang), lang) for place in self.sites.values() if place.county == county
+                ]
+                if county is None:
+                    first = Counter(part[0] for part in own).most_common(1)[0] if own else ("", 0)
+                    found[county, lang] = first[0] if first[1] * 2 > len(own) else ""
+                else:
+                    begin = _parts(getattr(self.counties[county], lang), lang)[: 2 if lang == "zh" else 1]
+                    same = [part for part in own if part[: len(begin)] == begin and len(part) > len(begin)]
+                    found[county, lang] = _common(same) if len(same) > 1 else ""
         return found
 
     def sites_of(self, county: str) -> list[str]:

@@ -10,6 +10,7 @@ from egovctl.web.atlas import CITY, Atlas
 WIDTH, ROW, MARGIN = 1840, 22, 26
 CENTRE = WIDTH / 2
 HUB, LEAF = 250, 520  # how far from the centre
+FILLED = 38  # rows: a small city fills a screen as well
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def schematic(atlas: Atlas) -> Schematic:
     hubs = [site for site in parents if site in above_somebody and site not in tops]
     sides = _sides(atlas, tops, hubs, parents)
     rows = max(1, *(len(leaves) for leaves in sides.values()))
-    height = max(rows, 12) * ROW + 2 * MARGIN
+    height = max(rows, FILLED) * ROW + 2 * MARGIN
     nodes: dict[str, Node] = {}
     for side, leaves in sides.items():
         gap = (height - 2 * MARGIN) / max(1, len(leaves))

@@ -1,0 +1,45 @@
+"""The boards on the lab's own Prometheus: each panel gets data from real routers, real exporters and the real rules.
+
+If this fails, a panel shows nothing in a city that is as it should be: a signal reads what nobody emits there, or an
+exporter, a rule or a label has changed under it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from conftest import REPOSITORY, CityLab
+
+from egovctl.boards import read_boards
+from egovctl.boards.doctor import values_of
+from egovctl.boards.queries import expression
+from egovctl.checks.collect.prometheus import prometheus_url, query
+from egovctl.paths import Inventory
+from egovctl.plan import load
+from egovctl.signals import read_catalogue
+
+pytestmark = pytest.mark.lab
+SECONDS = 120  # the rates of a lab that has just been applied need a few scrapes
+ASSESSED = ("checks",)  # pages of what an assessment found, which this lab need not have had yet
+
+
+def without_data(url: str, inventory: Inventory) -> Iterator[str]:
+    """The panels of which no query gives anything, though something should."""
+    values = values_of(*load(inventory))
+    for board in read_boards(REPOSITORY / "dashboards", read_catalogue(REPOSITORY / "dashboards")).values():
+        if board.name in ASSESSED:
+            continue
+        for panel in board.panels:
+            asked = (expression(panel, shown, values.get(board.of or "")) for shown in panel.show)
+            if not panel.may_be_empty and not any(query(url, text) for text in asked):
+                yield f"{board.name}/{panel.name}"
+
+
+def test_every_panel_has_data_in_the_lab(city_lab: CityLab) -> None:
+    url = prometheus_url(city_lab.inventory, load(city_lab.inventory)[1])
+    limit = time.monotonic() + SECONDS
+    while missing := list(without_data(url, city_lab.inventory)):
+        assert time.monotonic() < limit, f"no data after {SECONDS} s: {', '.join(missing)}"
+        time.sleep(5)
