@@ -78,6 +78,8 @@ P, F, U = Status.PASS, Status.FAIL, Status.UNKNOWN
         (found(P, said="not_applicable"), "partial", "not_applicable"),
         (found(supporting=(P,)), "full", "needs_statement"),
         (found(P, supporting=(F,)), "full", "partly"),
+        (found(supporting=(F, F)), "full", "partly"),
+        (found(U, supporting=(F,)), "full", "partly"),
         (found(P, supporting=(U,)), "full", "unknown"),
         (found(), "full", "needs_statement"),
         (found(Status.NOT_APPLICABLE), "full", "needs_statement"),
@@ -394,6 +396,15 @@ def test_the_commands_from_a_run_to_its_explanation(
     assert "issued as no. 12" in invoke("explain", "L3-6.1a").output
     crypto = invoke("run", "commercial-cryptography")
     assert crypto.exit_code == 1 and "(accepted)" in crypto.output and "WireGuard" in crypto.output
+    again = invoke("diff", "mlps-level-3")
+    assert isinstance(again.exception, UsageError) and "takes two" in str(again.exception)
+    same_again = invoke("diff", "commercial-cryptography")
+    assert same_again.exit_code == 0 and "no verdict has changed" in same_again.output
+    invoke("answer", "SM-R1", "--status", "not_met", "--text", "no rules yet", "--by", "Li")
+    invoke("run", "commercial-cryptography")
+    worse = invoke("diff", "commercial-cryptography")
+    assert worse.exit_code == 1 and "worse  SM-R1" in worse.output and "no rules yet" in worse.output
+    assert invoke("status", "commercial-cryptography").output.count("0.0") == 3
     for path in assessing.folder_of(town).iterdir():
         path.write_text("{}")
     lost = invoke("explain", "L3-4.1a")

@@ -163,7 +163,7 @@ def _fields(assessment: Assessment) -> dict[str, Any]:
 def last_run(inventory: Inventory, chain: Chain, standard: Standard) -> tuple[Record, dict[str, Any] | None] | None:
     """The record of a standard's last assessment, and its whole results; None for these when the file is not the one
     that the record names, and None for both when there was no assessment."""
-    records = [r for r in chain.records() if r.kind == ASSESSED and r.body.get("standard") == standard.id]
+    records = history(chain, standard)
     if not records:
         return None
     record = records[-1]
@@ -174,6 +174,42 @@ def last_run(inventory: Inventory, chain: Chain, standard: Standard) -> tuple[Re
     if hashlib.sha256(data).hexdigest() != record.body["results_sha256"]:
         return record, None
     return record, json.loads(data)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One requirement whose verdict is another than in the assessment before."""
+
+    item: str
+    before: str
+    after: str
+    reason: dict[str, str]
+
+    @property
+    def worse(self) -> bool:
+        """Whether it was better before; what became open is worse than what was met, and better than what was not."""
+        return ORDER.index(self.after) > ORDER.index(self.before)
+
+
+# From best to worst.
+ORDER = ("not_applicable", "met", "needs_statement", "unknown", "partly", "not_met")
+
+
+def history(chain: Chain, standard: Standard) -> list[Record]:
+    """The records of a standard's assessments, oldest first."""
+    return [record for record in chain.records() if record.kind == ASSESSED and record.body["standard"] == standard.id]
+
+
+def changes(before: Record, after: Record, whole: dict[str, Any] | None) -> list[Change]:
+    """What two assessments judged differently, worst first, with the newer one's reasons where they are known."""
+    reasons = {one["item"]: one["reason"] for one in (whole or {}).get("judged", [])}
+    old, new = before.body["verdicts"], after.body["verdicts"]
+    found = [
+        Change(item, old[item], new[item], reasons.get(item, {"zh": "", "en": ""}))
+        for item in new
+        if item in old and old[item] != new[item]
+    ]
+    return sorted(found, key=lambda one: (not one.worse, -ORDER.index(one.after)))
 
 
 @contextmanager

@@ -122,8 +122,8 @@ def statements(inventory: Inventory, chain: Chain, at: datetime) -> dict[str, St
         body = record.body
         files = tuple((str(entry["name"]), str(entry["sha256"])) for entry in body["attachments"])
         lost = next((name for name, digest in files if not _there(inventory, digest)), "")
-        texts = (str(body[name]) for name in ("item", "status", "text", "by", "until"))
-        found[body["item"]] = Statement(record.seq, record.at, *texts, attachments=files, lost=lost)
+        item, status, text, by, until = (str(body[name]) for name in ("item", "status", "text", "by", "until"))
+        found[item] = Statement(record.seq, record.at, item, status, text, by, until, files, lost)
     return {item: one for item, one in found.items() if one.until >= _day(at)}
 
 

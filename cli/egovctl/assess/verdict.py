@@ -111,13 +111,14 @@ def judge_item(item: Item, evidence: Evidence) -> Judged:
 
 
 def _machine(item: Item, evidence: Evidence) -> tuple[Verdict, dict[str, str]]:
-    """What the checks alone say. One that settles a part only needs a person for the rest."""
+    """What the checks alone say. A supporting one that fails shows a part that is missing, never that all is."""
     if item.unmet is not None:
         return Verdict.NOT_MET, {"zh": item.unmet.zh, "en": item.unmet.en}
     results = evidence.settling + evidence.supporting
     bad = [result for result in results if result.status in (Status.FAIL, Status.PARTIAL)]
     if bad:
         some = any(result.status in (Status.PASS, Status.PARTIAL) for result in results)
+        some = some or not any(result in evidence.settling for result in bad)
         return (Verdict.PARTLY if some else Verdict.NOT_MET), _named(bad, {"zh": "不符：", "en": "not so: "})
     unsaid = [result for result in results if result.status in (Status.UNKNOWN, Status.ERROR, Status.MANUAL)]
     if unsaid:

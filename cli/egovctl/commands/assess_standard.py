@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import click
 from rich.console import Console
 
 from egovctl.assess import statements
-from egovctl.assess.run import last_run, run_standard
+from egovctl.assess.run import changes, history, last_run, run_standard
 from egovctl.assess.standards import standard_of, standards
 from egovctl.checks import content, open_context, require_network
 from egovctl.commands.options import format_option, inventory_option
@@ -65,10 +66,10 @@ def standard_(name: str | None, inventory: Inventory, output: str) -> None:
     chosen = shelf.get(name)
     evidence: dict[str, list[str]] = {}
     for check in content.checks(inventory).entries.values():
-        for item in check.items:
-            evidence.setdefault(item, []).append(check.id)
-        for item in check.supports:
-            evidence.setdefault(item, []).append(f"({check.id})")
+        for named in check.items:
+            evidence.setdefault(named, []).append(check.id)
+        for named in check.supports:
+            evidence.setdefault(named, []).append(f"({check.id})")
     if output == "json":
         rows = [{**item.model_dump(), "checks": evidence.get(item.id, [])} for _, _, item in chosen.walk()]
         click.echo(json.dumps(rows, ensure_ascii=False))
@@ -171,8 +172,41 @@ def explain(item: str, inventory: Inventory, output: str) -> None:
         out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
+@click.command()
+@click.argument("name")
+@inventory_option
+def status(name: str, inventory: Inventory) -> None:
+    """List the assessments against a standard, with what each came to. Asks no host."""
+    standard = standards(inventory).get(name)
+    records = history(_chain(inventory), standard)
+    if not records:
+        raise UsageError(tr(f"还没有按 {name} 测评过", f"nothing was assessed against {name} yet"))
+    Console().print(report.history_table(records, standard))
+
+
+@click.command()
+@click.argument("name")
+@inventory_option
+def diff(name: str, inventory: Inventory) -> None:
+    """Say what the last assessment judges differently from the one before. Exit 1 when something became worse."""
+    shelf = standards(inventory)
+    standard = shelf.get(name)
+    chain = _chain(inventory)
+    records = history(chain, standard)
+    if len(records) < 2:
+        raise UsageError(tr(f"按 {name} 至少要测评过两次", f"it takes two assessments against {name}"))
+    found = last_run(inventory, chain, standard)
+    changed = changes(records[-2], records[-1], None if found is None else found[1])
+    titles = standard.by_id | (shelf.get(standard.hazards).by_id if standard.hazards else {})
+    for line in report.change_lines(changed, titles):
+        click.echo(line)
+    if not changed:
+        click.echo(tr("判定没有变化", "no verdict has changed"))
+    sys.exit(1 if any(one.worse for one in changed) else 0)
+
+
 def _chain(inventory: Inventory) -> Chain:
     return open_chain(inventory, open_context(inventory).city.plan_revision)
 
 
-COMMANDS = (standard_, answer, accept, explain)
+COMMANDS = (standard_, answer, accept, explain, status, diff)

@@ -9,13 +9,14 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from egovctl.assess.run import Assessment
+from egovctl.assess.run import Assessment, Change
 from egovctl.assess.score import Interval
 from egovctl.assess.standards import Item, Standard
 from egovctl.assess.verdict import BAD, Judged, Verdict
 from egovctl.checks.model import Check
-from egovctl.i18n import tr
-from egovctl.report.tables import plain_table
+from egovctl.evidence import Record
+from egovctl.i18n import pick, tr
+from egovctl.report.tables import plain_table, short_time
 from egovctl.report.words import STATUS, word
 
 SUBJECTS_SHOWN = 6  # of subjects that are alike
@@ -172,6 +173,35 @@ def score_lines(assessment: Assessment, standard: Standard) -> list[str]:
     return lines
 
 
+def history_table(records: list[Record], standard: Standard) -> Table:
+    """One row an assessment: when, what was met and what not, the rate, the hazards."""
+    columns = (tr("时间", "time"), tr("测评", "run"), tr("符合", "met"), tr("部分", "partly"), tr("不符合", "not met"))
+    columns += (tr("待定", "open"), tr("符合率", "rate"), tr("隐患", "hazards"))
+    table = plain_table(*columns, title=title(standard))
+    for record in records:
+        score, counts = record.body["score"], record.body["score"]["counts"]
+        hazards = _span(*(f"{score['hazards'][end]:.0f}" for end in ("low", "high")))
+        table.add_row(
+            short_time(record.at),
+            record.body["run"],
+            *(str(counts[name]) for name in ("met", "partly", "not_met")),
+            str(counts["unknown"] + counts["needs_statement"]),
+            _percent(Interval(**score["rate_partial_0"])),
+            hazards,
+        )
+    return table
+
+
+def change_lines(changed: list[Change], titles: dict[str, Item]) -> list[str]:
+    """What became worse with its reason, then what became better."""
+    lines = []
+    for one in changed:
+        sign = tr("变差", "worse") if one.worse else tr("变好", "better")
+        verdicts = f"{word(VERDICTS, one.before)} → {word(VERDICTS, one.after)}"
+        lines.append(f"{sign}  {one.item}  {titles.get(one.item, '')}  {verdicts}  {pick(one.reason)}")
+    return lines
+
+
 def explained(standard: Standard, item: Item, one: dict[str, Any] | None) -> list[str]:
     """What a requirement is, and its last verdict with the reason; None when it has none."""
     area, point = next((area, point) for area, point, entry in standard.walk() if entry.id == item.id)
@@ -196,7 +226,7 @@ def explained(standard: Standard, item: Item, one: dict[str, Any] | None) -> lis
 
 
 def check_lines(results: list[dict[str, Any]], checks: dict[str, Check], item: str) -> list[str]:
-    """What each check said: subjects that are alike in one line, with the hash of the facts where all judged the same."""
+    """What each check said: subjects that are alike in one line, with the facts' hash where theirs is the same."""
     alike: dict[str, dict[tuple[str, str], list[dict[str, Any]]]] = {}
     for result in results:
         text = tr(result["detail"]["zh"], result["detail"]["en"])
