@@ -175,8 +175,8 @@ def score_lines(assessment: Assessment, standard: Standard) -> list[str]:
 
 def history_table(records: list[Record], standard: Standard) -> Table:
     """One row an assessment: when, what was met and what not, the rate, the hazards."""
-    columns = (tr("时间", "time"), tr("测评", "run"), tr("符合", "met"), tr("部分", "partly"), tr("不符合", "not met"))
-    columns += (tr("待定", "open"), tr("符合率", "rate"), tr("隐患", "hazards"))
+    columns = [tr("时间", "time"), tr("测评", "run"), tr("符合", "met"), tr("部分", "partly"), tr("不符合", "not met")]
+    columns += [tr("待定", "open"), tr("符合率", "rate"), tr("隐患", "hazards")]
     table = plain_table(*columns, title=title(standard))
     for record in records:
         score, counts = record.body["score"], record.body["score"]["counts"]
