@@ -26,6 +26,7 @@ from egovctl.checks import content
 from egovctl.checks.collect import COLLECTORS
 from egovctl.checks.collect import facts as collector
 from egovctl.checks.context import Context, open_context
+from egovctl.checks.metrics import exposition
 from egovctl.checks.model import Result, Status
 from egovctl.commands.assess import assess
 from egovctl.errors import CannotMeasure, UsageError
@@ -327,6 +328,11 @@ def test_an_assessment_of_good_hosts_and_what_it_puts_on_record(town: Inventory,
         assert all(set(group) == {"at", "asked", "sha256"} for group in body["groups"].values())
     assert records[-1].body["kind"] == "self-assessment" and records[-1].body["verdicts"]["L3-4.1a"] == "met"
     assert chain.verify(done.head).ok
+    shown = exposition(records, chain.head())
+    assert f'egov_assess_items{{standard="mlps-level-3",verdict="met"}} {done.score.counts["met"]}\n' in shown
+    assert 'egov_assess_hazards{standard="mlps-level-3",bound="low"} 0\n' in shown
+    # What checks of a standard say of each host is evidence, and no alarm of the NOC's.
+    assert "egov_check_ok{" not in shown
 
 
 def test_one_bad_host_makes_partly_and_a_silent_one_unknown(town: Inventory, hosts: Any) -> None:
@@ -389,7 +395,9 @@ def test_the_commands_from_a_run_to_its_explanation(
     assert isinstance(refused.exception, UsageError)
     done = invoke("run", "mlps-level-3")
     assert done.exit_code == 3 and "Self-assessment (自查)" in done.output and "evidence head" in done.output
-    told = json.loads(invoke("run", "commercial-cryptography", "--format", "json").output)
+    hazard = invoke("explain", "HR-17").output
+    assert "self-assessed: met" in hazard and "accounts-none-empty" in hazard
+    told = json.loads(invoke("run", "commercial-cryptography", "--format", "json").stdout)
     assert told["kind"] == "self-assessment" and len(told["items"]) == 41
     explained = invoke("explain", "L3-4.1a")
     assert "accounts-none-empty" in explained.output and "evidence record" in explained.output

@@ -162,8 +162,8 @@ def _fields(assessment: Assessment) -> dict[str, Any]:
 
 def last_run(inventory: Inventory, chain: Chain, standard: Standard) -> tuple[Record, dict[str, Any] | None] | None:
     """The record of a standard's last assessment, and its whole results; None for these when the file is not the one
-    that the record names, and None for both when there was no assessment."""
-    records = history(chain, standard)
+    that the record names, and None for both when there was no assessment. A list of hazards is judged with others."""
+    records = [record for record in chain.records() if record.kind == ASSESSED and judges(record, standard)]
     if not records:
         return None
     record = records[-1]
@@ -174,6 +174,11 @@ def last_run(inventory: Inventory, chain: Chain, standard: Standard) -> tuple[Re
     if hashlib.sha256(data).hexdigest() != record.body["results_sha256"]:
         return record, None
     return record, json.loads(data)
+
+
+def judges(record: Record, standard: Standard) -> bool:
+    """Whether an assessment has verdicts on a standard: it was against it, or counted it as its list of hazards."""
+    return record.body["standard"] == standard.id or standard.areas[0].points[0].items[0].id in record.body["verdicts"]
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import click
 from rich.console import Console
 
 from egovctl.assess import statements
-from egovctl.assess.run import changes, history, last_run, run_standard
-from egovctl.assess.standards import standard_of, standards
+from egovctl.assess.run import Assessment, changes, history, last_run, run_standard
+from egovctl.assess.standards import Standard, standard_of, standards
 from egovctl.checks import content, open_context, require_network
 from egovctl.commands.options import format_option, inventory_option
 from egovctl.errors import UsageError
@@ -23,7 +23,9 @@ from egovctl.report.tables import plain_table
 
 
 def run_and_print(inventory: Inventory, name: str, output: str, every: bool, words: dict[str, tuple[str, str]]) -> int:
-    """Assess against a standard and print it; returns the exit code."""
+    """Assess against a standard, print it and show what it came to on the NOC; returns the exit code."""
+    from egovctl.commands.assess import publish_or_say
+
     context = open_context(inventory)
     require_network(inventory)
     standard = standards(inventory).get(name)
@@ -32,7 +34,13 @@ def run_and_print(inventory: Inventory, name: str, output: str, every: bool, wor
         done = run_standard(context, name, chain, lambda step: status.update(tr(*words.get(step, (step, step)))))
     if output == "json":
         click.echo(json.dumps(report.as_json(done), ensure_ascii=False))
-        return done.exit_code
+    else:
+        _print(inventory, done, standard, every)
+    publish_or_say(context, chain)
+    return done.exit_code
+
+
+def _print(inventory: Inventory, done: Assessment, standard: Standard, every: bool) -> None:
     out = Console()
     out.print(report.area_table(done, standard))
     shown = list(done.judged) if every else report.bad(done.judged)
@@ -45,7 +53,6 @@ def run_and_print(inventory: Inventory, name: str, output: str, every: bool, wor
     for line in report.score_lines(done, standard):
         out.print(line, highlight=False, markup=False, soft_wrap=True)
     out.print(tr(f"证据链头 {done.head}", f"evidence head {done.head}"), highlight=False, soft_wrap=True)
-    return done.exit_code
 
 
 @click.command("standard")
