@@ -108,6 +108,28 @@ def test_a_cut_answer_and_a_failed_command_are_no_answers() -> None:
         decode("h", "weather", {}, cases.AT)
 
 
+def unshowable(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(unshowable(key) or unshowable(item) for key, item in value.items())
+    if isinstance(value, list):
+        return any(map(unshowable, value))
+    return isinstance(value, str) and any(mark in value for mark in ("\x1b", "\r", "\x9b", "\u202e"))
+
+
+def test_nothing_that_a_terminal_would_obey_is_in_the_facts() -> None:
+    evil = "\x1b[2Jo\u202ek\x9b1m"
+    answers = cases.answers_of("accounts")
+    answers["/etc/passwd"]["out"] += f"{evil}:x:1:1::/:/bin/sh\n"
+    facts = decode("h", "accounts", answers, cases.AT)
+    assert not unshowable(facts) and any("[2Jo" in name for name in facts["accounts"]["without_shadow"])
+    stats = {"files": {**cases.STATS["files"], f"/etc/sudoers.d/{evil}": [0o100000, 0o666, 0, 0]}, "writable": [evil]}
+    assert not unshowable(decode("h", "modes", {"stats": stats}, cases.AT))
+    failed = {"sshd": {"code": 1, "out": "", "err": f"bad\n{evil}" * 50}}
+    with pytest.raises(CannotMeasure) as caught:
+        decode("h", "sshd", failed, cases.AT)
+    assert not unshowable(str(caught.value)) and len(str(caught.value)) < 250
+
+
 def test_an_empty_answer_is_never_a_good_host() -> None:
     """What measured nothing must not be green: no line at all is no answer of these programs."""
     for group, name in (("sshd", "sshd"), ("accounts", "/etc/passwd"), ("units", "active"), ("packages", "installed")):

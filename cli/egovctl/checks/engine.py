@@ -91,7 +91,7 @@ def run_checklist(
         raise
     for item in chosen:
         if item not in shelf.entries:
-            results.append(_broken(item, shelf.broken.get(item) or _absent(item)))
+            results.append(broken(item, shelf.broken.get(item) or _absent(item)))
     results.sort(key=lambda result: chosen.index(result.check))
     run = Run(run_id, name, tuple(results), started_at, round(time.monotonic() - begun, 3))
     chain.append("assess.result", _body(run))
@@ -207,7 +207,8 @@ def _absent(check: str) -> dict[str, str]:
     return {"zh": f"没有检查项 {check}", "en": f"there is no check {check}"}
 
 
-def _broken(check: str, reason: dict[str, str]) -> Result:
+def broken(check: str, reason: dict[str, str]) -> Result:
+    """The result of a check whose file cannot be read: an error that says where."""
     detail = {"zh": f"检查文件有误：{reason['zh']}", "en": f"the check's file is wrong: {reason['en']}"}
     return Result(check, NO_SUBJECT, Status.ERROR, detail, observed_at=now())
 

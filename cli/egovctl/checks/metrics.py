@@ -37,6 +37,10 @@ HELP = {
     "egov_backup_register_strange": "Archives in a repository that no backup made",
     "egov_backup_register_timestamp_seconds": "When a repository was last looked at",
     "egov_backup_sealed_timestamp_seconds": "When control last sealed its own state",
+    "egov_assess_items": "Requirements of a standard with each verdict in the last self-assessment",
+    "egov_assess_rate": "Share of the requirements that are met in the last self-assessment: at least, and at most",
+    "egov_assess_hazards": "Major hazards in the last self-assessment: at least, and at most",
+    "egov_assess_run_timestamp_seconds": "When the last self-assessment ended",
     "egov_evidence_records": "Records in the evidence chain",
     "egov_evidence_head_info": "The hash of the last record of the evidence chain",
 }
@@ -74,6 +78,7 @@ def _latest(records: list[Record]) -> Iterator[Sample]:
     checks: dict[str, list[dict[str, Any]]] = {}
     drills: dict[tuple[str, str, str], tuple[str, dict[str, Any]]] = {}
     looks: dict[str, tuple[str, dict[str, Any]]] = {}
+    assessed: dict[str, Record] = {}
     sealed = ""
     for record in records:
         if record.kind == "assess.result":
@@ -90,6 +95,8 @@ def _latest(records: list[Record]) -> Iterator[Sample]:
             nothing: dict[str, Any] = {"missing": [], "strange": []}
             at, found = looks.get(record.body["host"], (record.at, {"archives": 0}))
             looks[record.body["host"]] = (at, {**found, **nothing})
+        elif record.kind == "assess.standard":
+            assessed[record.body["standard"]] = record
         elif record.kind == "backup.sealed":
             sealed = record.at
     for results in checks.values():
@@ -99,6 +106,8 @@ def _latest(records: list[Record]) -> Iterator[Sample]:
         yield from _drill_samples({"drill": drill, "service": service, "source": host}, at, item)
     for host, (at, found) in looks.items():
         yield from _look_samples({"source": host}, at, found)
+    for record in assessed.values():
+        yield from _assess_samples(record)
     if sealed:
         yield "egov_backup_sealed_timestamp_seconds", {}, _seconds(sealed)
 
@@ -128,6 +137,16 @@ def _drill_samples(labels: dict[str, str], at: str, item: dict[str, Any]) -> Ite
     ):
         if item.get(key) is not None:
             yield f"egov_drill_{key}", labels, item[key]
+
+
+def _assess_samples(record: Record) -> Iterator[Sample]:
+    labels, score = {"standard": record.body["standard"]}, record.body["score"]
+    for verdict, count in score["counts"].items():
+        yield "egov_assess_items", {**labels, "verdict": verdict}, count
+    for bound in ("low", "high"):
+        yield "egov_assess_rate", {**labels, "bound": bound}, score["rate_partial_0"][bound]
+        yield "egov_assess_hazards", {**labels, "bound": bound}, score["hazards"][bound]
+    yield "egov_assess_run_timestamp_seconds", labels, _seconds(record.at)
 
 
 def _look_samples(labels: dict[str, str], at: str, found: dict[str, Any]) -> Iterator[Sample]:

@@ -95,7 +95,7 @@ class Check(Model):
     detail_pass: Text
     fix: Fix
     # The requirements of standards that this is evidence for. Those of `items` it settles, with the other checks that
-    # name them, as far as the standard's list says; of those of `supports` it can only show that they are not met.
+    # name them, as far as the standard's list says; of those of `supports` it can only show that a part is not met.
     items: tuple[str, ...] = ()
     supports: tuple[str, ...] = ()
 

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 import click
 from rich.console import Console
 
+from egovctl.assess.standards import standards
 from egovctl.checks import content, open_context, require_network, run_checklist
 from egovctl.checks.context import Context
 from egovctl.checks.metrics import publish
+from egovctl.commands.assess_standard import COMMANDS, run_and_print
 from egovctl.commands.options import format_option, inventory_option
-from egovctl.errors import EgovError
+from egovctl.errors import EgovError, UsageError
 from egovctl.evidence import Chain, open_chain
 from egovctl.i18n import pick, tr
 from egovctl.paths import Inventory
@@ -40,10 +42,18 @@ def assess() -> None:
 @assess.command()
 @click.argument("checklist")
 @click.option("--only", multiple=True, metavar="ID", help="Only this check; may be given again.")
+@click.option("--all", "every", is_flag=True, help="Of a standard: every requirement, not only those not met.")
 @inventory_option
 @format_option
-def run(checklist: str, only: tuple[str, ...], inventory: Inventory, output: str) -> None:
-    """Run CHECKLIST, such as as-planned. Exit 0 all well, 1 something is not, 3 something could not be measured."""
+def run(checklist: str, only: tuple[str, ...], every: bool, inventory: Inventory, output: str) -> None:
+    """Run CHECKLIST, such as as-planned, or assess against a standard, such as mlps-level-3.
+
+    Exit 0 all well, 1 something is not, 3 something could not be measured.
+    """
+    if checklist in standards(inventory).entries:
+        if only:
+            raise UsageError(tr("测评标准时不能用 --only", "--only goes with a checklist, not with a standard"))
+        sys.exit(run_and_print(inventory, checklist, output, every, COLLECTOR_WORDS))
     context = open_context(inventory)
     require_network(inventory)
     chain = open_chain(context.inventory, context.city.plan_revision)
@@ -105,3 +115,7 @@ def list_(inventory: Inventory) -> None:
 
 def _broken_row(name: str, broken: Mapping[str, Mapping[str, str]]) -> tuple[str, str, str]:
     return name, "?", pick(broken[name]) if name in broken else "?"
+
+
+for command in COMMANDS:
+    assess.add_command(command)

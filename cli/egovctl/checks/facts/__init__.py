@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from egovctl.checks.facts import logins, system
-from egovctl.checks.facts.answers import Answers
+from egovctl.checks.facts.answers import Answers, showable
 from egovctl.errors import CannotMeasure
 from egovctl.i18n import told
 
+REASON_MOST = 160
 READERS: dict[str, Callable[[Answers], dict[str, Any]]] = {
     "accounts": logins.accounts,
     "audit": system.audit,
@@ -38,7 +39,7 @@ def decode(host: str, group: str, answers: Any, at: float = 0.0) -> dict[str, An
     try:
         return {group: reader(Answers(answers, at))}
     except (KeyError, TypeError, AttributeError, ValueError, IndexError, RecursionError, OverflowError) as error:
-        reason = str(error) or type(error).__name__
+        reason = " ".join(showable(str(error)).split())[:REASON_MOST] or type(error).__name__
         raise CannotMeasure(
             told(
                 f"{host}：关于 {group} 的应答无法判读：{reason}",

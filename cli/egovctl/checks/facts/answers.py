@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 MISSING = 127
+# What could move a terminal's cursor or turn its text round; lines and tabs are kept.
+UNSHOWABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class Answers:
@@ -23,7 +26,7 @@ class Answers:
         answer = self._answer(name)
         if answer["code"] != 0:
             raise ValueError(f"{name}: {answer['err'] or answer['code']}")
-        return str(answer["out"])
+        return showable(answer["out"])
 
     def maybe(self, name: str) -> str | None:
         """As `text`; None when there is no such file or program."""
@@ -54,6 +57,11 @@ class Answers:
         if answer.get("cut"):
             raise ValueError(f"{name} is too long to be judged")
         return answer
+
+
+def showable(text: str) -> str:
+    """The text with a mark in place of each character that a terminal would obey."""
+    return UNSHOWABLE.sub("\ufffd", text)
 
 
 def whole(text: str) -> int:

@@ -7,7 +7,7 @@ import re
 import stat
 from typing import Any
 
-from egovctl.checks.facts.answers import Answers, settings, whole
+from egovctl.checks.facts.answers import Answers, settings, showable, whole
 
 LOOPBACK = ("127.", "[::1]", "::1", "[::ffff:127.")
 SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "hour": 3600, "hours": 3600}
@@ -41,6 +41,8 @@ def firewall(answers: Answers) -> dict[str, Any]:
             and chain.get("type") == "filter"
             and chain.get("family") in ("inet", "ip", "ip6")
         ):
+            if chain["policy"] not in ("accept", "drop"):
+                raise ValueError("a chain's policy is none")
             policies[chain["hook"]].append(f"{chain['family']} {chain['policy']}")
     rules = answers.text("rules")
     return {
@@ -116,7 +118,7 @@ def modules(answers: Answers) -> dict[str, Any]:
 def modes(answers: Answers) -> dict[str, Any]:
     """Files with secrets that others may read, files of the system that others may write, and the good of each."""
     data = answers.data["stats"]
-    files = {path: _mode(entry) for path, entry in data["files"].items()}
+    files = {showable(path): _mode(entry) for path, entry in data["files"].items()}
     secret = re.compile(
         r"/etc/(g?shadow|ssh/ssh_host_.*_key|egov/keys/.*|egov/borg_passphrase|wireguard/.*|snmp/egov.*)$"
     )
@@ -130,7 +132,9 @@ def modes(answers: Answers) -> dict[str, Any]:
         "secrets": sorted(secrets),
         "secrets_readable": sorted(path for path, mode in secrets.items() if mode & 0o007),
         "keys_readable": sorted(p for p, m in secrets.items() if not p.endswith("shadow") and m & 0o077),
-        "writable": sorted(writable + [p for p, m in files.items() if m & 0o022 and p.startswith("/etc/")]),
+        "writable": sorted(
+            [*map(showable, writable)] + [p for p, m in files.items() if m & 0o022 and p.startswith("/etc/")]
+        ),
         "sudoers": sorted(p for p, m in files.items() if p.startswith("/etc/sudoers") and m & 0o337),
         "root_home_open": bool(files.get("/root", 0) & 0o027),
         "login_keys_writable": sorted(p for p, m in files.items() if p.endswith("authorized_keys") and m & 0o022),

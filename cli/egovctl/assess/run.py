@@ -1,0 +1,233 @@
+"""One assessment against a standard: collect, judge, score, and put on record what was planned, seen and concluded."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from egovctl.assess.score import Score, score
+from egovctl.assess.standards import Standard, standards
+from egovctl.assess.statements import acceptances, statements
+from egovctl.assess.verdict import BAD, OPEN, Judged, Verdict, judge_standard
+from egovctl.checks import content
+from egovctl.checks.context import Context
+from egovctl.checks.engine import broken, run_checks
+from egovctl.checks.model import JUDGED, Result, Status
+from egovctl.errors import CannotMeasure
+from egovctl.evidence import Chain, Head, Record
+from egovctl.evidence.record import now
+from egovctl.i18n import tr
+from egovctl.paths import Inventory
+
+ASSESSED = "assess.standard"
+MISSING_MOST = 5
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """One self-assessment. `wanting` names what would narrow the interval most: a check, or statements, and how many
+    requirements wait for it."""
+
+    run: str
+    standard: str
+    started_at: str
+    seconds: float
+    cpu_seconds: dict[str, float]
+    results: tuple[Result, ...]
+    judged: tuple[Judged, ...]
+    hazards: tuple[Judged, ...]
+    score: Score
+    wanting: tuple[tuple[str, int], ...]
+    head: Head | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """3 when nothing was measured; else 1 when a requirement is not met, 3 when one is open, 0 when all are met."""
+        if self.results and not any(result.status in JUDGED for result in self.results):
+            return 3
+        verdicts = {one.verdict for one in self.judged}
+        return 1 if verdicts & BAD else 3 if verdicts & OPEN else 0
+
+
+def run_standard(
+    context: Context, name: str, chain: Chain, progress: Callable[[str], None] = lambda text: None
+) -> Assessment:
+    """Assess the city against a standard. The plan is on record before anything is asked, the verdicts afterwards.
+
+    UsageError for a standard that is not known; CannotMeasure when another assessment runs or the disk is full.
+    """
+    listed = standards(context.inventory)
+    standard = listed.get(name)
+    hazards = None if standard.hazards is None else listed.get(standard.hazards)
+    wanted = set(standard.by_id) | (set(hazards.by_id) if hazards else set())
+    shelf = content.checks(context.inventory)
+    checks = [check for check in shelf.entries.values() if wanted & {*check.items, *check.supports}]
+    with _alone(context.inventory):
+        run, started_at, begun = uuid4().hex[:12], now(), time.monotonic()
+        chain.append("assess.planned", {"run": run, "standard": name, "checks": [check.id for check in checks]})
+        try:
+            results = run_checks(context, checks, progress=progress)
+        except KeyboardInterrupt:
+            chain.append("assess.aborted", {"run": run, "standard": name})
+            raise
+        results += [broken(check, reason) for check, reason in shelf.broken.items()]
+        for _, look in sorted(context.looks.items()):
+            chain.append("assess.facts", {"run": run, **look.evidence()})
+        at = datetime.now(UTC)
+        stated, accepted = statements(context.inventory, chain, at), acceptances(chain, at)
+        judged = judge_standard(standard, shelf.entries, results, stated, accepted)
+        dangers = judge_standard(hazards, shelf.entries, results, stated, accepted) if hazards else []
+        areas = {item.id: area.id for area, _, item in standard.walk()}
+        seconds = round(time.monotonic() - begun, 3)
+        assessment = Assessment(
+            run,
+            name,
+            started_at,
+            seconds,
+            {host: look.cpu_seconds for host, look in context.looks.items()},
+            tuple(results),
+            tuple(judged),
+            tuple(dangers),
+            score(judged, areas, dangers),
+            _wanting([*judged, *dangers], results),
+        )
+        return _recorded(context.inventory, chain, assessment)
+
+
+def _wanting(judged: list[Judged], results: list[Result]) -> tuple[tuple[str, int], ...]:
+    """What the open requirements wait for, the most wanted first: statements ("") or a check that did not measure."""
+    unsaid = {result.check for result in results if result.status in (Status.UNKNOWN, Status.ERROR)}
+    counts: Counter[str] = Counter()
+    for one in judged:
+        if one.verdict is Verdict.NEEDS_STATEMENT:
+            counts[""] += 1
+        elif one.verdict is Verdict.UNKNOWN:
+            counts.update(unsaid & set(one.checks))
+    return tuple(counts.most_common(MISSING_MOST))
+
+
+def folder_of(inventory: Inventory) -> Path:
+    """Where the whole results of assessments are, a file a run; the chain holds their hashes."""
+    return inventory.state / "assessments"
+
+
+def _recorded(inventory: Inventory, chain: Chain, assessment: Assessment) -> Assessment:
+    """Write the whole results to a file, and the verdicts with that file's hash into the chain."""
+    whole = {
+        "run": assessment.run,
+        "standard": assessment.standard,
+        "results": [asdict(result) for result in assessment.results],
+        "judged": [asdict(one) for one in (*assessment.judged, *assessment.hazards)],
+    }
+    data = json.dumps(whole, ensure_ascii=False, sort_keys=True).encode()
+    folder = folder_of(inventory)
+    target = folder / f"{assessment.run}.json"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        target.write_bytes(data)
+        target.chmod(0o600)
+    except OSError as error:
+        target.unlink(missing_ok=True)
+        raise CannotMeasure(
+            tr(f"{target} 无法写入：{error.strerror}", f"{target} cannot be written: {error.strerror}")
+        ) from None
+    body = {
+        "run": assessment.run,
+        "standard": assessment.standard,
+        "kind": "self-assessment",
+        "started_at": assessment.started_at,
+        "seconds": assessment.seconds,
+        "score": asdict(assessment.score),
+        "verdicts": {one.item: one.verdict.value for one in (*assessment.judged, *assessment.hazards)},
+        "results_sha256": hashlib.sha256(data).hexdigest(),
+    }
+    chain.append(ASSESSED, json.loads(json.dumps(body)))
+    return Assessment(**{**_fields(assessment), "head": chain.head()})
+
+
+def _fields(assessment: Assessment) -> dict[str, Any]:
+    return {name: getattr(assessment, name) for name in assessment.__dataclass_fields__}
+
+
+def last_run(inventory: Inventory, chain: Chain, standard: Standard) -> tuple[Record, dict[str, Any] | None] | None:
+    """The record of a standard's last assessment, and its whole results; None for these when the file is not the one
+    that the record names, and None for both when there was no assessment. A list of hazards is judged with others."""
+    records = [record for record in chain.records() if record.kind == ASSESSED and judges(record, standard)]
+    if not records:
+        return None
+    record = records[-1]
+    try:
+        data = (folder_of(inventory) / f"{Path(record.body['run']).name}.json").read_bytes()
+    except OSError:
+        return record, None
+    if hashlib.sha256(data).hexdigest() != record.body["results_sha256"]:
+        return record, None
+    return record, json.loads(data)
+
+
+def judges(record: Record, standard: Standard) -> bool:
+    """Whether an assessment has verdicts on a standard: it was against it, or counted it as its list of hazards."""
+    return record.body["standard"] == standard.id or standard.areas[0].points[0].items[0].id in record.body["verdicts"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One requirement whose verdict is another than in the assessment before."""
+
+    item: str
+    before: str
+    after: str
+    reason: dict[str, str]
+
+    @property
+    def worse(self) -> bool:
+        """Whether it was better before; what became open is worse than what was met, and better than what was not."""
+        return ORDER.index(self.after) > ORDER.index(self.before)
+
+
+# From best to worst.
+ORDER = ("not_applicable", "met", "needs_statement", "unknown", "partly", "not_met")
+
+
+def history(chain: Chain, standard: Standard) -> list[Record]:
+    """The records of a standard's assessments, oldest first."""
+    return [record for record in chain.records() if record.kind == ASSESSED and record.body["standard"] == standard.id]
+
+
+def changes(before: Record, after: Record, whole: dict[str, Any] | None) -> list[Change]:
+    """What two assessments judged differently, worst first, with the newer one's reasons where they are known."""
+    reasons = {one["item"]: one["reason"] for one in (whole or {}).get("judged", [])}
+    old, new = before.body["verdicts"], after.body["verdicts"]
+    found = [
+        Change(item, old[item], new[item], reasons.get(item, {"zh": "", "en": ""}))
+        for item in new
+        if item in old and old[item] != new[item]
+    ]
+    return sorted(found, key=lambda one: (not one.worse, -ORDER.index(one.after)))
+
+
+@contextmanager
+def _alone(inventory: Inventory) -> Iterator[None]:
+    """Two assessments at once would ask every host twice and mix their records."""
+    descriptor = os.open(inventory.state / "assess.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise CannotMeasure(
+                tr("另一次测评正在进行，请等它结束", "another assessment is running; wait until it has ended")
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)

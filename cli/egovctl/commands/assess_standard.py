@@ -1,0 +1,219 @@
+"""egovctl assess, for standards: their lists, statements, accepted risks, and what a verdict rests on."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from egovctl.assess import statements
+from egovctl.assess.run import Assessment, changes, history, last_run, run_standard
+from egovctl.assess.standards import Standard, standard_of, standards
+from egovctl.checks import content, open_context, require_network
+from egovctl.commands.options import format_option, inventory_option
+from egovctl.errors import UsageError
+from egovctl.evidence import Chain, open_chain
+from egovctl.i18n import tr
+from egovctl.paths import Inventory
+from egovctl.report import assessment as report
+from egovctl.report.tables import plain_table
+
+
+def run_and_print(inventory: Inventory, name: str, output: str, every: bool, words: dict[str, tuple[str, str]]) -> int:
+    """Assess against a standard, print it and show what it came to on the NOC; returns the exit code."""
+    from egovctl.commands.assess import publish_or_say
+
+    context = open_context(inventory)
+    require_network(inventory)
+    standard = standards(inventory).get(name)
+    chain = open_chain(inventory, context.city.plan_revision)
+    with Console(stderr=True).status(tr("测评中", "assessing")) as status:
+        done = run_standard(context, name, chain, lambda step: status.update(tr(*words.get(step, (step, step)))))
+    if output == "json":
+        click.echo(json.dumps(report.as_json(done), ensure_ascii=False))
+    else:
+        _print(inventory, done, standard, every)
+    publish_or_say(context, chain)
+    return done.exit_code
+
+
+def _print(inventory: Inventory, done: Assessment, standard: Standard, every: bool) -> None:
+    out = Console()
+    out.print(report.area_table(done, standard))
+    shown = list(done.judged) if every else report.bad(done.judged)
+    if shown:
+        heading = tr("全部要求", "all requirements") if every else tr("不符合与部分符合", "not met, and partly met")
+        out.print(report.item_table(shown, standard.by_id, heading))
+    if dangers := report.bad(done.hazards):
+        hazards = standards(inventory).get(standard.hazards or "").by_id
+        out.print(report.item_table(dangers, hazards, tr("重大风险隐患", "major hazards")))
+    for line in report.score_lines(done, standard):
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
+    out.print(tr(f"证据链头 {done.head}", f"evidence head {done.head}"), highlight=False, soft_wrap=True)
+
+
+@click.command("standard")
+@click.argument("name", required=False)
+@inventory_option
+@format_option
+def standard_(name: str | None, inventory: Inventory, output: str) -> None:
+    """List the standards, or the requirements of NAME and the checks that are evidence for each."""
+    shelf = standards(inventory)
+    if name is None:
+        table = plain_table(
+            tr("编号", "id"), tr("标准", "standard"), tr("文号", "document"), tr("条", "items"), wrap=(1,)
+        )
+        for entry in shelf.entries.values():
+            table.add_row(entry.id, str(entry.title), entry.document, str(entry.items))
+        Console().print(table)
+        return
+    chosen = shelf.get(name)
+    evidence: dict[str, list[str]] = {}
+    for check in content.checks(inventory).entries.values():
+        for named in check.items:
+            evidence.setdefault(named, []).append(check.id)
+        for named in check.supports:
+            evidence.setdefault(named, []).append(f"({check.id})")
+    if output == "json":
+        rows = [{**item.model_dump(), "checks": evidence.get(item.id, [])} for _, _, item in chosen.walk()]
+        click.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    heads = (
+        tr("编号", "id"),
+        tr("条款", "clause"),
+        tr("要求", "requirement"),
+        tr("检查（旁证）", "checks (supporting)"),
+    )
+    table = plain_table(*heads, wrap=(2, 3), title=f"{chosen.title} ({chosen.document})")
+    for _, _, item in chosen.walk():
+        table.add_row(item.id, item.clause, str(item), ", ".join(evidence.get(item.id, [])) or "·")
+    Console().print(table)
+
+
+@click.command()
+@click.argument("item")
+@click.option("--status", required=True, type=click.Choice(statements.STATUSES), help="How the requirement is met.")
+@click.option("--text", help="What is so, and where it is written down; asked for when not given.")
+@click.option("--by", required=True, help="Who answers for this statement.")
+@click.option(
+    "--attachment", "files", multiple=True, type=click.Path(path_type=Path), help="A file; may be given again."
+)
+@click.option("--days", default=statements.STATEMENT_DAYS, show_default=True, help="For how many days it holds.")
+@inventory_option
+def answer(
+    item: str, status: str, text: str | None, by: str, files: tuple[Path, ...], days: int, inventory: Inventory
+) -> None:
+    """State how a requirement is met, where only people know. A copy of each attachment is kept with its hash."""
+    standard = standard_of(item, inventory)
+    if text is None:
+        text = click.prompt(tr(f"{standard.by_id[item]}：说明", f"{standard.by_id[item]}: what is so"))
+    record = statements.state(inventory, _chain(inventory), item, status, str(text), by, files, days)
+    until = record.body["until"]
+    click.echo(
+        tr(
+            f"证据记录 {record.seq}：{item} 的说明，有效至 {until}",
+            f"evidence record {record.seq}: {item} is stated, until {until}",
+        )
+    )
+
+
+@click.command()
+@click.argument("item")
+@click.option("--reason", required=True, help="Why the risk is taken.")
+@click.option("--owner", required=True, help="Who owns it.")
+@click.option("--approver", required=True, help="Who approved it: not the owner.")
+@click.option("--days", default=90, show_default=True, help="For how many days, 180 at most.")
+@inventory_option
+def accept(item: str, reason: str, owner: str, approver: str, days: int, inventory: Inventory) -> None:
+    """Accept for a time that a requirement is not met. It is marked so; its verdict and the rate do not change."""
+    standard_of(item, inventory)
+    record = statements.accept(_chain(inventory), item, reason, owner, approver, days)
+    until = record.body["until"]
+    click.echo(
+        tr(
+            f"证据记录 {record.seq}：{item} 的风险已接受，至 {until}",
+            f"evidence record {record.seq}: the risk of {item} is accepted until {until}",
+        )
+    )
+
+
+@click.command()
+@click.argument("item")
+@inventory_option
+@format_option
+def explain(item: str, inventory: Inventory, output: str) -> None:
+    """Say what ITEM asks, and what its verdict in the last assessment rests on. Asks no host."""
+    standard = standard_of(item, inventory)
+    found = last_run(inventory, _chain(inventory), standard)
+    record, whole = found if found is not None else (None, None)
+    if record is not None and whole is None:
+        raise UsageError(
+            tr(
+                f"测评 {record.body['run']} 的结果文件缺失或被改动，请重新测评",
+                f"the results of assessment {record.body['run']} are gone or were changed; assess again",
+            )
+        )
+    one = next((entry for entry in (whole or {}).get("judged", []) if entry["item"] == item), None)
+    asked = set(one["checks"]) if one else set()
+    results = [entry for entry in (whole or {}).get("results", []) if entry["check"] in asked]
+    if output == "json":
+        entry = standard.by_id[item].model_dump()
+        seq = None if record is None else record.seq
+        click.echo(json.dumps({"item": entry, "judged": one, "results": results, "record": seq}, ensure_ascii=False))
+        return
+    out = Console()
+    for line in report.explained(standard, standard.by_id[item], one):
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
+    if record is not None:
+        out.print(
+            tr(
+                f"  测评 {record.body['run']}，证据记录 {record.seq}，{record.at}",
+                f"  assessment {record.body['run']}, evidence record {record.seq}, {record.at}",
+            ),
+            highlight=False,
+        )
+    for line in report.check_lines(results, content.checks(inventory).entries, item):
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+@click.command()
+@click.argument("name")
+@inventory_option
+def status(name: str, inventory: Inventory) -> None:
+    """List the assessments against a standard, with what each came to. Asks no host."""
+    standard = standards(inventory).get(name)
+    records = history(_chain(inventory), standard)
+    if not records:
+        raise UsageError(tr(f"还没有按 {name} 测评过", f"nothing was assessed against {name} yet"))
+    Console().print(report.history_table(records, standard))
+
+
+@click.command()
+@click.argument("name")
+@inventory_option
+def diff(name: str, inventory: Inventory) -> None:
+    """Say what the last assessment judges differently from the one before. Exit 1 when something became worse."""
+    shelf = standards(inventory)
+    standard = shelf.get(name)
+    chain = _chain(inventory)
+    records = history(chain, standard)
+    if len(records) < 2:
+        raise UsageError(tr(f"按 {name} 至少要测评过两次", f"it takes two assessments against {name}"))
+    found = last_run(inventory, chain, standard)
+    changed = changes(records[-2], records[-1], None if found is None else found[1])
+    titles = standard.by_id | (shelf.get(standard.hazards).by_id if standard.hazards else {})
+    for line in report.change_lines(changed, titles):
+        click.echo(line)
+    if not changed:
+        click.echo(tr("判定没有变化", "no verdict has changed"))
+    sys.exit(1 if any(one.worse for one in changed) else 0)
+
+
+def _chain(inventory: Inventory) -> Chain:
+    return open_chain(inventory, open_context(inventory).city.plan_revision)
+
+
+COMMANDS = (standard_, answer, accept, explain, status, diff)
