@@ -94,7 +94,7 @@ def render_city(inventory: Inventory) -> Rendered:
         "topology": topology_for_rules(plan, city),
         "notify": notify_config(plan, city),
         "mail": mail_of(plan),
-        "mail_tellers": [host for host in managed if {"notifier", "deadman"} & set(host.groups)],
+        "tellers": [host for host in managed if {"notifier", "deadman"} & set(host.groups)],
     }
     # Whatever a host needs of the whole city is looked up, never searched for: a city has thousands of hosts.
     sites = {site.name: site for site in plan.sites}
