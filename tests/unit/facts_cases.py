@@ -348,7 +348,7 @@ RED: dict[str, list[Change]] = {
     "passwords-hash-strong": [put("/etc/login.defs", "YESCRYPT", "MD5")],
     "passwords-failures-lock": [put("/etc/pam.d/common-auth", "pam_faillock.so", "pam_permit.so")],
     "passwords-second-factor": [put("/etc/pam.d/sshd", "pam_oath.so", "pam_permit.so"), gone("/etc/pam.d/sshd")],
-    "passwords-none-empty-by-rule": [put("/etc/pam.d/common-auth", "pam_unix.so", "pam_unix.so nullok")],
+    "passwords-never-empty": [put("/etc/pam.d/common-auth", "pam_unix.so", "pam_unix.so nullok")],
     "accounts-none-empty": [put("shadow", "borg:locked", "borg:empty")],
     "accounts-one-root": [put("/etc/passwd", "borg:x:998", "borg:x:0")],
     "accounts-keys-only": [put("shadow", "egov-deploy:locked", "egov-deploy:hash y")],
@@ -437,11 +437,11 @@ RED: dict[str, list[Change]] = {
     "packages-security-upgraded": [
         more("upgrades", "Inst libssl3 [3.0.15-1] (3.0.17-1~deb12u2 Debian-Security:12/oldstable-security [amd64])\n")
     ],
-    "modules-usb-storage-refused": [
+    "usb-storage-refused": [
         put("/etc/modprobe.d/usb.conf", "install usb-storage", "# install usb-storage"),
         more("/proc/modules", "usb_storage 81920 0 - Live 0x0000000000000000\n"),
     ],
-    "modules-rare-protocols-absent": [more("/proc/modules", "sctp 434176 2 - Live 0x0000000000000000\n")],
+    "rare-protocols-absent": [more("/proc/modules", "sctp 434176 2 - Live 0x0000000000000000\n")],
     "files-secrets-closed": [mode("/etc/shadow", 0o644), mode("/etc/egov/keys/syslog.key", 0o604)],
     "files-keys-owner-only": [mode("/etc/wireguard/wg0.conf", 0o640), mode("/etc/ssh/ssh_host_ed25519_key", 0o660)],
     "files-not-writable": [anybody_may_write, mode("/etc/passwd", 0o664)],

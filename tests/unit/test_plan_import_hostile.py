@@ -74,6 +74,7 @@ def rewritten(path: Path, change: Callable[[str, bytes], bytes], more: dict[str,
 def in_sheet(old: bytes, new: bytes) -> Callable[[str, bytes], bytes]:
     def change(name: str, content: bytes) -> bytes:
         if name == SHEET:
+            content = content.replace(b" />", b"/>").replace(b"<v></v>", b"<v/>")  # openpyxl has two ways to write
             assert old in content
             return content.replace(old, new, 1)
         return content
@@ -200,7 +201,7 @@ def test_a_locked_part_asks_for_a_file_without_password(good: Path) -> None:
 
 
 def test_a_size_that_lies_and_rows_that_are_far_away(good: Path) -> None:
-    rewritten(good, in_sheet(b'<dimension ref="A1:U6" />', b'<dimension ref="A1:XFD1048576" />'))
+    rewritten(good, in_sheet(b'<dimension ref="A1:U6"', b'<dimension ref="A1:XFD1048576"'))
     assert len(imported(good).plan.sites) == 5
     write_xlsx(good, CELLS)
     rewritten(good, in_sheet(b'<row r="6"', b'<row r="99999999999"'))
@@ -245,7 +246,7 @@ def test_cells_without_a_plain_value(good: Path, value: Any, sentence: str) -> N
 
 def test_a_formula_is_its_stored_value(good: Path) -> None:
     changed(good, 6, "number", "=200+30")
-    rewritten(good, in_sheet(b"<f>200+30</f><v />", b"<f>200+30</f><v>230</v>"))
+    rewritten(good, in_sheet(b"<f>200+30</f><v/>", b"<f>200+30</f><v>230</v>"))
     assert imported(good).plan.site("minqin-health").number == 230
 
 

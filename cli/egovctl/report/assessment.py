@@ -79,7 +79,7 @@ def title(standard: Standard) -> str:
     """What it is, of what, and that it is no licensed body's."""
     return tr(
         f"自查 · {standard.title}（{standard.document}）",
-        f"Self-assessment (自查): {standard.title} ({standard.document})",
+        f"Self-assessment: {standard.title} ({standard.document})",
     )
 
 
@@ -214,7 +214,7 @@ def explained(standard: Standard, item: Item, one: dict[str, Any] | None) -> lis
         lines.append(tr(f"  参见 {', '.join(item.like)}", f"  like {', '.join(item.like)}"))
     if one is None:
         return [*lines, tr("  尚无判定", "  no verdict yet")]
-    reason = tr(one["reason"]["zh"], one["reason"]["en"])
+    reason = pick(one["reason"])
     lines.append(tr("  自查判定：", "  self-assessed: ") + f"{word(VERDICTS, one['verdict'])} · {reason}")
     if one["statement"] is not None:
         lines.append(tr(f"  说明：证据记录 {one['statement']}", f"  statement: evidence record {one['statement']}"))
@@ -229,7 +229,7 @@ def check_lines(results: list[dict[str, Any]], checks: dict[str, Check], item: s
     """What each check said: subjects that are alike in one line, with the facts' hash where theirs is the same."""
     alike: dict[str, dict[tuple[str, str], list[dict[str, Any]]]] = {}
     for result in results:
-        text = tr(result["detail"]["zh"], result["detail"]["en"])
+        text = pick(result["detail"])
         alike.setdefault(result["check"], {}).setdefault((result["status"], text), []).append(result)
     lines = []
     for name, groups in alike.items():

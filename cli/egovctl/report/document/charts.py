@@ -7,6 +7,7 @@ for those who do not see it, and stands beside a table with the same figures.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from itertools import count
@@ -78,9 +79,9 @@ def cut(text: str, width: int) -> str:
 
 def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
     """Round numbers from low to high, about so many."""
-    if high <= low:
-        return [low]
     rough = (high - low) / wanted
+    if rough <= sys.float_info.min:  # nothing between them that could be told apart
+        return [low]
     size = 10.0 ** math.floor(math.log10(rough))
     step = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= rough * 0.999)
     first = math.ceil(low / step - 1e-9)
