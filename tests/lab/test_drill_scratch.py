@@ -330,6 +330,29 @@ def test_killed_at_any_moment_nothing_stays(folder: Path, root: Path) -> None:
         assert not any(folder.iterdir())
 
 
+MANY = """
+import sys
+from pathlib import Path
+from egovctl.drill.scratch import Limits, Scratch
+folder, root = Path(sys.argv[1]), Path(sys.argv[2])
+for number in range(10):
+    with Scratch.programs(folder, Limits(memory=128 << 20, disk=64 << 20), root=root) as box:
+        assert box.run(["echo", str(number)]).stdout == b"%d\\n" % number
+"""
+
+
+def test_boxes_of_several_drills_begin_and_end_at_the_same_moment(folder: Path, root: Path) -> None:
+    """None takes a mount point or a note from another: thirty boxes of three drills all run."""
+    places = [folder / f"drill-{number}" for number in range(3)]
+    drills = []
+    for place in places:
+        place.mkdir()
+        argv = [sys.executable, "-c", MANY, str(place), str(root)]
+        drills.append(subprocess.Popen(argv, stderr=subprocess.PIPE, text=True))
+    said = [drill.communicate(timeout=120)[1] for drill in drills]
+    assert [drill.returncode for drill in drills] == [0, 0, 0], said
+
+
 def processes_of(folder: Path) -> list[str]:
     """Command lines of processes that have to do with the folder or a box."""
     found = []

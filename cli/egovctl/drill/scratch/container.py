@@ -23,13 +23,12 @@ from egovctl.drill.scratch.groups import Groups, groups_for
 from egovctl.drill.scratch.model import Limits
 from egovctl.drill.scratch.proof import Expected, faults
 from egovctl.drill.scratch.pump import Tail
-from egovctl.drill.scratch.record import NOTES, Note
+from egovctl.drill.scratch.record import Note
 from egovctl.drill.scratch.room import IDS
 from egovctl.errors import CannotMeasure
 from egovctl.i18n import told
 
 HERE = Path(__file__).parent
-STAGING = NOTES / "staging"  # a mount point; what is mounted there is in the box's own mount namespace
 START_PATIENCE = 30.0
 LEAST_MEMORY = 128 << 20  # octets of the machine that stay free beside a box
 # Of what systemd-nspawn leaves: device nodes and attributes that no restored system needs to set.
@@ -86,23 +85,24 @@ def running(
 ) -> Iterator[Container]:
     """A container in the room of `note`, proven to be closed; all of it is gone afterwards.
 
-    `argv` is what follows the profile; `files` are a staged root's; `begun` says whether what runs as PID 1 is no
-    longer systemd-nspawn's preparation. CannotMeasure when it does not start, or is not closed.
+    `argv` is what follows the profile; `files` are a staged root's, which is the box's if there are any; `begun` says
+    whether what runs as PID 1 is no longer systemd-nspawn's preparation. CannotMeasure when it does not start, or is not closed.
     """
     name = f"box-{uuid4().hex[:12]}"
     groups = groups_for(name)
     _require_memory(limits)
     box = Note(name, note.folder, note.base, group=name)
     box.write()
-    STAGING.mkdir(mode=0o700, exist_ok=True)
     process = None
     try:
+        box.staging.mkdir(mode=0o700)
+        staged = [f"--directory={box.staging}/root"] if files else []
         groups.prepare(limits)
         specification = {
             "seconds": limits.seconds,
-            "staging": str(STAGING),
+            "staging": str(box.staging),
             "files": dict(files),
-            "argv": [*profile(note, name), *argv],
+            "argv": [*profile(note, name), *staged, *argv],
         }
         reading, writing = os.pipe()
         console = Tail(reading)
@@ -133,10 +133,9 @@ def end(box: Note) -> bool:
     """End a box, whoever started it; whether nothing of it is left."""
     if not groups_for(box.group).end():
         return False
-    box.remove()
     with suppress(OSError):
-        STAGING.rmdir()
-        NOTES.rmdir()
+        box.staging.rmdir()
+    box.remove()
     return True
 
 

@@ -17,7 +17,7 @@ from subprocess import CompletedProcess
 
 from egovctl.drill.borg import Deadline, TookTooLong
 from egovctl.drill.scratch import container as containers
-from egovctl.drill.scratch.container import HERE, STAGING, START_PATIENCE, Container
+from egovctl.drill.scratch.container import HERE, START_PATIENCE, Container
 from egovctl.drill.scratch.model import DATA, NO_MORE, Limits, User
 from egovctl.drill.scratch.owners import give
 from egovctl.drill.scratch.pump import Pipes, Tail, TooMuch, exchange
@@ -238,7 +238,6 @@ def programs(note: Note, folder: Path, limits: Limits, root: Path, readonly: Map
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     shown = {root / "usr": "/usr", **readonly}
     argv = [
-        f"--directory={STAGING}/root",
         "--read-only",
         "--hostname=scratch",
         "--as-pid2",

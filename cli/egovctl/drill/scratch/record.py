@@ -31,12 +31,23 @@ class Note:
         """Where it is noted."""
         return NOTES / f"{self.name}.json"
 
+    @property
+    def staging(self) -> Path:
+        """A box's mount point; what is mounted there is in the box's own mount namespace.
+
+        No two boxes share one: removing it for one would take it from the other, whose namespace does not hold it.
+        """
+        return NOTES / self.name
+
     def write(self) -> None:
         """On record when this returns."""
-        NOTES.mkdir(mode=0o700, exist_ok=True)
         temporary = self.path.with_suffix(".new")
-        temporary.write_text(json.dumps(asdict(self)), encoding="utf-8")
-        temporary.replace(self.path)
+        while True:
+            NOTES.mkdir(mode=0o700, exist_ok=True)
+            with suppress(FileNotFoundError):  # another drill has ended just now and removed the empty folder
+                temporary.write_text(json.dumps(asdict(self)), encoding="utf-8")
+                temporary.replace(self.path)
+                return
 
     def remove(self) -> None:
         """What it told of is gone."""
