@@ -386,6 +386,8 @@ def test_the_commands_from_a_run_to_its_explanation(
 ) -> None:
     hosts(same)
     monkeypatch.setattr("egovctl.commands.assess_standard.require_network", lambda inventory: None)
+    published: list[object] = []
+    monkeypatch.setattr("egovctl.commands.assess.publish", lambda context, chain: published.append(chain))
     assert "no verdict yet" in invoke("explain", "L3-4.1a").output
     answered = invoke("answer", "L3-6.1a", "--status", "met", "--text", "issued as no. 12", "--by", "Li")
     assert answered.exit_code == 0 and "L3-6.1a is stated" in answered.output
@@ -395,6 +397,7 @@ def test_the_commands_from_a_run_to_its_explanation(
     assert isinstance(refused.exception, UsageError)
     done = invoke("run", "mlps-level-3")
     assert done.exit_code == 3 and "Self-assessment: " in done.output and "evidence head" in done.output
+    assert len(published) == 1, "the NOC is told"
     hazard = invoke("explain", "HR-17").output
     assert "self-assessed: met" in hazard and "accounts-none-empty" in hazard
     told = json.loads(invoke("run", "commercial-cryptography", "--format", "json").stdout)
