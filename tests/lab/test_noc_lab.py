@@ -1,4 +1,5 @@
-"""The NOC as people meet it: a hub is cut for real, one mail and one text message arrive, and one each when it is back.
+"""The NOC as people meet it: a hub is cut for real, the wall changes, one mail and one text message arrive and one each
+when it is back, and the month's report has the outage.
 
 If these fail, people are told nothing, or of every site below the hub, or again after each restart.
 The rules of sites wait seconds here instead of minutes; everything else is as applied.
@@ -8,7 +9,9 @@ from __future__ import annotations
 
 import imaplib
 import json
+import os
 import re
+import signal
 import smtplib
 import ssl
 import subprocess
@@ -16,6 +19,8 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from email import message_from_bytes, message_from_string
 from email.policy import default
 from pathlib import Path
@@ -31,6 +36,8 @@ from egovctl.plan import load
 
 pytestmark = pytest.mark.lab
 HUB, BEHIND = "hub-minqin", 5
+WALL = 29_890  # the port of the wall in this test
+ROUTES = 15  # seconds until a hub whose links are back is reached again
 DUTY = "/var/lib/egov-mail/boxes/noc.lab.wuwei.example/duty/Maildir/new"
 # Seconds instead of minutes, as the contract test of restarts has it; put back at the end.
 QUICK = r"""
@@ -66,7 +73,7 @@ def until(true: Callable[[], bool], what: Callable[[], object], seconds: float =
         time.sleep(0.5)
 
 
-@pytest.fixture
+@contextmanager
 def quick(city_lab: Any) -> Iterator[None]:
     city_lab.on("noc", QUICK)
     try:
@@ -75,7 +82,47 @@ def quick(city_lab: Any) -> Iterator[None]:
         city_lab.on("noc", BACK)
 
 
-def test_a_cut_hub_is_one_mail_and_one_text_message_and_one_each_at_its_end(city_lab: Any, quick: None) -> None:
+@contextmanager
+def wall(city_lab: Any) -> Iterator[Callable[[], str]]:
+    """What the wall says of the hub: the words of its tile."""
+    command = ["egovctl", "--lang", "zh", "serve", "-i", str(city_lab.inventory.root), "--listen", f"127.0.0.1:{WALL}"]
+    environment = {**os.environ, "EGOV_LAB_PORT_BASE": city_lab.port_base}
+    with subprocess.Popen([sys.executable, "-m", *command], cwd=city_lab.project, env=environment) as server:
+
+        def said() -> str:
+            with urllib.request.urlopen(f"http://127.0.0.1:{WALL}/page/wall", timeout=10) as answer:
+                page = answer.read().decode()
+            (tile,) = re.findall(rf'href="[^"]*/site/{HUB}[^"]*" title="[^:"]*: ([^"]*)"', page)
+            return str(tile)
+
+        try:
+            until(lambda: bool(_safely(said)), lambda: "egovctl serve does not answer")
+            yield said
+        finally:
+            server.send_signal(signal.SIGINT)
+
+
+def test_a_cut_hub_is_one_mail_and_one_text_message_and_one_each_at_its_end(city_lab: Any) -> None:
+    with quick(city_lab), wall(city_lab) as tile:
+        begun, ended = _cut_and_mended(city_lab, tile)
+    month = datetime.now(timezone(timedelta(hours=8))).strftime("%Y-%m")
+    where = ("-i", str(city_lab.inventory.root), "--format", "json")
+    done = city_lab.egovctl("report", "availability", "--month", month, *where, check=False)
+    told = json.loads(done.stdout)
+    step = told["step_seconds"]
+    outages = [
+        (datetime.fromisoformat(item["begin"]).timestamp(), datetime.fromisoformat(item["end"]).timestamp())
+        for item in told["outages"]
+        if item["name"] == HUB
+    ]
+    (found,) = [one for one in outages if one[1] > begun and one[0] < ended]
+    # A scrape more at each end: what was cut is silent from the next one on.
+    assert begun - step <= found[0] <= begun + 2 * step, (begun, found)
+    assert ended - step <= found[1] <= ended + 2 * step + ROUTES, (ended, found)
+
+
+def _cut_and_mended(city_lab: Any, tile: Callable[[], str]) -> tuple[float, float]:
+    """When the hub was cut and when its links were back (seconds since 1970); what came of it is judged here."""
     _, city = load(city_lab.inventory)
     base = prometheus_url(city_lab.inventory, city)
 
@@ -99,13 +146,15 @@ def test_a_cut_hub_is_one_mail_and_one_text_message_and_one_each_at_its_end(city
     def arrived(count: int) -> Callable[[], bool]:
         return lambda: len(told()) >= count and len(said()) >= count
 
-    until(lambda: firing() == [], firing)
+    until(lambda: firing() == [] and tile() == "正常", lambda: (firing(), tile()))
     before = (len(letters(city_lab)), len(texts(city_lab)))
     cut = "for link in up0 up1; do ip link set $link {}; done"
     try:
         city_lab.on(HUB, cut.format("down"))
+        begun = time.time()
         until(lambda: firing() == [("EgovSiteDown", HUB)] and suppressed() == BEHIND, lambda: (firing(), suppressed()))
         until(arrived(1), lambda: (told(), said()))
+        assert tile() == "中断"
         city_lab.on("noc", "systemctl restart prometheus prometheus-alertmanager egov-notify")
         until(lambda: _safely(firing) == [("EgovSiteDown", HUB)], lambda: "not spoken of after the restart")
         assert told() == ["[武威市（演练切片）] 告警：中断：民勤县汇聚节点（+5）"]
@@ -115,10 +164,13 @@ def test_a_cut_hub_is_one_mail_and_one_text_message_and_one_each_at_its_end(city
         )
     finally:
         city_lab.on(HUB, cut.format("up"))
+        ended = time.time()
     until(arrived(2), lambda: (told(), said(), firing()), 60)
     assert len(told()) == 2 and told()[1].startswith("[武威市（演练切片）] 恢复：中断：民勤县汇聚节点（+5），历时")
     assert len(said()) == 2 and re.match("【武威政务】(恢复：中断|OVER: DOWN)", said()[1])
     assert firing() == [] and suppressed() == 0
+    until(lambda: tile() == "正常", tile)
+    return begun, ended
 
 
 def _safely(ask: Callable[[], Any]) -> Any:
