@@ -15,8 +15,8 @@ ROOMS = {
     "extranet": r"test_(apply|city|render|roles)",
     "exporter": r"test_(snmp|exporter|bench_(agents|snmp)|traps)",
     "backup": r"test_(drill|backup|databases|history|offsite|restore|rehearsals|suite_state|prometheus_snapshot)",
-    "NOC": r"test_(alert|plain_alerts|signals|topology)",
-    "assess": r"test_(checks|evidence|transport)",
+    "NOC": r"test_(alert|plain_alerts|signals|topology|boards|pages|serve|doctor|notify|contacts|mail|noc|report)",
+    "assess": r"test_(checks|evidence|transport|assess|facts|standards)",
 }
 # What CI may lack: data of others that no clone holds, and IPv6. Any other skip there is a test that was not run.
 MAY_BE_SKIPPED = ("no recordings of real devices", "no walks of snmpsim-data", "this machine has no IPv6")
