@@ -193,12 +193,12 @@ def test_an_uplink_is_moved_while_the_other_carries(city: Grower) -> None:
     root = str(city.lab.inventory.root)
     address = load_city(city.lab.inventory).hosts["education"].address_v4
     words = [sys.executable, "-m", "egovctl", "lab", "exec", "-i", root, "noc", "--"]
-    ping = subprocess.Popen([*words, "ping", "-i0.1", "-w60", address], stdout=subprocess.PIPE, text=True)
+    ping = subprocess.Popen([*words, "ping", "-i0.1", "-w300", address], stdout=subprocess.PIPE, text=True)
     output = city.grow()
     assert "- line education up0 - core1 d-education" in output
     assert "+ line education up0 - hub-gulang d-education" in output
     way, _ = city.change("--limit", "core1,core2,education,hub-gulang")
-    city.lab.on("noc", f"pkill -INT -f '[p]ing -i0.1 -w60 {address}'")
+    city.lab.on("noc", f"pkill -INT -f '[p]ing -i0.1 -w300 {address}'")
     said, _ = ping.communicate(timeout=30)
     sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+) received", said).groups())  # type: ignore[union-attr]
     print(f"  moved under a ping every 0.1 s: {sent} sent, {sent - received} lost")
