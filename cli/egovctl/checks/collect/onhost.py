@@ -24,7 +24,12 @@ COMMANDS = {
     "time": {"tracking": ["chronyc", "-c", "-n", "tracking"]},
     "units": {"units": ["systemctl", "is-active", "--"]},
 }
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# Without VTYSH_HISTFILE, vtysh writes a history into root's home, even for one command.
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LC_ALL": "C",
+    "VTYSH_HISTFILE": "/dev/null",
+}
 
 
 def ask(argv: list[str], seconds: float) -> dict[str, Any]:
@@ -35,7 +40,7 @@ def ask(argv: list[str], seconds: float) -> dict[str, Any]:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=seconds,
-            env={"PATH": PATH, "LC_ALL": "C"},
+            env=ENVIRONMENT,
         )
     except FileNotFoundError:
         return {"code": 127, "out": "", "err": argv[0] + " is not installed"}

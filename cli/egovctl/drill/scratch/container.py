@@ -86,7 +86,8 @@ def running(
     """A container in the room of `note`, proven to be closed; all of it is gone afterwards.
 
     `argv` is what follows the profile; `files` are a staged root's, which is the box's if there are any; `begun` says
-    whether what runs as PID 1 is no longer systemd-nspawn's preparation. CannotMeasure when it does not start, or is not closed.
+    whether what runs as PID 1 is no longer systemd-nspawn's preparation. CannotMeasure when it does not start, or is
+    not closed.
     """
     name = f"box-{uuid4().hex[:12]}"
     groups = groups_for(name)
