@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -66,6 +66,7 @@ class World:
     filled: bool = False  # whether someone else fills that one meanwhile
     serial: int = 0
     done: bool = False  # whether the newest backup is made already
+    names: set[str] = field(default_factory=set)  # of archives that were made
     gone: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -142,12 +143,20 @@ class World:
 
     def create(self, service: str | None = None) -> None:
         """One archive, at the world's time."""
-        moment = datetime.fromtimestamp(time.time() - self.age + self.skew, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        service, at = service or self.service, datetime.fromtimestamp(time.time() - self.age + self.skew, UTC)
+        while (name := f"{service}-{at:%Y-%m-%dT%H:%M:%S}") in self.names:  # two of the same second
+            at += timedelta(seconds=1)
+        self.names.add(name)
         excludes = [word for path in self.excluded for word in ("--exclude", f"pp:{path}")]
-        how = ["--compression", "lz4", "--timestamp", moment, *excludes]
-        name = f"{self.repository}::{service or self.service}-{moment}"
+        how = ["--compression", "lz4", "--timestamp", f"{at:%Y-%m-%dT%H:%M:%S}", *excludes]
         proof = self.proof / self.service
-        self.borg("create", *how, name, *map(str, self.told), *([str(proof)] if proof.exists() else []))
+        self.borg(
+            "create",
+            *how,
+            f"{self.repository}::{name}",
+            *map(str, self.told),
+            *([str(proof)] if proof.exists() else []),
+        )
 
     def borg(self, *arguments: str) -> bytes:
         """Borg as the host calls it."""
