@@ -54,7 +54,9 @@ def test_hosts_are_looked_at_once_without_a_trace_and_what_is_spoilt_makes_it_wo
     before, after = (
         {(one["check"], one["subject"]): one["status"] for one in told["results"]} for told in (first, second)
     )
-    assert {key[1] for key, status in after.items() if status != before[key]} == {HOST}, "and red nowhere else"
+    # What is measured of the city as a whole (targets, logs, seals) goes by its own clock: it may have changed.
+    changed = {key: status for key, status in after.items() if key[1] in hosts and status != before[key]}
+    assert {host for _, host in changed} == {HOST} and set(changed.values()) == {"fail"}, changed
     where = ("-i", str(city_lab.inventory.root), "--lang", "en")
     worse = city_lab.egovctl("assess", "diff", STANDARD, *where, check=False)
     assert worse.returncode == 1 and HOST in worse.stdout, worse.stdout
