@@ -19,10 +19,12 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from plan_cases import Data, centre, city_of
 
+from egovctl.commands.main import cli
 from egovctl.i18n import set_language
 from egovctl.paths import Inventory, project_root
 from egovctl.plan import City, Plan, PlanError
@@ -249,6 +251,38 @@ def test_what_system_applies_and_what_security_applies_never_meet() -> None:
     assert system[3:] == ["playbooks/site.yml", "--skip-tags", "base,nftables"]
     assert security[3:] == ["playbooks/site.yml", "--tags", "base,nftables", "--limit", "core1"]
     assert run.command_of(PLAN, "system", "check", [])[-2:] == ["--check", "--diff"]
+
+
+def test_what_is_run_of_ours_is_a_command_that_there_is(project: Path) -> None:
+    """A group without its command, or an option that went away, would be seen by the administrator alone."""
+    run, words = program("egov-run"), {"assess": ["as-planned"], "drill": ["restore-files"]}
+    ours = [("system", verb) for verb in ("plan", "render", "assess", "drill", "drills")]
+    for role, verb in [*ours, ("audit", "verify"), ("audit", "drills")]:
+        first, *rest = run.command_of(PLAN, role, verb, words.get(verb, []))
+        assert first == "egovctl"
+        done = CliRunner().invoke(cli, [*rest[: rest.index("-i")], "--help"])
+        assert done.exit_code == 0 and "COMMAND [ARGS]" not in done.output, (verb, done.output)
+
+
+def test_a_services_drill_is_its_timers_and_another_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = program("egov-run")
+    run.UNITS = tmp_path
+    (tmp_path / "egov-drill-restore-files-mail.service").touch()
+    started: list[list[str]] = []
+    ended = subprocess.CompletedProcess[str]([], 0)
+    monkeypatch.setattr(run.subprocess, "run", lambda argv, check: started.append(argv) or ended)
+    run.start_drill(["restore-files", "mail"])
+    assert [argv[-1] for argv in started] == ["egov-drill-restore-files-mail.service"]
+    assert "mail.service runs" in capsys.readouterr().out
+    for words in (["restore-files", "nothing"], ["../x", "mail"], ["restore-files", "mail --force"]):
+        with pytest.raises(run.Refused):
+            run.start_drill(words)
+    ended.returncode = 1
+    with pytest.raises(run.Refused, match="journalctl -u egov-drill-restore-files-mail"):
+        run.start_drill(["restore-files", "mail"])
+    assert len(started) == 2
 
 
 @given(
