@@ -16,7 +16,7 @@ from egov_exporters.snmp.ber import GET, Varbind, decode_pdu, encode_integer, en
 from egov_exporters.snmp.community import Community
 from egov_exporters.snmp.dialogue import Dialogue
 from egov_exporters.snmp.session import AgentError, BadReply, NoAnswer, SessionError
-from egov_exporters.snmp.wire import Peer, Wire, message_id
+from egov_exporters.snmp.wire import BURST_SECONDS, Peer, Wire, message_id
 
 NAME = (1, 3, 6, 1, 2, 1, 1, 3, 0)
 Answer = Callable[[bytes, int], list[bytes]]
@@ -223,6 +223,38 @@ def test_what_comes_too_late_is_dropped() -> None:
         transport.close()
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("in_flight", [1, 4])
+def test_a_device_gets_no_more_than_its_packets_a_second(in_flight: int) -> None:
+    """In no stretch of time more than a burst and what the rate gives; and what is held back is not held for long."""
+    count, rate = 300, 1_000.0
+    at: list[float] = []
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+
+        def answer(data: bytes, seen: int) -> list[bytes]:
+            at.append(loop.time())
+            return [reply(request_id_of(data))]
+
+        transport, _ = await loop.create_datagram_endpoint(lambda: Liar(answer), local_addr=("127.0.0.1", 0))
+        wire = Wire(rate)
+        asked = peer(transport.get_extra_info("sockname"), in_flight)
+        asked.waits = (5.0,)
+        volley = wire.start(asked, [encode_pdu(GET, [oid_octets(NAME)])] * count)
+        await volley.done
+        wire.close()
+        transport.close()
+
+    asyncio.run(run())
+    assert len(at) == count
+    burst = BURST_SECONDS * rate
+    late = 2 * in_flight  # of those that were sent, so many may be noted late by this very loop
+    for first in range(0, count, 10):
+        for last in range(first + 20, count, 10):
+            assert last - first <= burst + (at[last] - at[first]) * rate + late
+    assert at[-1] - at[0] >= (count - burst - late) / rate
 
 
 @given(st.binary(max_size=60))

@@ -34,6 +34,7 @@ MAX_DATAGRAM = 65_535
 MAX_AGAIN = 2  # times that one request is sealed anew: an engine that was learned, a clock that was set
 PACKETS_A_SECOND = 2_000  # to one device, after a burst of BURST_SECONDS' worth
 BURST_SECONDS = 0.05
+REST_SECONDS = 0.01  # what is held back waits for many packets' turn: a timer for each costs more than the packet
 IP_RECVERR, IPV6_RECVERR, MSG_ERRQUEUE = 11, 25, 0x2000
 NOTHING = b""
 
@@ -154,13 +155,14 @@ class Wire:
 
     def _fill(self, volley: Volley) -> None:
         """Send what may be sent now."""
+        if volley.paused:
+            return
         peer, total = volley.peer, len(volley.requests)
         while volley.begun < total and len(volley.waiting) < peer.in_flight:
             now = time.monotonic()
             if peer.next_send > now:
-                if not volley.paused:
-                    volley.paused = True
-                    asyncio.get_running_loop().call_later(peer.next_send - now, self._resume, volley)
+                volley.paused = True
+                asyncio.get_running_loop().call_later(peer.next_send - now + REST_SECONDS, self._resume, volley)
                 return
             earliest = now - BURST_SECONDS
             peer.next_send = (peer.next_send if peer.next_send > earliest else earliest) + self._pause
