@@ -123,7 +123,7 @@ def test_the_noc_is_lost_and_is_built_anew_from_plan_and_backup(city_lab: CityLa
         lab.on(NOC, "systemctl start egov-backup@monitoring.service")
         listed = json.loads(lab.on(NOC, LISTED).stdout)[0]["archives"]
         last = [item["name"] for item in listed if item["name"].startswith("monitoring-")][-1]
-        head, secret_names = open_chain(inventory).head, {path.name for path in inventory.secrets.iterdir()}
+        head, secret_names = open_chain(inventory).head(), {path.name for path in inventory.secrets.iterdir()}
         lab.egovctl("evidence", "seal", *where)
     with timed("loss"):
         lose(lab, tmp_path / "disk.tar")
@@ -145,6 +145,6 @@ def test_the_noc_is_lost_and_is_built_anew_from_plan_and_backup(city_lab: CityLa
         assert samples(lab, moment) == seen, "what was measured before the loss"
         done = lab.egovctl("assess", "run", "as-planned", *where, "--format", "json", check=False)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
-    assert open_chain(inventory).head.count > head.count, "the evidence goes on where it ended"
+    assert open_chain(inventory).head().count > head.count, "the evidence goes on where it ended"
     done = lab.egovctl("drill", "run", "restore-files", "--service", "monitoring", *where, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
