@@ -16,7 +16,7 @@ from grafana_foundation_sdk.models import common
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from egovctl.boards.look import COLOURS, NO_DATA, SHAPES, Lang, downward, steps
+from egovctl.boards.look import COLOURS, NO_DATA, NOWHERE, SHAPES, Lang, downward, steps
 from egovctl.boards.model import Board, Panel, Shown
 from egovctl.boards.queries import expression
 from egovctl.signals.model import Signal, Tone, Unit
@@ -305,14 +305,31 @@ def _table(panel: Panel, making: _Making) -> Any:
     organized = {"excludeByName": {"Time": True}, "renameByName": renamed, "indexByName": order}
     made.with_transformation(models.DataTransformerConfig("organize", options=organized))
     for key in keys:
-        if key in SOURCES:
-            links = [{"title": WORDS[key][making.lang], "url": _page(key, "${__value.text}", making.lang)}]
-            _override(made, ("byName", key), [models.DynamicConfigValue("links", links)])
+        page = "site" if key.endswith("_site") else key
+        if page in SOURCES:
+            links = [{"title": WORDS[page][making.lang], "url": _page(page, "${__value.text}", making.lang)}]
+            properties = [models.DynamicConfigValue("links", links)]
+            if page != key:
+                properties.append(models.DynamicConfigValue("mappings", [_nowhere(making.lang)]))
+            _override(made, ("byName", key), properties)
     if panel.kind == "alerts":
         url = "${runbooks}/${__data.fields.room}/runbook.md#${__data.fields.alertname}"
         links = [{"title": WORDS["runbooks"][making.lang], "url": url}]
         _override(made, ("byName", "alertname"), [models.DynamicConfigValue("links", links)])
     return made
+
+
+def _nowhere(lang: Lang) -> models.ValueMap:
+    """Words in place of what is no site's name."""
+    shape = SHAPES["unknown"]
+    return models.ValueMap(
+        {
+            value: models.ValueMappingResult(
+                text=f"{shape} {words[0 if lang == 'zh' else 1]}", color=COLOURS["unknown"]
+            )
+            for value, words in NOWHERE.items()
+        }
+    )
 
 
 def _page(name: str, value: str, lang: Lang) -> str:
