@@ -51,7 +51,8 @@ ip -n egovbench-r address add 198.18.0.1/30 dev ra; ip -n egovbench-r link set r
 ip -n egovbench-r address add 198.18.0.5/30 dev rb; ip -n egovbench-r link set rb up
 ip -n egovbench-a route add default via 198.18.0.1; ip -n egovbench-r route add 10.64.0.0/11 via 198.18.0.6
 ip netns exec egovbench-r sysctl -qw net.ipv4.ip_forward=1
-ip netns exec egovbench-b nft 'add table ip d; add chain ip d p { type filter hook prerouting priority -300; policy drop; }'
+ip netns exec egovbench-b nft 'add table ip d; \
+  add chain ip d p { type filter hook prerouting priority 0; policy drop; }'
 """
 PMACCTD = """\
 daemonize: false
@@ -133,12 +134,11 @@ def forwarding(table: str, options: argparse.Namespace, folder: Path) -> None:
                 best, middle = min(values) * 1e9, statistics.median(values) * 1e9
                 print(f"  {name:<16} best {best:7.0f}  median {middle:7.0f}")
         cost = min(seen["kernel"]) - min(seen["without"])
-        print(
-            f"  counting in the kernel: {cost * 1e9:.0f} ns a packet, {cost * 1e5 * 100:.1f} % of a core at 100,000 a second"
-        )
+        said = "{:.0f} ns a packet, {:.1f} % of a core at 100,000 a second"
+        print("  counting in the kernel:", said.format(cost * 1e9, cost * 1e7))
         if seen["pmacctd"]:
             cost = min(seen["pmacctd"]) - min(seen["without"]) + min(seen["pmacctd itself"])
-            print(f"  pmacctd: {cost * 1e9:.0f} ns a packet, {cost * 1e5 * 100:.1f} % of a core at 100,000 a second")
+            print("  pmacctd:", said.format(cost * 1e9, cost * 1e7))
 
 
 def looking(table: str, settings: bytes, program: Path, folder: Path, rounds: int) -> None:
@@ -160,7 +160,7 @@ def looking(table: str, settings: bytes, program: Path, folder: Path, rounds: in
         size = (folder / "egov_flows.prom").stat().st_size
         cost = statistics.median(costs)
         print(
-            f"a look at {len(told['pairs'])} pairs: {cost * 1000:.0f} ms, {cost / 30 * 100:.2f} % of a core at one in 30 s;"
+            f"a look at {len(told['pairs'])} pairs: {cost * 1000:.0f} ms, {cost / 30 * 100:.2f} % of a core each 30 s;"
             f" at most {most} MB so far; {size} bytes told"
         )
 

@@ -321,15 +321,11 @@ def _table(panel: Panel, making: _Making) -> Any:
 
 def _nowhere(lang: Lang) -> models.ValueMap:
     """Words in place of what is no site's name."""
-    shape = SHAPES["unknown"]
-    return models.ValueMap(
-        {
-            value: models.ValueMappingResult(
-                text=f"{shape} {words[0 if lang == 'zh' else 1]}", color=COLOURS["unknown"]
-            )
-            for value, words in NOWHERE.items()
-        }
-    )
+    options = {}
+    for value, (zh, en) in NOWHERE.items():
+        text = f"{SHAPES['unknown']} {zh if lang == 'zh' else en}"
+        options[value] = models.ValueMappingResult(text=text, color=COLOURS["unknown"])
+    return models.ValueMap(options)
 
 
 def _page(name: str, value: str, lang: Lang) -> str:
