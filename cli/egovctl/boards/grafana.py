@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from grafana_foundation_sdk.builders import bargauge, dashboard, prometheus, stat, statetimeline, table, timeseries
-from grafana_foundation_sdk.builders.common import LineStyle, ReduceDataOptions
+from grafana_foundation_sdk.builders.common import LineStyle, ReduceDataOptions, TableSortByFieldState
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import common
 from grafana_foundation_sdk.models import dashboard as models
@@ -312,6 +312,8 @@ def _table(panel: Panel, making: _Making) -> Any:
             if page != key:
                 properties.append(models.DynamicConfigValue("mappings", [_nowhere(making.lang)]))
             _override(made, ("byName", key), properties)
+    if panel.top:
+        made.sort_by([TableSortByFieldState().display_name(making.title(panel.show[0])).desc(True)])
     if panel.kind == "alerts":
         url = "${runbooks}/${__data.fields.room}/runbook.md#${__data.fields.alertname}"
         links = [{"title": WORDS["runbooks"][making.lang], "url": url}]
