@@ -26,7 +26,9 @@ from promtool import PROJECT, program
 
 from egovctl.paths import Inventory
 from egovctl.plan import City, Plan
+from egovctl.plan.routing import TRANSIT_ROLES
 from egovctl.render import render_city
+from egovctl.render.flows import SitePrefixes
 from egovctl.render.topology import Topology, is_measured, topology_for_rules
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -108,9 +110,21 @@ class Played:
                     f"egov_backup_bytes{label} 123456789",
                     f"egov_backup_duration_seconds{label} 42",
                 ]
+        if self.city.hosts[host].role in TRANSIT_ROLES:
+            lines += self._talkers(host, now)
         if host == "noc":
             lines += self._noc(now)
         return "\n".join([*lines, ""])
+
+    def _talkers(self, host: str, now: float) -> Iterator[str]:
+        """What a core or hub tells of those that talk through it."""
+        flows = SitePrefixes(self.plan, self.city).seen_from(self.city.hosts[host])
+        yield f"egov_flows_look_timestamp_seconds {now - 5:.3f}"
+        yield "egov_flows_untold_ratio 0"
+        for number, site in enumerate([flows["site"], *flows["below"]]):
+            for other, mbps in (("shared-services", 8), ("noc", 0.3), ("_elsewhere", 2)):
+                labels = f'of="{site}",source_site="{other}",destination_site="{site}"'
+                yield f"egov_talker_bits_per_second{{{labels}}} {mbps * 1e6 + number}"
 
     def _noc(self, now: float) -> Iterator[str]:
         for name in self.city.hosts:

@@ -131,6 +131,18 @@ def test_links_lead_from_tile_to_site_to_link_to_runbook(town: Town, page: Page)
     assert page.locator("h2#egovlinkdown").is_visible() and page.locator("html").get_attribute("lang") == "zh-CN"
 
 
+def test_who_talks_most_comes_first_by_the_names_of_sites(town: Town, page: Page) -> None:
+    page.goto(f"{town.base}/page/site/minqin-health?lang=en")
+    rows = [text.split("\t") for text in page.locator("#talkers tbody tr").all_inner_texts()]
+    assert [row[:3] for row in rows] == [
+        ["hub-minqin", name, "Minqin Health Bureau"]
+        for name in ("Shared services", "elsewhere in the city", "Network Operations Centre")
+    ]
+    assert [row[3].split()[0] for row in rows] == ["8", "2", "300"]
+    page.locator("#talkers a").nth(1).click()
+    page.wait_for_url("**/page/site/shared-services?*")
+
+
 def test_a_loaded_link_is_seen_without_touching_the_page(town: Town, page: Page) -> None:
     link = "minqin-health:up0"
     page.goto(f"{town.base}/page/link/{link}?lang=en")
@@ -161,6 +173,7 @@ def test_a_silent_host_has_no_data_and_its_tile_is_not_well(town: Town, page: Pa
             "() => document.querySelector('#hosts tbody')?.textContent.includes('silent')", timeout=20_000
         )
         page.wait_for_function("() => document.querySelector('#receive').dataset.state !== 'ok'", timeout=20_000)
+        page.wait_for_function("() => document.querySelector('#talkers').dataset.state === 'nodata'", timeout=20_000)
         assert time.monotonic() - begin < 2 * INTERVAL + 2 + 2 * SLACK + 2  # and the page's own round of 2 s
         assert not [text for text in page.locator("#uplinks td.cell").all_inner_texts()[2:4] if "bit/s" in text]
         assert page.locator(".tile.tone-good").count() == 0

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from grafana_foundation_sdk.builders import bargauge, dashboard, prometheus, stat, statetimeline, table, timeseries
-from grafana_foundation_sdk.builders.common import LineStyle, ReduceDataOptions
+from grafana_foundation_sdk.builders.common import LineStyle, ReduceDataOptions, TableSortByFieldState
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import common
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from egovctl.boards.look import COLOURS, NO_DATA, SHAPES, Lang, downward, steps
+from egovctl.boards.look import COLOURS, NO_DATA, NOWHERE, SHAPES, Lang, downward, steps
 from egovctl.boards.model import Board, Panel, Shown
 from egovctl.boards.queries import expression
 from egovctl.signals.model import Signal, Tone, Unit
@@ -305,14 +305,29 @@ def _table(panel: Panel, making: _Making) -> Any:
     organized = {"excludeByName": {"Time": True}, "renameByName": renamed, "indexByName": order}
     made.with_transformation(models.DataTransformerConfig("organize", options=organized))
     for key in keys:
-        if key in SOURCES:
-            links = [{"title": WORDS[key][making.lang], "url": _page(key, "${__value.text}", making.lang)}]
-            _override(made, ("byName", key), [models.DynamicConfigValue("links", links)])
+        page = "site" if key.endswith("_site") else key
+        if page in SOURCES:
+            links = [{"title": WORDS[page][making.lang], "url": _page(page, "${__value.text}", making.lang)}]
+            properties = [models.DynamicConfigValue("links", links)]
+            if page != key:
+                properties.append(models.DynamicConfigValue("mappings", [_nowhere(making.lang)]))
+            _override(made, ("byName", key), properties)
+    if panel.top:
+        made.sort_by([TableSortByFieldState().display_name(making.title(panel.show[0])).desc(True)])
     if panel.kind == "alerts":
         url = "${runbooks}/${__data.fields.room}/runbook.md#${__data.fields.alertname}"
         links = [{"title": WORDS["runbooks"][making.lang], "url": url}]
         _override(made, ("byName", "alertname"), [models.DynamicConfigValue("links", links)])
     return made
+
+
+def _nowhere(lang: Lang) -> models.ValueMap:
+    """Words in place of what is no site's name."""
+    options = {}
+    for value, (zh, en) in NOWHERE.items():
+        text = f"{SHAPES['unknown']} {zh if lang == 'zh' else en}"
+        options[value] = models.ValueMappingResult(text=text, color=COLOURS["unknown"])
+    return models.ValueMap(options)
 
 
 def _page(name: str, value: str, lang: Lang) -> str:

@@ -19,6 +19,8 @@ SHAPES: dict[Tone, str] = {"good": "●", "warning": "▲", "bad": "✖", "quiet
 # Lines of a chart, in turn; each has dashes of its own.
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DOWNWARD = ("low", "full")
+# Where traffic comes from or goes to that is of no site which the router that counts it knows (playbooks/roles/flows).
+NOWHERE = {"_elsewhere": ("市内其他", "elsewhere in the city"), "_unknown": ("规划之外", "not in the plan")}
 NO_DATA = {"zh": "无数据", "en": "no data"}
 Lang = Literal["zh", "en"]
 LANGUAGES: tuple[Lang, ...] = ("zh", "en")

@@ -13,10 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from egovctl.errors import UsageError
 from egovctl.i18n import tr
 from egovctl.plan import Host
+from egovctl.plan.routing import TRANSIT_ROLES
 
 Selector = Literal[
     "managed",
     "router",
+    "transit",
     "tunnel",
     "shaped",
     "lan_router",
@@ -112,6 +114,8 @@ class Bundle:
                 return True
             case "router":
                 return host.router
+            case "transit":
+                return host.router and host.role in TRANSIT_ROLES
             case "tunnel":
                 return bool(host.tunnels)
             case "shaped":

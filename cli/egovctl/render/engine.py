@@ -14,10 +14,12 @@ from egovctl.i18n import tr
 from egovctl.paths import Inventory, project_root
 from egovctl.plan import City, Host, Plan, load
 from egovctl.plan.policy import lan_services, policy_of
+from egovctl.plan.routing import TRANSIT_ROLES
 from egovctl.plan.source import read_source
 from egovctl.render.backups import backup_quotas, measured_backups, narrowest_links
 from egovctl.render.bundle import Bundle, FileSpec, load_bundles
 from egovctl.render.enrolled import read_enrolled, require_control
+from egovctl.render.flows import SitePrefixes
 from egovctl.render.lookups import backed_up, by_role, known_names, left_out, stanzas_of
 from egovctl.render.mail import mail_of
 from egovctl.render.notify import notify_config
@@ -101,6 +103,7 @@ def render_city(inventory: Inventory) -> Rendered:
     names, backups, excluded = known_names(city), backed_up(plan), left_out(plan)
     thin = narrowest_links(plan, city)
     clusters = {stanza.host.name: stanza for stanza in stanzas}
+    prefixes = SitePrefixes(plan, city)
     workshop = Workshop.of(bundles)
     hosts = {}
     for host in configured:
@@ -123,6 +126,7 @@ def render_city(inventory: Inventory) -> Rendered:
             "lan_services": lan_services(lan) if lan else (),
             "rules": policy.rules_for(host, lan),
             "names": names.all if host.role == "noc" else names.of_county[host.county],
+            "flows": prefixes.seen_from(host) if host.role in TRANSIT_ROLES else None,
         }
         chosen = [bundle for bundle in bundles if bundle.applies_to(host)]
         hosts[host.name] = _render_host(host, city, chosen, context, workshop)

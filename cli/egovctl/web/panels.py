@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from egovctl.boards import Panel, Shown
-from egovctl.boards.look import SHAPES, number, tick, tone, words
+from egovctl.boards.look import NOWHERE, SHAPES, number, tick, tone, words
 from egovctl.boards.queries import expression, selector
 from egovctl.errors import CannotMeasure
 from egovctl.i18n import both
@@ -116,9 +116,11 @@ class Studio:
         found = []
         for key in keys:
             value = labels.get(key, "")
-            known = key in PAGES and value in self.atlas.values(key)  # type: ignore[arg-type]
-            text = self.atlas.title(key, value, view.lang) if key in PAGES else value  # type: ignore[arg-type]
-            address = view.address(key, value) if known else ""
+            page = "site" if key.endswith("_site") else key
+            known = page in PAGES and value in self.atlas.values(page)  # type: ignore[arg-type]
+            text = self.atlas.title(page, value, view.lang) if page in PAGES else value  # type: ignore[arg-type]
+            text = view.say(*NOWHERE[value]) if value in NOWHERE else text
+            address = view.address(page, value) if known else ""
             if key == "host" and value in self.atlas.city.hosts:
                 address = view.address("site", self.atlas.city.hosts[value].site)
             found.append((text or "—", address))
@@ -211,7 +213,10 @@ class Studio:
             ]
             names = self.name(view, dict(zip(panel.by, key, strict=True)), panel.by)
             rows.append({"names": names, "cells": cells})
-        rows.sort(key=lambda row: WORST.index(row["cells"][0].tone))
+        if panel.top:
+            rows.sort(key=lambda row: -(row["cells"][0].value or 0.0))
+        else:
+            rows.sort(key=lambda row: WORST.index(row["cells"][0].tone))
         heads = [HEADS.get(key, (key, key))[0 if view.lang == "zh" else 1] for key in panel.by]
         heads += [self._title(view, shown) for shown in panel.show]
         state = "ok" if any(columns) else "nodata"
@@ -331,6 +336,7 @@ HEADS = {
     "host": ("主机", "Host"), "link": ("链路", "Link"), "site": ("站点", "Site"), "service": ("服务", "Service"),
     "drill": ("演练", "Drill"), "source": ("来源", "Source"), "check": ("检查", "Check"),
     "subject": ("对象", "Subject"), "job": ("任务", "Job"), "module": ("模块", "Module"),
+    "source_site": ("来自", "From"), "destination_site": ("去往", "To"),
 }  # fmt: skip
 
 

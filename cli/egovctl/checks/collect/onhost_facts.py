@@ -23,7 +23,8 @@ APT = ["apt-get", "-s", "-qq", "-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache:
 COMMANDS = {
     "sshd": {"sshd": ["sshd", "-T"]},
     "listening": {"ss": ["ss", "-H", "-lntup"]},
-    "firewall": {"chains": ["nft", "-j", "list", "chains"], "rules": ["nft", "-s", "list", "ruleset"]},
+    # Without the elements of sets: some come and go with the traffic, and tell who talks to whom.
+    "firewall": {"chains": ["nft", "-j", "list", "chains"], "rules": ["nft", "-s", "-t", "list", "ruleset"]},
     "units": {
         "enabled": ["systemctl", "list-unit-files", "--state=enabled", "--no-legend", "--plain", "--no-pager"],
         "active": ["systemctl", "list-units", "--state=active", "--no-legend", "--plain", "--no-pager"],
