@@ -328,7 +328,7 @@ def test_an_assessment_of_good_hosts_and_what_it_puts_on_record(town: Inventory,
         assert all(set(group) == {"at", "asked", "sha256"} for group in body["groups"].values())
     assert records[-1].body["kind"] == "self-assessment" and records[-1].body["verdicts"]["L3-4.1a"] == "met"
     assert chain.verify(done.head).ok
-    shown = exposition(records, chain.head())
+    shown = exposition(records, {"control": chain.head()})
     assert f'egov_assess_items{{standard="mlps-level-3",verdict="met"}} {done.score.counts["met"]}\n' in shown
     assert 'egov_assess_hazards{standard="mlps-level-3",bound="low"} 0\n' in shown
     # What checks of a standard say of each host is evidence, and no alarm of the NOC's.

@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from egovctl.assess.standards import standards
+from egovctl.backups import witness
 from egovctl.checks import content, open_context, require_network, run_checklist
 from egovctl.checks.context import Context
 from egovctl.checks.metrics import publish
@@ -17,6 +18,7 @@ from egovctl.commands.assess_standard import COMMANDS, run_and_print
 from egovctl.commands.options import format_option, inventory_option
 from egovctl.errors import EgovError, UsageError
 from egovctl.evidence import Chain, open_chain
+from egovctl.evidence.keys import chains
 from egovctl.i18n import pick, tr
 from egovctl.paths import Inventory
 from egovctl.report import checks as report
@@ -85,9 +87,13 @@ def run(checklist: str, only: tuple[str, ...], every: bool, inventory: Inventory
 
 
 def publish_or_say(context: Context, chain: Chain) -> None:
-    """Show the results on the NOC; when its host does not answer say so, the results stand all the same."""
+    """Show the results on the NOC, and leave the heads of the evidence in its logs.
+
+    When its host does not answer say so: the results stand all the same.
+    """
     try:
         publish(context, chain)
+        witness.tell(context, {item.writer: item.head() for item in chains(context.inventory)})
     except EgovError as error:
         click.echo(
             tr(f"注意：结果未能写入监测：{error}", f"note: the results are not in the metrics: {error}"),
