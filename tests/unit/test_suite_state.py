@@ -10,19 +10,21 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from egovctl.apply.enrolment import ensure_control
-from egovctl.backups import own_state
+from egovctl.backups import own_state, pruning, witness
 from egovctl.checks.context import Context, open_context
 from egovctl.drill import restore_state
 from egovctl.drill.borg import Repository
 from egovctl.drill.causes import Cause
 from egovctl.drill.model import Item, Outcome, Verdict, Work
 from egovctl.errors import CannotMeasure, UsageError
-from egovctl.evidence import open_chain
+from egovctl.evidence import keys, open_chain
+from egovctl.evidence.record import now
 from egovctl.paths import Inventory
 from egovctl.render.engine import secret_names
 from egovctl.secrets import Secrets
@@ -129,6 +131,29 @@ def test_what_a_rebuilding_would_lack_is_named(control: Control, fault: str) -> 
     item = control.drill()
     assert (item.verdict, item.causes) == (Verdict.NOT_MET, (cause,)), item.reasons
     assert words in item.reasons[0]["en"] and item.reasons[0]["zh"]
+
+
+def test_what_is_sealed_tells_its_heads_and_lets_old_evidence_go(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from egovctl.evidence import chain as chain_module
+
+    chain = open_chain(control.inventory, "0")
+    monkeypatch.setattr(chain_module, "now", lambda: "2020-01-01T00:00:00.000Z")
+    chain.append("test", {})
+    monkeypatch.setattr(chain_module, "now", now)
+    for number in range(2):
+        keys.checkpoint(chain, keys.signer(control.inventory))
+        head = chain.head()
+        control.seal()
+        sealed = witness.sealed_heads(control.way(control.context, "control", "borg"))
+        assert len(sealed) == number + 1 and sealed[-1].head == head
+    assert chain.verify(heads=[anchor.head for anchor in sealed]).checked == 2
+    path = control.folder / "repository"
+    assert witness.known(control.inventory, f"repository:{path}", "control") == sealed
+    key = keys.enrolled_key(control.inventory)
+    found = pruning.plan(chain, sealed, timedelta(days=400), key, datetime.now(UTC) + timedelta(days=3))
+    assert found is None, "the first record is new, and the old one comes after it"
 
 
 def test_without_an_escrow_passphrase_nothing_is_sealed_and_it_says_what_to_do(control: Control) -> None:

@@ -5,12 +5,15 @@ KEY is the public key as enrolled (ssh-ed25519 AAAA...), COUNT:HASH are heads; b
 Needs Python 3.8 or newer and OpenSSL 3; nothing of this city's software. Exit code: 0 whole, 1 not.
 """
 
+from __future__ import annotations
+
 import base64
 import hashlib
 import json
 import subprocess
 import sys
 import tempfile
+from typing import Any
 
 DER = bytes.fromhex("302a300506032b6570032100")  # what stands before an Ed25519 public key in DER (RFC 8410)
 
@@ -27,7 +30,7 @@ def good(public: str, mark: str, text: bytes) -> bool:
         return subprocess.run([*argv, "-in", names[2], "-sigfile", names[1]], capture_output=True).returncode == 0
 
 
-def read(line: bytes) -> dict:
+def read(line: bytes) -> dict[str, Any]:
     """The record in a line; empty when there is none."""
     try:
         return dict(json.loads(line))
@@ -35,7 +38,7 @@ def read(line: bytes) -> dict:
         return {}
 
 
-def verify(lines: list, key: str, heads: dict) -> str:
+def verify(lines: list[bytes], key: str, heads: dict[int, str]) -> str:
     """Print what is good; return what is not."""
     expected, before, current, signed, named, torn = -1, "0" * 64, "", 0, set(), []
     prunings = [read(line).get("body", {}) for line in lines if b'"evidence.pruned"' in line]
