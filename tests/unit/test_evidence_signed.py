@@ -39,7 +39,7 @@ from egovctl.paths import Inventory
 
 LENGTH, EVERY = 24, 5
 LONG = bool(os.environ.get("EGOV_LONG"))
-ROUNDS, EDITS = (20, 5_000) if LONG else (1, 400)
+ROUNDS, EDITS = (20, 2_500) if LONG else (1, 400)
 
 
 def new_signer() -> Signer:

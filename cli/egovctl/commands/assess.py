@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from datetime import timedelta
 
 import click
 from rich.console import Console
@@ -21,6 +22,7 @@ from egovctl.evidence import Chain, open_chain
 from egovctl.evidence.keys import chains
 from egovctl.i18n import pick, tr
 from egovctl.paths import Inventory
+from egovctl.plan.models import DURATION, SECONDS
 from egovctl.report import checks as report
 from egovctl.report.reachability import zone_table
 from egovctl.report.tables import plain_table
@@ -45,9 +47,17 @@ def assess() -> None:
 @click.argument("checklist")
 @click.option("--only", multiple=True, metavar="ID", help="Only this check; may be given again.")
 @click.option("--all", "every", is_flag=True, help="Of a standard: every requirement, not only those not met.")
+@click.option(
+    "--max-age",
+    "max_age",
+    metavar="30m|2h|1d",
+    help="Of a standard: hosts looked at within this time are not asked again.",
+)
 @inventory_option
 @format_option
-def run(checklist: str, only: tuple[str, ...], every: bool, inventory: Inventory, output: str) -> None:
+def run(
+    checklist: str, only: tuple[str, ...], every: bool, max_age: str | None, inventory: Inventory, output: str
+) -> None:
     """Run CHECKLIST, such as as-planned, or assess against a standard, such as mlps-level-3.
 
     Exit 0 all well, 1 something is not, 3 something could not be measured.
@@ -55,7 +65,9 @@ def run(checklist: str, only: tuple[str, ...], every: bool, inventory: Inventory
     if checklist in standards(inventory).entries:
         if only:
             raise UsageError(tr("测评标准时不能用 --only", "--only goes with a checklist, not with a standard"))
-        sys.exit(run_and_print(inventory, checklist, output, every, COLLECTOR_WORDS))
+        sys.exit(run_and_print(inventory, checklist, output, every, COLLECTOR_WORDS, _age(max_age)))
+    if max_age is not None:
+        raise UsageError(tr("--max-age 只用于标准", "--max-age goes with a standard, not with a checklist"))
     context = open_context(inventory)
     require_network(inventory)
     chain = open_chain(context.inventory, context.city.plan_revision)
@@ -84,6 +96,15 @@ def run(checklist: str, only: tuple[str, ...], every: bool, inventory: Inventory
         out.print(tr(f"证据链头 {result.head}", f"evidence head {result.head}"), highlight=False, soft_wrap=True)
     publish_or_say(context, chain)
     sys.exit(result.exit_code)
+
+
+def _age(text: str | None) -> timedelta | None:
+    """As the plan writes durations; UsageError for another text."""
+    if text is None:
+        return None
+    if (match := DURATION.match(text)) is None:
+        raise UsageError(tr(f"--max-age {text}：请写成 30m、2h 或 1d", f"--max-age {text}: write 30m, 2h or 1d"))
+    return timedelta(seconds=int(match[1]) * SECONDS[match[2]])
 
 
 def publish_or_say(context: Context, chain: Chain) -> None:
