@@ -38,6 +38,7 @@ from egovctl.evidence.verify import Verdict, verify_lines
 from egovctl.paths import Inventory
 
 LENGTH, EVERY = 24, 5
+LAB = Path(__file__).resolve().parents[2] / "inventories" / "lab"
 LONG = bool(os.environ.get("EGOV_LONG"))
 ROUNDS, EDITS = (20, 2_500) if LONG else (1, 400)
 
@@ -405,8 +406,8 @@ def test_heads_in_the_noc_s_logs_show_a_cut_tail_and_a_chain_that_was_written_an
         stream.write(NOISE + log_line(early) + log_line(Head(9, "0" * 64), inventory="elsewhere"))
     (folder / "2026-11-26.log").write_text(log_line(chain.head()) + NOISE)
     for where in (folder, folder / "2026-11-26.log", folder / "2026-11-25.log.gz"):
-        assert "from elsewhere have it" in call("verify", "--anchor", f"syslog:{where}")
-    assert "as 2 heads from elsewhere have it, the newest of 5 records" in call(
+        assert "heads from elsewhere that agree" in call("verify", "--anchor", f"syslog:{where}")
+    assert "heads from elsewhere that agree: 2, the newest of 5 records" in call(
         "verify", "--anchor", f"syslog:{folder}"
     )
     whole = chain.path.read_bytes().splitlines()
@@ -445,7 +446,7 @@ def test_heads_in_metrics(town: Inventory, tmp_path: Path) -> None:
     chain = chain_of(town)
     page = tmp_path / "egov_checks.prom"
     page.write_text(exposition(chain.records(), {"control": chain.head()}))
-    assert "as 1 heads from elsewhere" in call("verify", "--anchor", f"metric:{page}")
+    assert "heads from elsewhere that agree: 1," in call("verify", "--anchor", f"metric:{page}")
     page.write_text(page.read_text().replace('records="3"', 'records="4"'))
     assert "4 records were known, 3 are here" in call("verify", "--anchor", f"metric:{page}", code=1)
 
@@ -486,6 +487,41 @@ def test_a_log_with_a_damaged_head_names_file_and_line(town: Inventory, tmp_path
     packed = tmp_path / "day.log.gz"
     packed.write_bytes(gzip.compress(log_line("3:abc").encode())[:-12])
     assert f"{packed} cannot be read" in call("verify", "--anchor", f"syslog:{packed}", code=3)
+
+
+def test_what_is_told_to_the_noc_is_what_is_read_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from egovctl.backups import witness
+    from egovctl.checks.context import open_context
+
+    context, sent = open_context(Inventory(LAB)), []
+
+    def run(inventory: Inventory, host: str, argv: list[str], *, input: bytes) -> subprocess.CompletedProcess[bytes]:
+        sent.append((host, argv, input.decode()))
+        return subprocess.CompletedProcess(argv, 0, b"", b"")
+
+    monkeypatch.setattr(witness.transport, "run", run)
+    heads = {"calibration": Head(3, "a" * 64), "control": Head(7, "b" * 64)}
+    assert witness.tell(context, heads) == "noc"
+    ((host, argv, text),) = sent
+    assert host == "noc" and argv[:3] == ["logger", "-t", "egov-evidence"] and text.count("\n") == 2
+    log = tmp_path / "day.log"
+    log.write_text(
+        "".join(f"<37>1 2026-11-26T10:00:00+08:00 noc {argv[2]} - - -  {line}\n" for line in text.splitlines())
+    )
+    assert {anchor.writer: anchor.head for anchor in anchors.from_log(log, "lab")} == heads
+
+
+def test_sealing_goes_on_unsigned_and_says_so(
+    town: Inventory, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from egovctl.commands.evidence import _sign
+
+    chain = chain_of(town)
+    assert not _sign(town, "r") and "run egovctl evidence key -i town" in capsys.readouterr().err
+    call("key")
+    assert not _sign(town, "r") and list(chain.records())[-1].kind == CHECKPOINT
+    keys.key_file(town).chmod(0o644)
+    assert _sign(town, "r") and "the evidence is not signed" in capsys.readouterr().err
 
 
 # --- faults ---------------------------------------------------------------------------------------------------------

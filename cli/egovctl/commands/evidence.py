@@ -178,7 +178,7 @@ def seal(inventory: Inventory) -> None:
 
     context = open_context(inventory)
     require_network(inventory)
-    unsigned = _sign(inventory)
+    unsigned = _sign(inventory, context.city.plan_revision)
     chain = open_chain(inventory, context.city.plan_revision)
     body = sealed(context, chain).body
     files, total, name = body["files"], body["bytes"], body["archive"]
@@ -187,11 +187,11 @@ def seal(inventory: Inventory) -> None:
     sys.exit(3 if unsigned else 0)
 
 
-def _sign(inventory: Inventory) -> bool:
+def _sign(inventory: Inventory, plan_revision: str) -> bool:
     """Sign every chain. What cannot be signed is sealed all the same; True when that is so though there is a key."""
     try:
         by = signer(inventory)
-        for chain in chains_of(inventory):
+        for chain in chains_of(inventory, plan_revision):
             checkpoint(chain, by)
     except CannotMeasure as error:
         click.echo(tr(f"注意：证据没有签名：{error}", f"note: the evidence is not signed: {error}"), err=True)

@@ -21,9 +21,9 @@ DIGEST = "evidence.digest"
 KEEP_DAYS, SHORTEST_KEEP = 1095, 400  # statements run for a year, and reports look back over two
 
 
-def chains_of(inventory: Inventory) -> list[Chain]:
+def chains_of(inventory: Inventory, plan_revision: str = "") -> list[Chain]:
     """All chains of an inventory, one a writer; CannotMeasure when there is none."""
-    found = chains(inventory)
+    found = chains(inventory, plan_revision)
     if not found:
         raise CannotMeasure(
             tr(
@@ -98,7 +98,7 @@ def checkpoint_(inventory: Inventory) -> None:
 
     by = signer(inventory)
     context = open_context(inventory)
-    for chain in chains_of(inventory):
+    for chain in chains_of(inventory, context.city.plan_revision):
         checkpoint(chain, by)
         click.echo(tr(f"{chain.writer}：已签名，链头 {chain.head()}", f"{chain.writer}: signed, head {chain.head()}"))
     require_network(inventory)

@@ -30,9 +30,9 @@ def enrolled_key(inventory: Inventory) -> str:
     return read_record(inventory, CONTROL).get(EVIDENCE_KEY, "")
 
 
-def chains(inventory: Inventory) -> list[Chain]:
+def chains(inventory: Inventory, plan_revision: str = "") -> list[Chain]:
     """All chains of an inventory, one a writer."""
-    return [Chain(path) for path in sorted(inventory.evidence.glob("*.jsonl"))]
+    return [Chain(path, plan_revision=plan_revision) for path in sorted(inventory.evidence.glob("*.jsonl"))]
 
 
 def in_force(chain: Chain) -> str:

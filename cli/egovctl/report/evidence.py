@@ -59,9 +59,10 @@ def _remarks(verdict: Verdict, enrolled: str) -> Iterator[str]:
     after = verdict.head.count - verdict.signed - 1
     whose = tr("已登记", "enrolled") if verdict.key == enrolled else tr("未登记", "not enrolled")
     key = fingerprint(verdict.key)
+    rest = tr(f"，其后 {after} 条未签名", f", {after} after it are not") if after else tr("，即全部", ", which is all")
     yield tr(
-        f"已签名至记录 {verdict.signed}，其后 {after} 条未签名；密钥 {key}（{whose}）",
-        f"signed up to record {verdict.signed}, {after} after it are not; key {key} ({whose})",
+        f"已签名至记录 {verdict.signed}{rest}；密钥 {key}（{whose}）",
+        f"signed up to record {verdict.signed}{rest}; key {key} ({whose})",
     )
 
 
@@ -75,7 +76,7 @@ def _compared(verdict: Verdict, heads: list[Head]) -> Iterator[str]:
     newest = max(head.count for head in heads)
     yield tr(
         f"与他处的 {verdict.checked} 个链头相符，最新的到第 {newest} 条",
-        f"as {verdict.checked} heads from elsewhere have it, the newest of {newest} records",
+        f"heads from elsewhere that agree: {verdict.checked}, the newest of {newest} records",
     )
     if verdict.unchecked:
         yield tr(
