@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,7 @@ from egovctl.checks.collect import prometheus
 from egovctl.checks.context import Context
 from egovctl.checks.engine import run_checks
 from egovctl.checks.model import Result, Status
+from egovctl.evidence import Chain
 
 pytestmark = pytest.mark.lab
 PATIENCE = 150.0
@@ -358,6 +360,37 @@ def test_results_are_metrics_and_the_evidence_is_whole(context: Context, city_la
     while not all(prometheus.query(url, expression) for expression in wanted):
         assert time.monotonic() < deadline, "the results did not reach Prometheus"
         time.sleep(2)
+
+
+def on_the_noc(city_lab, folder: Path) -> tuple[str, ...]:
+    """Anchors of the two places on the NOC, as an inspector has them: its own day's log, and its Prometheus."""
+    day = folder / "today.log"
+    day.write_text(city_lab.on("noc", "cat /var/log/egov/noc/$(date +%F).log").stdout, encoding="utf-8")
+    return ("--anchor", f"syslog:{day}", "--anchor", "metric:")
+
+
+def test_a_signed_head_is_in_the_noc_s_logs_and_in_prometheus(city_lab, tmp_path: Path) -> None:
+    where = ("-i", str(city_lab.inventory.root))
+    signed = city_lab.egovctl("evidence", "checkpoint", *where)
+    assert not signed.stderr, signed.stderr
+    path = city_lab.inventory.evidence / "control.jsonl"
+    whole = path.read_bytes()
+    head, deadline = Chain(path).head(), time.monotonic() + PATIENCE
+    try:
+        path.write_bytes(b"".join(whole.splitlines(keepends=True)[:-1]))
+        assert city_lab.egovctl("evidence", "verify", *where, check=False).returncode == 0, "nothing shows here alone"
+        for anchors in ((0, 2), (2, 4)):
+            while True:
+                chosen = on_the_noc(city_lab, tmp_path)[slice(*anchors)]
+                done = city_lab.egovctl("evidence", "verify", *where, *chosen, check=False)
+                if f"{head.count} records were known" in done.stdout:
+                    break
+                assert time.monotonic() < deadline, (chosen, done.stdout, done.stderr)
+                time.sleep(2)
+    finally:
+        path.write_bytes(whole)
+    done = city_lab.egovctl("evidence", "verify", *where, *on_the_noc(city_lab, tmp_path))
+    assert "(enrolled)" in done.stdout and f"the newest of {head.count} records" in done.stdout
 
 
 def test_a_changed_record_is_named_and_a_cut_tail_shows_against_a_kept_head(city_lab) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +18,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from egovctl.assess import cache
 from egovctl.assess import run as assessing
 from egovctl.assess import statements as stated
 from egovctl.assess.score import conclude, mark, older, rate, score
@@ -328,7 +331,7 @@ def test_an_assessment_of_good_hosts_and_what_it_puts_on_record(town: Inventory,
         assert all(set(group) == {"at", "asked", "sha256"} for group in body["groups"].values())
     assert records[-1].body["kind"] == "self-assessment" and records[-1].body["verdicts"]["L3-4.1a"] == "met"
     assert chain.verify(done.head).ok
-    shown = exposition(records, chain.head())
+    shown = exposition(records, {"control": chain.head()})
     assert f'egov_assess_items{{standard="mlps-level-3",verdict="met"}} {done.score.counts["met"]}\n' in shown
     assert 'egov_assess_hazards{standard="mlps-level-3",bound="low"} 0\n' in shown
     # What checks of a standard say of each host is evidence, and no alarm of the NOC's.
@@ -363,6 +366,102 @@ def test_nothing_measured_is_exit_3_whatever_people_say(town: Inventory, hosts: 
     assert done.exit_code == 3 and by_item(done)["L3-6.1a"] is Verdict.NOT_MET
 
 
+AGE = timedelta(hours=2)
+
+
+def looks_of(town: Inventory) -> Path:
+    return town.state / "looks"
+
+
+def other_answer(path: Path) -> None:
+    data = json.loads(path.read_text())
+    data["groups"]["accounts"]["answers"]["shadow"]["out"] += " "
+    path.write_text(json.dumps(data))
+
+
+def tomorrow(path: Path) -> None:
+    data = json.loads(path.read_text())
+    data["observed_at"] = "2097-01-01T00:00:00.000Z"
+    path.write_text(json.dumps(data))
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "half of it": lambda path: path.write_bytes(path.read_bytes()[:900]),
+    "empty": lambda path: path.write_bytes(b""),
+    "no UTF-8": lambda path: path.write_bytes(b"\xff\xfe" + path.read_bytes()),
+    "gone": lambda path: path.unlink(),
+    "deep": lambda path: path.write_text("[" * 100_000),
+    "another type": lambda path: path.write_text('{"host": 1, "groups": 2}'),
+    "a list": lambda path: path.write_text("[]"),
+    "another answer": other_answer,
+    "from the future": tomorrow,
+    "another host's": lambda path: path.write_bytes(path.with_name("core1.json").read_bytes()),
+}
+
+
+def test_hosts_that_were_looked_at_are_not_asked_again(town: Inventory, hosts: Any) -> None:
+    hosts(same)
+    context, chain = open_context(town), open_chain(town)
+    first = assessing.run_standard(context, "mlps-level-2", chain)
+    assert first.reused == {} and looks_of(town).stat().st_mode & 0o777 == 0o700
+    asked: list[str] = []
+
+    def asking(host: str, group: str, answers: dict[str, Any]) -> dict[str, Any]:
+        asked.append(host)
+        return answers
+
+    hosts(asking)
+    count = chain.head().count
+    second = assessing.run_standard(context, "mlps-level-2", chain, max_age=AGE)
+    managed = {host.name for host in context.city.hosts.values() if "managed" in host.groups}
+    assert not asked and set(second.reused) == managed and second.odd == ()
+    assert [record.kind for record in list(chain.records())[count:]] == ["assess.planned", "assess.standard"]
+    assert list(chain.records())[-1].body["reused"] == second.reused
+    assert [one.verdict for one in second.judged] == [one.verdict for one in first.judged]
+    facts = {check.id for check in content.checks().entries.values() if check.collect.by == "facts"}
+    dated = {one.observed_at for one in second.results if one.check in facts and one.subject in managed}
+    assert dated == set(second.reused.values()), "what was kept is of when it was observed"
+    looks, now = looks_of(town) / "noc.json", datetime.now(UTC)
+    whole = looks.read_bytes()
+    for name, damage in DAMAGE.items():
+        damage(looks)
+        found, odd = cache.kept(town, chain, AGE, now)
+        assert odd == ["noc"] and set(found) == managed - {"noc"}, name
+        looks.write_bytes(whole)
+    assert cache.kept(town, chain, AGE, now + AGE) == ({}, []), "too old"
+    assert cache.kept(town, chain, AGE, now - AGE) == ({}, []), "from the future: control's clock was ahead"
+    tomorrow(looks)
+    third = assessing.run_standard(context, "mlps-level-2", chain, max_age=AGE)
+    assert third.odd == ("noc",) and set(asked) == {"noc"} and set(third.reused) == managed - {"noc"}
+    assert [one.verdict for one in third.judged] == [one.verdict for one in first.judged]
+    assert list(chain.records())[-2].body["host"] == "noc"
+
+
+def test_what_another_program_saw_is_not_gone_by(town: Inventory, monkeypatch: pytest.MonkeyPatch) -> None:
+    chain, now = open_chain(town), datetime.now(UTC)
+    look = collector.Look("noc", now.isoformat(), hashlib.sha256(b"older").hexdigest(), 1.0, {})
+    chain.append(cache.LOOKED, {"run": "x", **look.evidence()})
+    cache.keep(town, look)
+    assert cache.kept(town, chain, AGE, now) == ({}, [])
+    monkeypatch.setattr(cache, "program", lambda: "older")
+    assert cache.kept(town, chain, AGE, now) == ({"noc": look}, [])
+    monkeypatch.setattr(os, "open", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    cache.keep(town, look)
+    assert [path.name for path in looks_of(town).iterdir()] == ["noc.json"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("mlps-level-2", "--max-age", "soon"), "write 30m, 2h or 1d"),
+        (("as-planned", "--max-age", "1h"), "goes with a standard"),
+    ],
+)
+def test_a_maximum_age_that_is_none_is_refused(town: Inventory, words: tuple[str, ...], said: str) -> None:
+    done = invoke("run", *words)
+    assert isinstance(done.exception, UsageError) and said in str(done.exception)
+
+
 def test_two_assessments_at_once_and_a_full_disk(town: Inventory, hosts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     hosts(same)
     with assessing._alone(town), pytest.raises(CannotMeasure, match="another assessment"):
@@ -387,6 +486,7 @@ def test_the_commands_from_a_run_to_its_explanation(
     hosts(same)
     monkeypatch.setattr("egovctl.commands.assess_standard.require_network", lambda inventory: None)
     published: list[object] = []
+    monkeypatch.setattr("egovctl.backups.witness.tell", lambda context, heads: "noc")
     monkeypatch.setattr("egovctl.commands.assess.publish", lambda context, chain: published.append(chain))
     assert "no verdict yet" in invoke("explain", "L3-4.1a").output
     answered = invoke("answer", "L3-6.1a", "--status", "met", "--text", "issued as no. 12", "--by", "Li")

@@ -360,12 +360,13 @@ def test_metrics_say_what_the_evidence_says_last(tmp_path: Path) -> None:
         {"core1": Status.PASS, "core2": Status.UNKNOWN, 'q"uote': Status.FAIL},
     ):
         chain.append("assess.result", engine._body(sample_run(statuses)))
-    text = metrics.exposition(chain.records(), chain.head())
+    text = metrics.exposition(chain.records(), {"control": chain.head()})
     assert 'egov_check_ok{check="neighbours-up",subject="core1"} 1' in text
     assert 'egov_check_ok{check="neighbours-up",subject="q\\"uote"} 0' in text
     assert 'egov_check_status{check="neighbours-up",subject="core2",status="unknown"} 1' in text
     assert 'egov_check_ok{check="neighbours-up",subject="core2"}' not in text and "gone" not in text
-    assert f'egov_evidence_head_info{{hash="{chain.head().hash}"}} 1' in text and "egov_evidence_records 2" in text
+    assert f'egov_evidence_head_info{{writer="control",records="2",hash="{chain.head().hash}"}} 1' in text
+    assert 'egov_evidence_records{writer="control"} 2' in text
 
 
 def test_metrics_are_valid_exposition(tmp_path: Path) -> None:
@@ -376,7 +377,8 @@ def test_metrics_are_valid_exposition(tmp_path: Path) -> None:
     item = {"service": "s", "host": "h", "outcome": "completed", "verdict": "met", "rto_seconds": 1.5}
     chain.append("drill.result", {"drill": "restore-files", "items": [item]})
     families = {
-        family.name for family in text_string_to_metric_families(metrics.exposition(chain.records(), chain.head()))
+        family.name
+        for family in text_string_to_metric_families(metrics.exposition(chain.records(), {"control": chain.head()}))
     }
     assert {
         "egov_check_ok",

@@ -95,11 +95,11 @@ def test_what_control_saw_in_the_repositories_is_shown_and_what_a_person_accepte
         return Record(seq, at, "control", kind, "0", "0", body, NO_RECORD)
 
     look = {"hosts": {"noc": {"archives": 3, "new": [], "missing": [lost], "strange": []}}, "silent": {}}
-    text = exposition([record(0, "backup.look", look)], Head(1, NO_RECORD))
+    text = exposition([record(0, "backup.look", look)], {"control": Head(1, NO_RECORD)})
     assert 'egov_backup_register_missing{source="noc"} 1' in text
     assert 'egov_backup_register_archives{source="noc"} 3' in text
     accepted = record(1, "backup.accepted", {"host": "noc", "missing": [lost], "strange": [], "by": "x"})
     sealed = record(2, "backup.sealed", {"archive": "x", "files": 1, "bytes": 1})
-    text = exposition([record(0, "backup.look", look), accepted, sealed], Head(3, NO_RECORD))
+    text = exposition([record(0, "backup.look", look), accepted, sealed], {"control": Head(3, NO_RECORD)})
     assert 'egov_backup_register_missing{source="noc"} 0' in text
     assert "egov_backup_sealed_timestamp_seconds 1767225600" in text

@@ -13,16 +13,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from egovctl.apply.enrolment import ensure_control
-from egovctl.backups import own_state
+from egovctl.backups import own_state, witness
 from egovctl.checks.context import Context, open_context
+from egovctl.commands.evidence import evidence
 from egovctl.drill import restore_state
 from egovctl.drill.borg import Repository
 from egovctl.drill.causes import Cause
 from egovctl.drill.model import Item, Outcome, Verdict, Work
 from egovctl.errors import CannotMeasure, UsageError
-from egovctl.evidence import open_chain
+from egovctl.evidence import chain as chain_module
+from egovctl.evidence import keys, open_chain
+from egovctl.evidence.record import now
 from egovctl.paths import Inventory
 from egovctl.render.engine import secret_names
 from egovctl.secrets import Secrets
@@ -129,6 +133,43 @@ def test_what_a_rebuilding_would_lack_is_named(control: Control, fault: str) -> 
     item = control.drill()
     assert (item.verdict, item.causes) == (Verdict.NOT_MET, (cause,)), item.reasons
     assert words in item.reasons[0]["en"] and item.reasons[0]["zh"]
+
+
+def test_what_is_sealed_tells_its_heads_and_lets_old_evidence_go(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a person does it: what would go, then --yes, then a verification against all that was ever sealed."""
+    chain = open_chain(control.inventory, "0")
+    chain.path.unlink()
+    monkeypatch.setattr(chain_module, "now", lambda: "2020-01-01T00:00:00.000Z")
+    for number in range(3):
+        chain.append("test", {"number": number})
+    monkeypatch.setattr(chain_module, "now", now)
+    heads = []
+    for _ in range(2):
+        keys.checkpoint(chain, keys.signer(control.inventory))
+        heads.append(chain.head())
+        control.seal()
+    path = control.folder / "repository"
+    sealed = witness.known(control.inventory, f"repository:{path}", "control")
+    assert [anchor.head for anchor in sealed] == heads and chain.verify(heads=heads).checked == 2
+    monkeypatch.setattr("egovctl.drill.ways.way_to", control.way)
+    monkeypatch.setattr("egovctl.checks.require_network", lambda inventory: None)
+
+    def call(*words: str) -> str:
+        done = CliRunner().invoke(evidence, [*words, "-i", str(control.inventory.root), "--lang", "en"])
+        assert done.exit_code == 0, (done.output, done.exception)
+        return done.output
+
+    assert "3 records before 3 may go, sealed in suite-state-" in call("prune") and len(list(chain.records())) == 7
+    assert "3 records went, the chain begins at 3, head 8:" in call("prune", "--yes")
+    said = call("verify", "--anchor", f"repository:{path}")
+    assert "those before record 3 were let go" in said and "heads from elsewhere that agree: 2" in said
+    assert "no record may go" in call("prune", "--yes")
+    item = control.drill()
+    assert item.verdict is Verdict.MET, item.reasons
+    control.seal()
+    assert control.drill().verdict is Verdict.MET, "a chain that begins later is whole, too"
 
 
 def test_without_an_escrow_passphrase_nothing_is_sealed_and_it_says_what_to_do(control: Control) -> None:

@@ -25,6 +25,7 @@ BACKUP_KEYS = {
     "borg_ed25519": "borg",
     "borg_retention_ed25519": "retention",
 }
+EVIDENCE_KEY = "evidence_ed25519"  # signs control's evidence, and opens nothing
 ALWAYS = ("ssh_host_ed25519", "borg_ed25519", "syslog_sha256")
 # SSH keys that only some places in the plan ask for, by the group of the hosts that need them.
 BY_GROUP = {"postgresql": "wal_ed25519", "postgresql_backups": "pgbackrest_ed25519", "role_offsite": "offsite_ed25519"}
@@ -77,8 +78,21 @@ def ensure_control(inventory: Inventory) -> str:
             name: _ensure_key(inventory.deploy_key.with_name(name), f"{what}@{inventory.name}")
             for name, what in BACKUP_KEYS.items()
         }
-        write_record(inventory, CONTROL, {"deploy_ed25519": deploy, **others})
+        evidence = _ensure_key(inventory.deploy_key.with_name(EVIDENCE_KEY), f"egov-evidence@{inventory.name}")
+        write_record(inventory, CONTROL, {"deploy_ed25519": deploy, **others, EVIDENCE_KEY: evidence})
     return deploy
+
+
+def ensure_evidence_key(inventory: Inventory, path: Path | None = None) -> str:
+    """The key that signs evidence, made at first use at its place or at `path`; its public half."""
+    path = path or inventory.deploy_key.with_name(EVIDENCE_KEY)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return _ensure_key(path, f"egov-evidence@{inventory.name}")
+
+
+def record_evidence_key(inventory: Inventory, public: str) -> bool:
+    """Put its public half into control's record, which is to be committed; whether that changed."""
+    return write_record(inventory, CONTROL, read_record(inventory, CONTROL) | {EVIDENCE_KEY: public})
 
 
 def _ensure_key(path: Path, comment: str) -> str:

@@ -8,14 +8,15 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from egovctl.assess import cache
 from egovctl.assess.score import Score, score
 from egovctl.assess.standards import Standard, standards
 from egovctl.assess.statements import acceptances, statements
@@ -23,7 +24,7 @@ from egovctl.assess.verdict import BAD, OPEN, Judged, Verdict, judge_standard
 from egovctl.checks import content
 from egovctl.checks.context import Context
 from egovctl.checks.engine import broken, run_checks
-from egovctl.checks.model import JUDGED, Result, Status
+from egovctl.checks.model import JUDGED, Check, Result, Status
 from egovctl.errors import CannotMeasure
 from egovctl.evidence import Chain, Head, Record
 from egovctl.evidence.record import now
@@ -37,7 +38,8 @@ MISSING_MOST = 5
 @dataclass(frozen=True)
 class Assessment:
     """One self-assessment. `wanting` names what would narrow the interval most: a check, or statements, and how many
-    requirements wait for it."""
+    requirements wait for it. `reused` are hosts that were not asked again, and when they were observed; `odd` are those
+    that were, since what was kept of them is not what the evidence says."""
 
     run: str
     standard: str
@@ -50,6 +52,8 @@ class Assessment:
     score: Score
     wanting: tuple[tuple[str, int], ...]
     head: Head | None = None
+    reused: dict[str, str] = field(default_factory=dict)
+    odd: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -61,10 +65,16 @@ class Assessment:
 
 
 def run_standard(
-    context: Context, name: str, chain: Chain, progress: Callable[[str], None] = lambda text: None
+    context: Context,
+    name: str,
+    chain: Chain,
+    progress: Callable[[str], None] = lambda text: None,
+    max_age: timedelta | None = None,
 ) -> Assessment:
     """Assess the city against a standard. The plan is on record before anything is asked, the verdicts afterwards.
 
+    Hosts that were looked at within `max_age`, with the same program, are not asked again; what is measured otherwise
+    (Prometheus, flows) always is.
     UsageError for a standard that is not known; CannotMeasure when another assessment runs or the disk is full.
     """
     listed = standards(context.inventory)
@@ -76,6 +86,8 @@ def run_standard(
     with _alone(context.inventory):
         run, started_at, begun = uuid4().hex[:12], now(), time.monotonic()
         chain.append("assess.planned", {"run": run, "standard": name, "checks": [check.id for check in checks]})
+        found, odd = cache.kept(context.inventory, chain, max_age, datetime.now(UTC)) if max_age else ({}, [])
+        context = replace(context, looks={}, kept=found, reused={})
         try:
             results = run_checks(context, checks, progress=progress)
         except KeyboardInterrupt:
@@ -83,7 +95,10 @@ def run_standard(
             raise
         results += [broken(check, reason) for check, reason in shelf.broken.items()]
         for _, look in sorted(context.looks.items()):
-            chain.append("assess.facts", {"run": run, **look.evidence()})
+            chain.append(cache.LOOKED, {"run": run, **look.evidence()})
+            cache.keep(context.inventory, look)
+        reused = {host: look.observed_at for host, look in sorted(context.reused.items())}
+        results = [_dated(result, shelf.entries, reused) for result in results]
         at = datetime.now(UTC)
         stated, accepted = statements(context.inventory, chain, at), acceptances(chain, at)
         judged = judge_standard(standard, shelf.entries, results, stated, accepted)
@@ -101,8 +116,18 @@ def run_standard(
             tuple(dangers),
             score(judged, areas, dangers),
             _wanting([*judged, *dangers], results),
+            reused=reused,
+            odd=tuple(odd),
         )
         return _recorded(context.inventory, chain, assessment)
+
+
+def _dated(result: Result, checks: Mapping[str, Check], reused: Mapping[str, str]) -> Result:
+    """A result on what was kept is of when that was observed."""
+    check = checks.get(result.check)
+    if check is None or check.collect.by != "facts" or result.subject not in reused:
+        return result
+    return replace(result, observed_at=reused[result.subject])
 
 
 def _wanting(judged: list[Judged], results: list[Result]) -> tuple[tuple[str, int], ...]:
@@ -150,6 +175,7 @@ def _recorded(inventory: Inventory, chain: Chain, assessment: Assessment) -> Ass
         "seconds": assessment.seconds,
         "score": asdict(assessment.score),
         "verdicts": {one.item: one.verdict.value for one in (*assessment.judged, *assessment.hazards)},
+        **({"reused": assessment.reused} if assessment.reused else {}),
         "results_sha256": hashlib.sha256(data).hexdigest(),
     }
     chain.append(ASSESSED, json.loads(json.dumps(body)))

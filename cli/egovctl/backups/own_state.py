@@ -24,6 +24,7 @@ from egovctl.drill.compare import digest_of
 from egovctl.drill.ways import CONTROL, STATE_SERVICE, way_to
 from egovctl.errors import CannotMeasure
 from egovctl.evidence import Chain, Record
+from egovctl.evidence.anchors import comment_of
 from egovctl.evidence.record import suite_version
 from egovctl.i18n import told
 from egovctl.paths import Inventory
@@ -44,7 +45,10 @@ class Staged:
 
 
 def seal(context: Context, chain: Chain) -> Record:
-    """Put the state into control's own repository, which is made at first use; the record of it."""
+    """Put the state into control's own repository, which is made at first use; the record of it.
+
+    The archive's comment holds the heads of the evidence in it: listing the archives tells all heads there ever were.
+    """
     inventory = context.inventory
     _require_passphrase(inventory)
     repository = way_to(context, CONTROL, "state")
@@ -53,7 +57,9 @@ def seal(context: Context, chain: Chain) -> Record:
         _ensure(repository, deadline)
         name = f"{STATE_SERVICE}-{datetime.now():%Y-%m-%dT%H:%M:%S}"
         paths = [str(still.files), str(still.proof)]
-        repository.call(["create", "--compression", "lz4", f"{repository.location}::{name}", *paths], deadline)
+        heads = {path.stem: Chain(path).head() for path in (still.files / "evidence").glob("*.jsonl")}
+        where = ["--comment", comment_of(heads), f"{repository.location}::{name}"]
+        repository.call(["create", "--compression", "lz4", *where, *paths], deadline)
         manifest = json.loads((still.proof / STATE_SERVICE / "manifest.json").read_text(encoding="utf-8"))
     total = sum(item["size"] for item in manifest["files"])
     return chain.append(SEALED, {"archive": name, "files": len(manifest["files"]), "bytes": total})

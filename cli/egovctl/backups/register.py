@@ -86,6 +86,23 @@ def known(records: Iterable[Record]) -> dict[str, Known]:
     return {host: Known(archives.get(host, {}), at) for host, at in looked.items()}
 
 
+def first_needed(records: Iterable[Record]) -> int:
+    """The earliest record that the register still rests on; beyond all when it rests on none."""
+    since: dict[tuple[str, str], int] = {}
+    end = 0
+    for record in records:
+        end = record.seq + 1
+        if record.kind == LOOK:
+            for host, found in record.body["hosts"].items():
+                since |= {(host, item["id"]): record.seq for item in found["new"]}
+        elif record.kind in (ACCEPTED, RETIRED):
+            for item in record.body["missing" if record.kind == ACCEPTED else "deleted"]:
+                since.pop((record.body["host"], item["id"]), None)
+            for item in record.body.get("strange", ()):
+                since[record.body["host"], item["id"]] = record.seq
+    return min(since.values(), default=end)
+
+
 def listed(repository: Repository, deadline: Deadline) -> tuple[Archived, ...]:
     """All archives of a repository, oldest first."""
     data = json.loads(repository.call(["list", "--json", repository.location], deadline))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -19,12 +20,15 @@ from egovctl.plan.routing import Edge
 
 @dataclass(frozen=True)
 class Context:
-    """One inventory, read once. `looks` is what collectors saw of hosts in this run, for the record."""
+    """One inventory, read once. `looks` is what collectors saw of hosts in this run, for the record; `kept` is what
+    they saw in runs before and need not ask for again, `reused` what of it this run went by."""
 
     inventory: Inventory
     plan: Plan
     city: City
     looks: dict[str, Any] = field(default_factory=dict, compare=False)
+    kept: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    reused: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @cached_property
     def next_hops(self) -> dict[str, dict[str, tuple[Edge, ...]]]:

@@ -6,7 +6,7 @@ seven statuses holds. A pure function of the evidence, written to the NOC's text
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,8 @@ from egovctl import transport
 from egovctl.checks.context import Context
 from egovctl.errors import CannotMeasure
 from egovctl.evidence import Chain, Head, Record
+from egovctl.evidence.keys import chains
+from egovctl.evidence.signing import CHECKPOINT
 from egovctl.i18n import tr
 
 TEXTFILE = "/var/lib/prometheus/node-exporter/egov_checks.prom"
@@ -41,8 +43,9 @@ HELP = {
     "egov_assess_rate": "Share of the requirements that are met in the last self-assessment: at least, and at most",
     "egov_assess_hazards": "Major hazards in the last self-assessment: at least, and at most",
     "egov_assess_run_timestamp_seconds": "When the last self-assessment ended",
-    "egov_evidence_records": "Records in the evidence chain",
-    "egov_evidence_head_info": "The hash of the last record of the evidence chain",
+    "egov_evidence_records": "Records in each evidence chain since it began",
+    "egov_evidence_head_info": "The head of each evidence chain: how many records, and the hash of the last",
+    "egov_evidence_signed_timestamp_seconds": "When the evidence chain was last signed",
 }
 Sample = tuple[str, dict[str, str], float]
 
@@ -51,7 +54,8 @@ def publish(context: Context, chain: Chain) -> str:
     """Write the metrics to the NOC's host; returns its name. HostSilent or CannotMeasure when that is not possible."""
     for host in context.city.hosts.values():
         if host.role == "noc" and "managed" in host.groups:
-            text = exposition(chain.records(), chain.head())
+            heads = {item.writer: item.head() for item in chains(context.inventory)}
+            text = exposition(chain.records(), heads)
             transport.write_file(context.inventory, host.name, TEXTFILE, text.encode())
             return host.name
     name = context.inventory.name
@@ -63,9 +67,9 @@ def publish(context: Context, chain: Chain) -> str:
     )
 
 
-def exposition(records: Iterable[Record], head: Head) -> str:
-    """The text for these records: samples grouped by name, each group with its help."""
-    samples = [*_latest(list(records)), *_chain_samples(head)]
+def exposition(records: Iterable[Record], heads: Mapping[str, Head]) -> str:
+    """The text for these records and the heads of all writers: samples grouped by name, each group with its help."""
+    samples = [*_latest(list(records)), *_chain_samples(heads)]
     lines = []
     for name, text in HELP.items():
         chosen = [sample for sample in samples if sample[0] == name]
@@ -79,7 +83,7 @@ def _latest(records: list[Record]) -> Iterator[Sample]:
     drills: dict[tuple[str, str, str], tuple[str, dict[str, Any]]] = {}
     looks: dict[str, tuple[str, dict[str, Any]]] = {}
     assessed: dict[str, Record] = {}
-    sealed = ""
+    sealed, signed = "", {}
     for record in records:
         if record.kind == "assess.result":
             by_check: dict[str, list[dict[str, Any]]] = {}
@@ -99,6 +103,8 @@ def _latest(records: list[Record]) -> Iterator[Sample]:
             assessed[record.body["standard"]] = record
         elif record.kind == "backup.sealed":
             sealed = record.at
+        elif record.kind == CHECKPOINT:
+            signed[record.writer] = record.at
     for results in checks.values():
         for result in results:
             yield from _check_samples(result)
@@ -110,6 +116,8 @@ def _latest(records: list[Record]) -> Iterator[Sample]:
         yield from _assess_samples(record)
     if sealed:
         yield "egov_backup_sealed_timestamp_seconds", {}, _seconds(sealed)
+    for writer, at in signed.items():
+        yield "egov_evidence_signed_timestamp_seconds", {"writer": writer}, _seconds(at)
 
 
 def _check_samples(result: dict[str, Any]) -> Iterator[Sample]:
@@ -156,9 +164,10 @@ def _look_samples(labels: dict[str, str], at: str, found: dict[str, Any]) -> Ite
     yield "egov_backup_register_timestamp_seconds", labels, _seconds(at)
 
 
-def _chain_samples(head: Head) -> Iterator[Sample]:
-    yield "egov_evidence_records", {}, head.count
-    yield "egov_evidence_head_info", {"hash": head.hash}, 1
+def _chain_samples(heads: Mapping[str, Head]) -> Iterator[Sample]:
+    for writer, head in heads.items():
+        yield "egov_evidence_records", {"writer": writer}, head.count
+        yield "egov_evidence_head_info", {"writer": writer, "records": str(head.count), "hash": head.hash}, 1
 
 
 def _seconds(at: str) -> float:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from datetime import timedelta
 
 import click
 from rich.console import Console
 
 from egovctl.assess.standards import standards
+from egovctl.backups import witness
 from egovctl.checks import content, open_context, require_network, run_checklist
 from egovctl.checks.context import Context
 from egovctl.checks.metrics import publish
@@ -17,8 +19,10 @@ from egovctl.commands.assess_standard import COMMANDS, run_and_print
 from egovctl.commands.options import format_option, inventory_option
 from egovctl.errors import EgovError, UsageError
 from egovctl.evidence import Chain, open_chain
+from egovctl.evidence.keys import chains
 from egovctl.i18n import pick, tr
 from egovctl.paths import Inventory
+from egovctl.plan.models import DURATION, SECONDS
 from egovctl.report import checks as report
 from egovctl.report.reachability import zone_table
 from egovctl.report.tables import plain_table
@@ -43,9 +47,17 @@ def assess() -> None:
 @click.argument("checklist")
 @click.option("--only", multiple=True, metavar="ID", help="Only this check; may be given again.")
 @click.option("--all", "every", is_flag=True, help="Of a standard: every requirement, not only those not met.")
+@click.option(
+    "--max-age",
+    "max_age",
+    metavar="30m|2h|1d",
+    help="Of a standard: hosts looked at within this time are not asked again.",
+)
 @inventory_option
 @format_option
-def run(checklist: str, only: tuple[str, ...], every: bool, inventory: Inventory, output: str) -> None:
+def run(
+    checklist: str, only: tuple[str, ...], every: bool, max_age: str | None, inventory: Inventory, output: str
+) -> None:
     """Run CHECKLIST, such as as-planned, or assess against a standard, such as mlps-level-3.
 
     Exit 0 all well, 1 something is not, 3 something could not be measured.
@@ -53,7 +65,9 @@ def run(checklist: str, only: tuple[str, ...], every: bool, inventory: Inventory
     if checklist in standards(inventory).entries:
         if only:
             raise UsageError(tr("测评标准时不能用 --only", "--only goes with a checklist, not with a standard"))
-        sys.exit(run_and_print(inventory, checklist, output, every, COLLECTOR_WORDS))
+        sys.exit(run_and_print(inventory, checklist, output, every, COLLECTOR_WORDS, _age(max_age)))
+    if max_age is not None:
+        raise UsageError(tr("--max-age 只用于标准", "--max-age goes with a standard, not with a checklist"))
     context = open_context(inventory)
     require_network(inventory)
     chain = open_chain(context.inventory, context.city.plan_revision)
@@ -84,10 +98,23 @@ def run(checklist: str, only: tuple[str, ...], every: bool, inventory: Inventory
     sys.exit(result.exit_code)
 
 
+def _age(text: str | None) -> timedelta | None:
+    """As the plan writes durations; UsageError for another text."""
+    if text is None:
+        return None
+    if (match := DURATION.match(text)) is None:
+        raise UsageError(tr(f"--max-age {text}：请写成 30m、2h 或 1d", f"--max-age {text}: write 30m, 2h or 1d"))
+    return timedelta(seconds=int(match[1]) * SECONDS[match[2]])
+
+
 def publish_or_say(context: Context, chain: Chain) -> None:
-    """Show the results on the NOC; when its host does not answer say so, the results stand all the same."""
+    """Show the results on the NOC, and leave the heads of the evidence in its logs.
+
+    When its host does not answer say so: the results stand all the same.
+    """
     try:
         publish(context, chain)
+        witness.tell(context, {item.writer: item.head() for item in chains(context.inventory)})
     except EgovError as error:
         click.echo(
             tr(f"注意：结果未能写入监测：{error}", f"note: the results are not in the metrics: {error}"),

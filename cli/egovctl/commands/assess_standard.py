@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -19,10 +20,17 @@ from egovctl.evidence import Chain, open_chain
 from egovctl.i18n import tr
 from egovctl.paths import Inventory
 from egovctl.report import assessment as report
-from egovctl.report.tables import plain_table
+from egovctl.report.tables import plain_table, short_time
 
 
-def run_and_print(inventory: Inventory, name: str, output: str, every: bool, words: dict[str, tuple[str, str]]) -> int:
+def run_and_print(
+    inventory: Inventory,
+    name: str,
+    output: str,
+    every: bool,
+    words: dict[str, tuple[str, str]],
+    max_age: timedelta | None = None,
+) -> int:
     """Assess against a standard, print it and show what it came to on the NOC; returns the exit code."""
     from egovctl.commands.assess import publish_or_say
 
@@ -31,7 +39,17 @@ def run_and_print(inventory: Inventory, name: str, output: str, every: bool, wor
     standard = standards(inventory).get(name)
     chain = open_chain(inventory, context.city.plan_revision)
     with Console(stderr=True).status(tr("测评中", "assessing")) as status:
-        done = run_standard(context, name, chain, lambda step: status.update(tr(*words.get(step, (step, step)))))
+        told = lambda step: status.update(tr(*words.get(step, (step, step))))  # noqa: E731 - one line of it
+        done = run_standard(context, name, chain, told, max_age)
+    if done.odd:
+        hosts = ", ".join(done.odd)
+        click.echo(
+            tr(
+                f"注意：{hosts} 的留存结果与证据不符，已重新采集",
+                f"note: what was kept of {hosts} is not what the evidence says; asked again",
+            ),
+            err=True,
+        )
     if output == "json":
         click.echo(json.dumps(report.as_json(done), ensure_ascii=False))
     else:
@@ -50,6 +68,15 @@ def _print(inventory: Inventory, done: Assessment, standard: Standard, every: bo
     if dangers := report.bad(done.hazards):
         hazards = standards(inventory).get(standard.hazards or "").by_id
         out.print(report.item_table(dangers, hazards, tr("重大风险隐患", "major hazards")))
+    if done.reused:
+        oldest, count = short_time(min(done.reused.values())), len(done.reused)
+        out.print(
+            tr(
+                f"{count} 台主机沿用留存结果，最早采集于 {oldest}",
+                f"{count} hosts were not asked again: as they were observed, the earliest at {oldest}",
+            ),
+            highlight=False,
+        )
     for line in report.score_lines(done, standard):
         out.print(line, highlight=False, markup=False, soft_wrap=True)
     out.print(tr(f"证据链头 {done.head}", f"evidence head {done.head}"), highlight=False, soft_wrap=True)

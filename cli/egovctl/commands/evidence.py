@@ -11,11 +11,15 @@ from dataclasses import asdict
 import click
 from rich.console import Console
 
+from egovctl.commands.evidence_keep import COMMANDS, chains_of
 from egovctl.commands.options import format_option, inventory_option
 from egovctl.errors import CannotMeasure, UsageError
 from egovctl.evidence import Chain, Head, Verdict
+from egovctl.evidence.anchors import Anchor, heads_of
+from egovctl.evidence.keys import checkpoint, enrolled_key, key_file, signer
 from egovctl.i18n import tr
 from egovctl.paths import Inventory
+from egovctl.report.evidence import print_verdict
 from egovctl.report.tables import plain_table, short_time
 
 
@@ -24,69 +28,57 @@ def evidence() -> None:
     """Verify and read the evidence chain. / 查验与阅读证据链。"""
 
 
-def chains_of(inventory: Inventory) -> list[Chain]:
-    """All chains of an inventory, one a writer; CannotMeasure when there is none."""
-    paths = sorted(inventory.evidence.glob("*.jsonl"))
-    if not paths:
-        raise CannotMeasure(
-            tr(
-                f"{inventory.evidence} 中没有证据：先运行 egovctl assess run as-planned",
-                f"no evidence in {inventory.evidence}: run egovctl assess run as-planned first",
-            )
-        )
-    return [Chain(path) for path in paths]
-
-
 @evidence.command()
 @inventory_option
 @format_option
-@click.option("--head", "head_text", metavar="COUNT:HASH", help="A head known from elsewhere: shows a cut tail.")
-@click.option("--writer", default="control", show_default=True, help="The writer whose head --head is.")
-def verify(inventory: Inventory, output: str, head_text: str | None, writer: str) -> None:
-    """Say whether every chain is whole; name the first bad record. Exit 1 when one is not."""
-    head = Head.read(head_text) if head_text else None
+@click.option(
+    "--anchor",
+    "anchors",
+    multiple=True,
+    metavar="WHERE",
+    help="Heads from elsewhere: syslog:FILE, metric:[URL|FILE], repository:[PATH], COUNT:HASH. May be given again.",
+)
+@click.option("--head", "head_text", metavar="COUNT:HASH", help="The same as --anchor COUNT:HASH.")
+@click.option("--writer", default="control", show_default=True, help="The writer whose head COUNT:HASH is.")
+def verify(inventory: Inventory, output: str, anchors: tuple[str, ...], head_text: str | None, writer: str) -> None:
+    """Say whether every chain is whole; name the first bad record.
+
+    Exit 0 whole, 1 not, 3 when the heads from elsewhere could not be had or compared.
+    """
+    heads = [Anchor("--head", writer, Head.read(head_text))] if head_text else []
     chains = chains_of(inventory)
-    if head is not None and writer not in {chain.writer for chain in chains}:
-        raise UsageError(tr(f"没有写入者 {writer} 的证据", f"there is no evidence by writer {writer}"))
-    verdicts = [(chain, chain.verify(head if chain.writer == writer else None)) for chain in chains]
+    if anchors:
+        from egovctl.backups.witness import known
+
+        heads += [found for item in anchors for found in known(inventory, item, writer)]
+    unknown = {item.writer for item in heads} - {chain.writer for chain in chains}
+    if unknown:
+        name = sorted(unknown)[0]
+        if head_text or writer == name:
+            raise UsageError(tr(f"没有写入者 {name} 的证据", f"there is no evidence by writer {name}"))
+    key = enrolled_key(inventory)
+    verdicts = [(chain, chain.verify(heads=heads_of(heads, chain.writer), key=key)) for chain in chains]
     if output == "json":
-        click.echo(json.dumps([_as_json(chain, verdict) for chain, verdict in verdicts], ensure_ascii=False))
+        rows = [{**_as_json(chain, verdict), "key_enrolled": key} for chain, verdict in verdicts]
+        click.echo(json.dumps(rows, ensure_ascii=False))
     else:
         for chain, verdict in verdicts:
-            _print_verdict(chain, verdict, anchored=head is not None and chain.writer == writer)
-    sys.exit(0 if all(verdict.ok for _, verdict in verdicts) else 1)
+            print_verdict(chain, verdict, key, heads_of(heads, chain.writer))
+        for name in sorted(unknown):
+            click.echo(
+                tr(f"写入者 {name} 的证据不见了：他处有其链头", f"the evidence of {name} is gone: its heads are known")
+            )
+    sys.exit(_exit_code([verdict for _, verdict in verdicts], bool(unknown)))
+
+
+def _exit_code(verdicts: list[Verdict], gone: bool) -> int:
+    if gone or not all(verdict.ok and verdict.ahead < 0 for verdict in verdicts):
+        return 1
+    return 3 if any(verdict.unchecked and not verdict.checked for verdict in verdicts) else 0
 
 
 def _as_json(chain: Chain, verdict: Verdict) -> dict[str, object]:
     return {"writer": chain.writer, **asdict(verdict), "head": str(verdict.head)}
-
-
-def _print_verdict(chain: Chain, verdict: Verdict, *, anchored: bool) -> None:
-    if not verdict.ok:
-        click.echo(
-            tr(
-                f"{chain.path} 第 {verdict.line} 行：{verdict.reason}",
-                f"{chain.path} line {verdict.line}: {verdict.reason}",
-            )
-        )
-        return
-    count = verdict.head.count
-    click.echo(tr(f"{chain.writer}：{count} 条记录，链完整", f"{chain.writer}: {count} records, the chain is whole"))
-    if verdict.torn_lines:
-        click.echo(
-            tr(
-                f"  其中有 {verdict.torn_lines} 行写入时中断，已记录在案",
-                f"  {verdict.torn_lines} half-written lines are on record",
-            )
-        )
-    click.echo(tr(f"  链头 {verdict.head}", f"  head {verdict.head}"))
-    if not anchored:
-        click.echo(
-            tr(
-                "  尾部是否被截去，只有对照他处保存的链头才能看出：--head 数量:散列",
-                "  only a head kept elsewhere shows a cut tail: --head COUNT:HASH",
-            )
-        )
 
 
 @evidence.command()
@@ -95,9 +87,13 @@ def _print_verdict(chain: Chain, verdict: Verdict, *, anchored: bool) -> None:
 @click.option("-n", "--last", default=20, show_default=True, type=click.IntRange(1), help="How many records.")
 @click.option("--kind", help="Only records of this kind, such as assess.result.")
 @click.option("--seq", type=click.IntRange(0), help="One record, in full.")
-def show(inventory: Inventory, output: str, last: int, kind: str | None, seq: int | None) -> None:
+@click.option("--writer", help="Only records of this writer.")
+def show(inventory: Inventory, output: str, last: int, kind: str | None, seq: int | None, writer: str | None) -> None:
     """List the records, or print one of them in full."""
-    records = [record for chain in chains_of(inventory) for record in chain.records()]
+    chains = chains_of(inventory)
+    records = [record for chain in chains for record in chain.records() if writer in (None, chain.writer)]
+    for chain in chains:
+        _say_unreadable(chain)
     chosen = [item for item in records if (kind is None or item.kind == kind) and (seq is None or item.seq == seq)]
     if not chosen:
         raise UsageError(tr("没有这样的记录", "there is no such record"))
@@ -105,7 +101,7 @@ def show(inventory: Inventory, output: str, last: int, kind: str | None, seq: in
         for record in chosen[-last:]:
             click.echo(
                 json.dumps(
-                    {**asdict(record), "hash": record.hash},
+                    {**json.loads(record.line), "hash": record.hash},
                     ensure_ascii=False,
                     indent=2 if seq is not None else None,
                 )
@@ -117,6 +113,18 @@ def show(inventory: Inventory, output: str, last: int, kind: str | None, seq: in
     for record in chosen[-last:]:
         table.add_row(str(record.seq), short_time(record.at), record.kind, record.plan_revision, record.hash[:16])
     Console().print(table)
+
+
+def _say_unreadable(chain: Chain) -> None:
+    """The first line that is no record, unless `verify` would say that it is on record as half written."""
+    if (verdict := chain.verify()).line and not verdict.ok:
+        click.echo(
+            tr(
+                f"注意：{chain.path} 第 {verdict.line} 行：{verdict.reason}",
+                f"note: {chain.path} line {verdict.line}: {verdict.reason}",
+            ),
+            err=True,
+        )
 
 
 @evidence.command()
@@ -159,13 +167,37 @@ def backups(inventory: Inventory, output: str, accept: str | None) -> None:
 @evidence.command()
 @inventory_option
 def seal(inventory: Inventory) -> None:
-    """Seal what control alone holds (keys, secrets, evidence, plan) into its repository on the backup node."""
+    """Sign the evidence, then seal what control alone holds into its repository on the backup node.
+
+    Keys, secrets, evidence and plan. Exit 3 when it is sealed and could not be signed.
+    """
     from egovctl.backups.own_state import seal as sealed
     from egovctl.checks import open_context, require_network
+    from egovctl.commands.assess import publish_or_say
     from egovctl.evidence import open_chain
 
     context = open_context(inventory)
     require_network(inventory)
-    body = sealed(context, open_chain(inventory, context.city.plan_revision)).body
+    unsigned = _sign(inventory, context.city.plan_revision)
+    chain = open_chain(inventory, context.city.plan_revision)
+    body = sealed(context, chain).body
     files, total, name = body["files"], body["bytes"], body["archive"]
     click.echo(tr(f"已封存 {files} 个文件，{total} 字节：{name}", f"sealed {files} files, {total} bytes: {name}"))
+    publish_or_say(context, chain)
+    sys.exit(3 if unsigned else 0)
+
+
+def _sign(inventory: Inventory, plan_revision: str) -> bool:
+    """Sign every chain. What cannot be signed is sealed all the same; True when that is so though there is a key."""
+    try:
+        by = signer(inventory)
+        for chain in chains_of(inventory, plan_revision):
+            checkpoint(chain, by)
+    except CannotMeasure as error:
+        click.echo(tr(f"注意：证据没有签名：{error}", f"note: the evidence is not signed: {error}"), err=True)
+        return key_file(inventory).exists()
+    return False
+
+
+for command in COMMANDS:
+    evidence.add_command(command)

@@ -37,6 +37,7 @@ KEYS = {
     "borg_restore_ed25519": "borg_restore_ed25519",
     "borg_retention_ed25519": "borg_retention_ed25519",
     "borg_ed25519": "borg_ed25519",
+    "evidence_ed25519": "evidence_ed25519",
 }
 
 

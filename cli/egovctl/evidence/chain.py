@@ -9,15 +9,17 @@ from __future__ import annotations
 import base64
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import rfc8785
 
 from egovctl.errors import CannotMeasure
-from egovctl.evidence.record import NO_RECORD, BadRecord, Record, digest, now, parse, suite_version
+from egovctl.evidence.record import NO_RECORD, SHA256, BadRecord, Record, digest, now, parse, suite_version
+from egovctl.evidence.signing import Body
 from egovctl.evidence.verify import MAX_TORN, TORN, Head, Verdict, read_lines, verify_lines
 from egovctl.i18n import tr
 
@@ -33,10 +35,12 @@ class Chain:
         self.writer = writer or self.path.stem
         self.plan_revision = plan_revision
 
-    def append(self, kind: str, body: dict[str, Any]) -> Record:
+    def append(self, kind: str, body: dict[str, Any] | Body, *, digest_name: str = "") -> Record:
         """Add one record and return it, once it is on the disk.
 
-        Raises CannotMeasure when the disk is full or the end of the chain is damaged; nothing is added then.
+        A `body` that can be called is given the record without one, so that it may sign for its place. `digest_name`
+        is the record's own hash; not given: that of the record before. Raises CannotMeasure when the disk is full or
+        the end of the chain is damaged; nothing is added then.
         """
         with self._locked() as descriptor:
             good, torn, unterminated = _tail(descriptor, self.path)
@@ -44,7 +48,7 @@ class Chain:
             if torn:
                 good = self._follow(good, TORN, {"lines": [_describe(line) for line in torn]})
                 text += good.line + b"\n"
-            record = self._follow(good, kind, body)
+            record = self._follow(good, kind, body, digest_name)
             self._write(descriptor, text + record.line + b"\n")
             return record
 
@@ -54,10 +58,14 @@ class Chain:
             with suppress(BadRecord):
                 yield parse(line)
 
-    def verify(self, head: Head | None = None) -> Verdict:
-        """Whether the chain is whole; with a known `head` also whether its tail is still there."""
+    def verify(self, head: Head | None = None, *, heads: Iterable[Head] = (), key: str = "") -> Verdict:
+        """Whether the chain is whole; with known heads also whether its tail is still there and all is as it was.
+
+        `key` is the public half of the key that must be in force at the end, as it is enrolled.
+        """
         lines, unterminated = read_lines(self.path)
-        return verify_lines(lines, unterminated=unterminated, head=head, writer=self.writer)
+        known = [*([head] if head else []), *heads]
+        return verify_lines(lines, unterminated=unterminated, heads=known, writer=self.writer, key=key)
 
     def head(self) -> Head:
         """How many records there are, and the hash of the last one. Keep it elsewhere: it shows a cut tail."""
@@ -67,9 +75,11 @@ class Chain:
             good, _, _ = _tail(stream.fileno(), self.path)
         return Head(0, NO_RECORD) if good is None else Head(good.seq + 1, good.hash)
 
-    def _follow(self, previous: Record | None, kind: str, body: dict[str, Any]) -> Record:
+    def _follow(self, previous: Record | None, kind: str, body: dict[str, Any] | Body, digest_name: str = "") -> Record:
         seq, prev = (0, NO_RECORD) if previous is None else (previous.seq + 1, previous.hash)
-        record = Record(seq, now(), self.writer, kind, suite_version(), self.plan_revision, body, prev)
+        name = digest_name or (previous.digest if previous else "") or SHA256
+        record = Record(seq, now(), self.writer, kind, suite_version(), self.plan_revision, {}, prev, name)
+        record = replace(record, body=body(record) if callable(body) else body)
         try:
             parse(record.line)
         except (BadRecord, rfc8785.CanonicalizationError, UnicodeError) as error:
@@ -94,15 +104,68 @@ class Chain:
     @contextmanager
     def _locked(self) -> Iterator[int]:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        new = not self.path.exists()
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        descriptor = self._opened()
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if new:
-                _sync_folder(self.path.parent)
             yield descriptor
         finally:
             os.close(descriptor)
+
+    def _opened(self) -> int:
+        """The file, locked. Whoever waited while it was pruned would have the old one: that is opened anew."""
+        while True:
+            new = not self.path.exists()
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if new:
+                    _sync_folder(self.path.parent)
+                if _is(self.path, descriptor):
+                    return descriptor
+            except BaseException:
+                os.close(descriptor)
+                raise
+            os.close(descriptor)
+
+    def cut_front(self, first: int) -> int:
+        """Let go of the records before `first`, which the chain must have allowed (`evidence.pruned`); their number.
+
+        The shorter file takes the place of the longer one at once, or nothing changes: CannotMeasure.
+        """
+        beside = self.path.with_name(f".{self.path.name}.pruned")
+        with self._locked():
+            lines, _ = read_lines(self.path)
+            kept = next(index for index, line in enumerate(lines) if _seq_of(line) == first)
+            try:
+                with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
+                    stream.write(b"".join(line + b"\n" for line in lines[kept:]))
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                beside.replace(self.path)
+                _sync_folder(self.path.parent)
+            except OSError as error:
+                raise CannotMeasure(
+                    tr(
+                        f"{beside} 无法写入：{error.strerror}；没有删除任何记录",
+                        f"{beside} could not be written: {error.strerror}; no record was let go",
+                    )
+                ) from None
+            finally:
+                beside.unlink(missing_ok=True)
+        return kept
+
+
+def _is(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _seq_of(line: bytes) -> int | None:
+    try:
+        return parse(line).seq
+    except BadRecord:
+        return None
 
 
 def _sync_folder(folder: Path) -> None:

@@ -19,6 +19,7 @@ SSH_KEYS = (
     "deploy_ed25519",
     "borg_restore_ed25519",
     "borg_retention_ed25519",
+    "evidence_ed25519",
     "log_seal_ed25519",
     "offsite_ed25519",
     "pgbackrest_ed25519",

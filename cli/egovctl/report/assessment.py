@@ -66,6 +66,7 @@ def as_json(assessment: Assessment) -> dict[str, Any]:
         "started_at": assessment.started_at,
         "seconds": assessment.seconds,
         "cpu_seconds": assessment.cpu_seconds,
+        "reused": assessment.reused,
         "score": asdict(assessment.score),
         "wanting": [{"what": what or "statements", "items": count} for what, count in assessment.wanting],
         "items": [asdict(one) for one in assessment.judged],

@@ -64,8 +64,15 @@ def collect(context: Context, requests: list[Request]) -> list[Observed]:
     for request in requests:
         for host in request.subjects:
             wanted.setdefault(host, set()).update(set(request.collect.sections) & set(onhost_facts.GROUPS))
-    answers = transport.each(wanted, lambda host: look(context, host, sorted(wanted[host])))
-    context.looks.update({host: answer for host, answer in answers.items() if isinstance(answer, Look)})
+    known: dict[str, Look] = {
+        host: context.kept[host]
+        for host in wanted
+        if host in context.kept and wanted[host] <= context.kept[host].groups.keys()
+    }
+    asked = transport.each(wanted.keys() - known.keys(), lambda host: look(context, host, sorted(wanted[host])))
+    context.looks.update({host: answer for host, answer in asked.items() if isinstance(answer, Look)})
+    context.reused.update(known)
+    answers: dict[str, Look | Exception] = {**known, **asked}
     facts = {host: read(answer) for host, answer in answers.items()}
     return [
         {host: facts_of(facts.get(host), host, request.collect.sections) for host in request.subjects}

@@ -7,6 +7,8 @@ from datetime import datetime
 
 from egovctl.checks.context import Context
 from egovctl.evidence import open_chain
+from egovctl.evidence.keys import enrolled_key
+from egovctl.evidence.signing import fingerprint
 from egovctl.i18n import language, pick, tr
 from egovctl.report.document import Document, Mark, Section
 from egovctl.report.document.model import Tone
@@ -116,4 +118,6 @@ def document(
     head = open_chain(context.inventory).head()
     if head.count:
         facts.append((tr("证据链头", "Evidence head"), str(head)))
+        if key := enrolled_key(context.inventory):
+            facts.append((tr("证据签名密钥", "Evidence key"), fingerprint(key)))
     return Document(language(), f"{names.city}{tr('', ' ')}{title}", summary, tuple(facts), tuple(sections))
