@@ -26,7 +26,7 @@ def verdict(check: Check, change: cases.Change | None = None) -> tuple[Status, d
     seen: dict[str, Any] = {}
     for number, group in enumerate(check.collect.sections):
         seen |= decode("h", group, cases.answers_of(group, change if number == 0 else None), cases.AT)
-    return judge(check, {"subject": SUBJECT, "planned": {}, "seen": seen})
+    return judge(check, {"subject": SUBJECT, "planned": cases.PLANNED, "seen": seen})
 
 
 def test_there_are_at_least_forty_and_each_has_cases() -> None:

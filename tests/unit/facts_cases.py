@@ -133,6 +133,13 @@ RULES = """table inet egov {
 	chain input {
 		type filter hook input priority filter; policy drop;
 		ct state established,related accept
+		iifname "lo" accept
+		ip saddr @control4 tcp dport 22 accept
+	}
+
+	chain output {
+		type filter hook output priority filter; policy accept;
+		accept
 	}
 }
 """
@@ -156,6 +163,9 @@ ACTIVE = """ssh.service loaded active running OpenBSD Secure Shell server
 rsyslog.service loaded active running System Logging Service
 systemd-journald.service loaded active running Journal Service
 chrony.service loaded active running chrony, an NTP client/server
+clamav-clamonacc.service loaded active running ClamAV On-Access Scanner
+rspamd.service loaded active running rapid spam filtering system
+suricata.service loaded active running Suricata IDS/IDP daemon
 """
 DPKG = """installed openssh-server 1:9.2p1-2+deb12u7
 installed chrony 4.3-2+deb12u1
@@ -236,7 +246,7 @@ GOOD: dict[str, Any] = {
     "sysctls": {name: said(value + "\n") for name, value in SYSCTLS.items()}
     | {"kernel.yama.ptrace_scope": absent("kernel.yama.ptrace_scope")},
     "units": {
-        "enabled": said("ssh.service enabled enabled\n"),
+        "enabled": said("ssh.service enabled enabled\ndailyaidecheck.timer enabled enabled\n"),
         "active": said(ACTIVE),
         "failed": said(""),
     },
@@ -255,6 +265,25 @@ GOOD: dict[str, Any] = {
         "/proc/uptime": said("53400.11 102000.00\n"),
     },
 }
+
+GOOD["machine"] = {
+    "/proc/cmdline": said("BOOT_IMAGE=/boot/vmlinuz root=/dev/mapper/root ro init_on_free=1\n"),
+    "/sys/block/dm-0/dm/uuid": said("CRYPT-LUKS2-0123-root\n"),
+    "/sys/class/tpm/tpm0/tpm_version_major": said("2\n"),
+    "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c": said("\x06\x00\x00\x00\x01"),
+    "/sys/fs/selinux/enforce": absent("/sys/fs/selinux/enforce"),
+    "/sys/module/apparmor/parameters/enabled": said("Y\n"),
+}
+GOOD["interfaces"] = {
+    "/proc/net/dev": said(
+        "Inter-|   Receive\n face |bytes    packets\n    lo: 100 1 0\n  eth0: 200 2 0\n  sit0: 0 0 0\n   wg0: 5 1 0\n"
+    ),
+    "/sys/class/net/lo/operstate": said("unknown\n"),
+    "/sys/class/net/eth0/operstate": said("up\n"),
+    "/sys/class/net/sit0/operstate": said("down\n"),
+    "/sys/class/net/wg0/operstate": said("unknown\n"),
+}
+PLANNED = {"interfaces": ["eth0", "lo", "wg0"]}
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -291,6 +320,28 @@ def sysctl(name: str, value: str) -> Change:
 def gone(query: str) -> Change:
     def change(answers: dict[str, Any]) -> None:
         answers[query] = absent(query)
+
+    return change
+
+
+def forget(query: str) -> Change:
+    def change(answers: dict[str, Any]) -> None:
+        del answers[query]
+
+    return change
+
+
+def add(query: str, text: str) -> Change:
+    def change(answers: dict[str, Any]) -> None:
+        answers[query] = said(text)
+
+    return change
+
+
+def both(*changes: Change) -> Change:
+    def change(answers: dict[str, Any]) -> None:
+        for one in changes:
+            one(answers)
 
     return change
 
@@ -468,6 +519,27 @@ RED: dict[str, list[Change]] = {
         put("rules", "-w /etc/passwd -p wa -k identity", "No rules"),
         put("status", "enabled 1", "enabled 0"),
         gone("status"),
+    ],
+    "firewall-by-address": [
+        put("rules", "ip saddr @control4", "iifname eth0"),
+        put("rules", "tcp dport 22", "meta l4proto tcp"),
+        put("rules", "ct state established,related accept", "accept"),
+        put("rules", "ct state established,related accept", "meta l4proto 47 accept"),
+    ],
+    "malware-guarded": [put("active", "clamav-clamonacc.service", "clamav-freshclam.service")],
+    "intrusion-watched": [put("active", "suricata.service", "tor.service")],
+    "spam-filtered": [put("active", "rspamd.service", "nginx.service")],
+    "integrity-watched": [put("enabled", "dailyaidecheck.timer", "apt-daily.timer")],
+    "disks-encrypted": [put("/sys/block/dm-0/dm/uuid", "CRYPT-", "LVM-"), forget("/sys/block/dm-0/dm/uuid")],
+    "memory-cleared": [put("/proc/cmdline", "init_on_free=1", "init_on_free=0")],
+    "boot-verified": [
+        put("/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c", "\x01", "\x00"),
+        put("/sys/class/tpm/tpm0/tpm_version_major", "2", "1"),
+    ],
+    "labels-enforced": [put("/sys/module/apparmor/parameters/enabled", "Y", "N")],
+    "radio-absent": [add("/sys/class/net/wlan0/phy80211/name", "phy0\n")],
+    "interfaces-planned": [
+        both(more("/proc/net/dev", "  eth1: 0 0\n"), add("/sys/class/net/eth1/operstate", "up\n")),
     ],
     "system-supported": [
         put("/etc/os-release", 'VERSION_ID="12"', 'VERSION_ID="10"'),

@@ -26,6 +26,7 @@ KINDS = {
     "drill": {"zh": "演练", "en": "drill"},
     "application": {"zh": "应用", "en": "application"},
     "standard": {"zh": "标准", "en": "standard"},
+    "register": {"zh": "登记", "en": "register"},
 }
 CONTENT = Path(__file__).resolve().parent.parent / "content"
 

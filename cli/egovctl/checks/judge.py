@@ -20,6 +20,10 @@ LIST_SHOWN = 6
 # How the languages separate the items of a list, and what they say for none of them, for true and for false.
 CHINESE = ("、", "无", "是", "否")
 ENGLISH = (", ", "none", "yes", "no")
+FOR_PEOPLE = {
+    "zh": "这里没有相应的登记或测量，须由人说明",
+    "en": "no register or measurement here tells of it: people have to",
+}
 
 
 class BadExpression(ValueError):
@@ -91,6 +95,8 @@ def judge(check: Check, facts: Mapping[str, Any]) -> tuple[Status, dict[str, Any
             raise BadExpression(f"{expression!r} gives {value!r}, neither true nor false")
         return value
 
+    if not holds(check.tells):
+        return Status.MANUAL, shown
     if not holds(check.measured):
         return Status.UNKNOWN, shown
     if holds(check.expression):
@@ -102,6 +108,8 @@ def judge(check: Check, facts: Mapping[str, Any]) -> tuple[Status, dict[str, Any
 
 def words(check: Check, status: Status, shown: Mapping[str, Any]) -> dict[str, str]:
     """The detail in both languages; raises BadExpression when the text names a value that is not shown."""
+    if status is Status.MANUAL:
+        return dict(FOR_PEOPLE)
     text = check.detail_pass if status is Status.PASS else check.detail
     try:
         return {

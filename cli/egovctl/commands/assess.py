@@ -24,12 +24,14 @@ from egovctl.report.reachability import zone_table
 from egovctl.report.tables import plain_table
 
 COLLECTOR_WORDS = {
+    "alerts": ("查询告警规则", "asking for the alert rules"),
     "drift": ("逐台比对配置", "comparing hosts with what is rendered"),
     "facts": ("采集各主机的配置事实", "gathering how the hosts are set up"),
     "host": ("查看各主机", "looking at the hosts"),
     "prometheus": ("查询 Prometheus", "asking Prometheus"),
     "reach-from-lan": ("从用户局域网试探流量", "trying flows from the users' LANs"),
     "reachability": ("试探全部流量", "trying every flow of the matrix"),
+    "registers": ("查阅规划、登记和记录", "reading the plan, registers and journals"),
     "reach-from-router": ("从单位路由器试探流量", "trying flows from the departments' routers"),
 }
 

@@ -51,6 +51,15 @@ FILES = {
     "logs": ["/etc/rsyslog.conf", "/etc/rsyslog.d/*.conf"],
     "session": ["/etc/profile", "/etc/profile.d/*.sh", "/etc/bash.bashrc", "/etc/issue", "/etc/issue.net"],
     "system": ["/etc/os-release", "/proc/uptime"],
+    "machine": [
+        "/proc/cmdline",
+        "/sys/block/dm-*/dm/uuid",
+        "/sys/class/tpm/tpm*/tpm_version_major",
+        "/sys/firmware/efi/efivars/SecureBoot-*",
+        "/sys/fs/selinux/enforce",
+        "/sys/module/apparmor/parameters/enabled",
+    ],
+    "interfaces": ["/proc/net/dev", "/sys/class/net/*/operstate", "/sys/class/net/*/phy80211/name"],
 }
 STATS = [
     "/etc/passwd",
