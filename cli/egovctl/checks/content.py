@@ -27,6 +27,8 @@ KINDS = {
     "application": {"zh": "应用", "en": "application"},
     "standard": {"zh": "标准", "en": "standard"},
     "register": {"zh": "登记", "en": "register"},
+    "risk": {"zh": "风险评估表", "en": "risk table"},
+    "recovery": {"zh": "恢复等级表", "en": "recovery table"},
 }
 CONTENT = Path(__file__).resolve().parent.parent / "content"
 

@@ -13,6 +13,7 @@ from egovctl.assess.standards import standards
 from egovctl.checks import content, open_context, require_network, run_checklist
 from egovctl.checks.context import Context
 from egovctl.checks.metrics import publish
+from egovctl.commands.assess_register import register
 from egovctl.commands.assess_standard import COMMANDS, run_and_print
 from egovctl.commands.options import format_option, inventory_option
 from egovctl.errors import EgovError, UsageError
@@ -119,5 +120,5 @@ def _broken_row(name: str, broken: Mapping[str, Mapping[str, str]]) -> tuple[str
     return name, "?", pick(broken[name]) if name in broken else "?"
 
 
-for command in COMMANDS:
+for command in (*COMMANDS, register):
     assess.add_command(command)
