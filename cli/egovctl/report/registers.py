@@ -9,12 +9,23 @@ from rich.table import Table
 
 from egovctl.assess.recovery import Consistency, Levels
 from egovctl.assess.risk import Business, Frequency, Risk, Tables
+from egovctl.assess.software import TARGETS, Line, Rate
 from egovctl.checks.model import Check
 from egovctl.evidence import Record
-from egovctl.i18n import tr
+from egovctl.i18n import pick, tr
 from egovctl.report.tables import plain_table, short_time
 
 COLOURS = {5: "bold red", 4: "red", 3: "yellow"}
+CLASSES = {
+    "system": {"zh": "操作系统", "en": "operating systems"},
+    "office": {"zh": "办公软件", "en": "office software"},
+    "anti-virus": {"zh": "杀毒软件", "en": "anti-virus software"},
+}
+REACHED = {
+    True: {"zh": "达到", "en": "reached"},
+    False: {"zh": "未达到", "en": "MISSED"},
+    None: {"zh": "不能确定", "en": "cannot be said"},
+}
 UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -35,7 +46,7 @@ def risk_table(known: Tables, rows: Iterable[Risk], checks: Mapping[str, Check])
     table = plain_table(*heads, wrap=(1, 2), title=f"{known.title} ({known.document})")
     for row in rows:
         check = checks.get(row.check)
-        what = f"{check.title if check else row.check}\n{row.check}"
+        what = tr("不成立：", "not so: ") + f"{check.title if check else row.check}\n{row.check}"
         numbers = (_often(row.frequency), row.easy, row.likelihood, row.value, row.damage, row.loss)
         words = (row.asset, str(known.threats[row.threat]), what, *map(str, numbers))
         table.add_row(*map(escape, words), _level(row.level))
@@ -135,4 +146,49 @@ def recovery_notes(known: Levels) -> list[str]:
             "Self-assessment. Times alone prove no level: it needs all elements. Numbers are from memory of the "
             "edition of 2007 and were not compared with the standard.",
         )
+    ]
+
+
+def software_table(rates: Iterable[Rate]) -> Table:
+    """A line a class: the bounds, and whether the targets are reached."""
+    goals = [f"{target:.0%}" for target in TARGETS]
+    heads = (tr("类别", "class"), tr("已装", "installed"), tr("有授权", "covered"), tr("正版率", "rate"), *goals)
+    table = plain_table(*heads, title=tr("软件正版化（自查）", "Genuine software (self-assessment)"))
+    for rate in rates:
+        share = "-" if rate.low is None or rate.high is None else f"{rate.low:.1%} - {rate.high:.1%}"
+        words = [pick(REACHED[rate.reaches(target)]) if rate.low is not None else "-" for target in TARGETS]
+        table.add_row(pick(CLASSES[rate.kind]), str(rate.installed), str(rate.covered), share, *words)
+    return table
+
+
+def product_table(rows: Iterable[Line]) -> Table:
+    """A line a product, those that lack most first within their class."""
+    heads = (
+        tr("产品", "product"),
+        tr("类别", "class"),
+        tr("已装", "installed"),
+        tr("授权", "entitled"),
+        tr("缺", "short"),
+    )
+    table = plain_table(*heads, wrap=(0,))
+    for row in rows:
+        held = tr("免费", "free") if row.held is None else str(row.held)
+        table.add_row(
+            escape(row.product), pick(CLASSES[row.kind]), str(row.installed), held, str(row.installed - row.covered)
+        )
+    return table
+
+
+def software_notes(hosts: int, others: int, unreached: int) -> list[str]:
+    """Who was counted, and what the bounds mean."""
+    return [
+        tr(
+            f"{hosts} 台主机已查询，文件中有 {others} 台计算机，{unreached} 台未查到：下限按未授权计，上限按已授权计。",
+            f"{hosts} hosts were asked, {others} computers stand in files, {unreached} were not reached: they "
+            "count as not covered below, as covered above.",
+        ),
+        tr(
+            "授权清单没有列出的产品不属于这三类，不计入。",
+            "Products that the list of entitlements does not name are of none of the three classes and not counted.",
+        ),
     ]
