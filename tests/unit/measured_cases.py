@@ -72,26 +72,41 @@ def wanted(**update: Any) -> Change:
 
 
 RED: dict[str, list[Change]] = {
-    "capacity-suffices": [put("peak", "core1", 0.81)],
-    "bandwidth-suffices": [put("peak", "b-c", 0.91)],
-    "offsite-fresh": [put("age", "offsite", 93601.0), nothing("age")],
-    "offsite-daily": [put("age", "offsite", 93601.0), nothing("age")],
-    "temperature-in-range": [put("hottest", "core1", 60.5)],
+    "capacity-suffices": [put("peak", "core1", 0.8001)],
+    "bandwidth-suffices": [put("peak", "b-c", 0.9001)],
+    "offsite-fresh": [put("age", "offsite", 93601.0), put("age", "other", 93601.0), nothing("age")],
+    "offsite-daily": [put("age", "offsite", 93601.0), put("age", "other", 93601.0), nothing("age")],
+    "temperature-in-range": [put("hottest", "core1", 60.01)],
     "alerts-loaded": [said(alerts=[]), said(ill=["Watchdog"]), said(managers=0), said(firing=["Other"])],
     "log-silence-alarmed": [said(alerts=["Watchdog"]), said(ill=["EgovLogsSilent"]), said(managers=0)],
 }
 OTHER: list[tuple[str, Status, Change]] = [
     ("capacity-suffices", Status.UNKNOWN, nothing("peak")),
     ("bandwidth-suffices", Status.UNKNOWN, nothing("peak")),
-    ("offsite-fresh", Status.PARTIAL, put("age", "offsite", 901.0)),
+    ("offsite-fresh", Status.PARTIAL, put("age", "offsite", 900.1)),
     ("offsite-fresh", Status.PARTIAL, put("age", "offsite", 93600.0)),
     ("temperature-in-range", Status.MANUAL, nothing("hottest")),
 ]
 
 
+GREEN: dict[str, list[Change]] = {
+    "capacity-suffices": [said(peak=named({"core1": 0.1}))],
+    "bandwidth-suffices": [said(peak=named({"a-b": 0.1}))],
+    "temperature-in-range": [said(hottest=named({"core1": 20.0}))],
+    "alerts-loaded": [said(alerts=["Watchdog"])],
+    "offsite-fresh": [put("age", "other", 5.0)],
+    "offsite-daily": [put("age", "other", 5.0)],
+}
+
+
 def case(name: str, change: Change | None = None) -> Case:
     """The good case of a check, changed or not."""
-    planned, seen = copy.deepcopy(GOOD[name])
+    return spoilt(GOOD[name], change)
+
+
+def spoilt(good: Case, change: Change | None) -> Case:
+    """A copy of a case, changed or not."""
+    planned, seen = copy.deepcopy(good)
     if change is not None:
         change(planned, seen)
     return planned, seen

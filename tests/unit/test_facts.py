@@ -289,6 +289,7 @@ def test_the_queries_only_read() -> None:
     assert first_words == {
         ("sshd", "-T"),
         ("ss", "-H"),
+        ("ip", "-j"),
         ("nft", "-j"),
         ("nft", "-s"),
         ("systemctl", "list-unit-files"),

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from egovctl.checks.collect.registers import Given
-from egovctl.checks.content import CONTENT, read_shelf
+from egovctl.checks.content import CONTENT, Shelf, read_shelf
 from egovctl.checks.model import Model, Name, Text
 from egovctl.plan.models import Service
 from egovctl.plan.rules_offsite import pull_seconds
@@ -72,7 +72,8 @@ class Consistency:
 
 def levels() -> Levels:
     """The suite's own list."""
-    return read_shelf("recovery", Levels, (CONTENT / "recovery",)).get("gbt-20988")
+    shelf: Shelf[Levels] = read_shelf("recovery", Levels, (CONTENT / "recovery",))
+    return shelf.get("gbt-20988")
 
 
 def consistent(given: Given, known: Levels) -> list[Consistency]:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from egovctl.checks.content import CONTENT, read_shelf
+from egovctl.checks.content import CONTENT, Shelf, read_shelf
 from egovctl.checks.context import Context
 from egovctl.checks.model import Check, Model, Name, Text
 from egovctl.checks.registers.entries import Incident
@@ -106,7 +106,8 @@ class Business:
 
 def tables() -> Tables:
     """The suite's own tables."""
-    return read_shelf("risk", Tables, (CONTENT / "risk",)).get("gbt-20984")
+    shelf: Shelf[Tables] = read_shelf("risk", Tables, (CONTENT / "risk",))
+    return shelf.get("gbt-20984")
 
 
 def frequencies(

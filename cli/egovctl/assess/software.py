@@ -154,7 +154,8 @@ def read_csv(path: Path) -> list[Installed]:
                 continue
             if len(row) != len(HEADER) or not row[0].strip() or not row[1].strip():
                 raise _wrong(path, rows.line_num, ",".join(HEADER))
-            found.append(Installed(*(cell.strip()[:300] for cell in row)))
+            computer, name, version = (cell.strip()[:300] for cell in row)
+            found.append(Installed(computer, name, version))
     except csv.Error as error:
         raise UsageError(
             tr(f"{path}:{rows.line_num}: 不是 CSV：{error}", f"{path}:{rows.line_num}: not CSV: {error}")

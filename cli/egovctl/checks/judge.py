@@ -86,7 +86,16 @@ def judge(check: Check, facts: Mapping[str, Any]) -> tuple[Status, dict[str, Any
 
     Raises BadExpression when an expression is wrong: that is an error of the check, never a fail of the subject.
     """
-    activation = {name: json_to_cel(value) for name, value in facts.items()}
+    return judge_among(check, activation_of(facts))
+
+
+def activation_of(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts as CEL takes them; for many judgements of the same ones."""
+    return {name: json_to_cel(value) for name, value in facts.items()}
+
+
+def judge_among(check: Check, activation: Mapping[str, Any]) -> tuple[Status, dict[str, Any]]:
+    """As `judge`, of facts that are CEL's already."""
     shown = {name: _evaluate(expression, activation) for name, expression in check.show.items()}
 
     def holds(expression: str) -> bool:

@@ -33,6 +33,7 @@ COMMANDS = {
         "installed": ["dpkg-query", "-W", "-f=${db:Status-Status} ${Package} ${Version}\n"],
         "upgrades": [*APT, "Debug::NoLocking=true", "upgrade"],
     },
+    "interfaces": {"link": ["ip", "-j", "link", "show"]},
     "journal": {"journald": ["systemd-analyze", "cat-config", "systemd/journald.conf"]},
     "audit": {"status": ["auditctl", "-s"], "rules": ["auditctl", "-l"]},
 }
@@ -59,7 +60,7 @@ FILES = {
         "/sys/fs/selinux/enforce",
         "/sys/module/apparmor/parameters/enabled",
     ],
-    "interfaces": ["/proc/net/dev", "/sys/class/net/*/operstate", "/sys/class/net/*/phy80211/name"],
+    "interfaces": ["/sys/class/net/*/phy80211/name"],
 }
 STATS = [
     "/etc/passwd",
