@@ -75,7 +75,12 @@ def cases_of(check: Check) -> Iterator[Facts]:
     """Facts of every case that there is of a check."""
     name, subject = check.id, {"name": "h", "role": "access", "managed": True, "router": True}
     if name in facts_cases.RED:
-        for change in (None, *facts_cases.RED[name], *facts_cases.GREEN.get(name, [])):
+        for change in (
+            None,
+            *facts_cases.RED[name],
+            *facts_cases.GREEN.get(name, []),
+            *facts_cases.UNKNOWN.get(name, []),
+        ):
             seen: Facts = {}
             for number, group in enumerate(check.collect.sections):
                 answers = facts_cases.answers_of(group, change if number == 0 else None)

@@ -31,7 +31,7 @@ FRESH: Case = (
     {"hosts": ["a", "b"], "tellers": {"a": "a", "b": "t"}, "rpo_seconds": 3600.0},
     {"age": named({"a": 3600.0, "b": 10.0}), "up": named({"a": 1.0, "t": 1.0})},
 )
-TIME = {"synchronised": True, "offset_seconds": 0.09, "reference": "core1"}
+TIME = {"synchronised": True, "offset_seconds": 0.09999, "reference": "core1"}
 GOOD: dict[str, Case] = {
     "drift": ({"items": 1}, {"items": []}),
     "denied-flows-denied": ({}, {"flows": [DENIED, ALLOWED]}),
@@ -73,15 +73,20 @@ RED: dict[str, list[Change]] = {
         said(time={**TIME, "reference": "elsewhere"}),
     ],
     "targets-up": [
+        lambda planned, seen: (planned.update(targets=["a", "b"]), seen.update(up=named({"a": 1.0, "b": 0.0})))[0],
         nothing("up"),
         put("up", "node b", 1.0),
         put("up", "node a", 0.0),
         put("up", "node a", 2.0),
     ],
-    "logs-arriving": [put("age", "a", 181.0), nothing("age")],
+    "logs-arriving": [
+        put("age", "a", 180.1),
+        nothing("age"),
+        lambda planned, seen: (planned.update(log_hosts=["a", "b"]), put("age", "b", 999.0)(planned, seen))[0],
+    ],
     "logs-sealed": [
         put("waiting", "noc", 7200.0),
-        put("used", "noc", 1.01),
+        put("used", "noc", 1.0005),
         put("ok", "noc", 0.0),
         put("ok", "noc", 2.0),
         nothing("age"),

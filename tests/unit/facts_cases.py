@@ -546,8 +546,134 @@ RED: dict[str, list[Change]] = {
 }
 
 
+def lists(age: float) -> Change:
+    """The package lists are so many days old; None: there are none."""
+
+    def change(answers: dict[str, Any]) -> None:
+        answers["lists"] = AT - age * DAY
+
+    return change
+
+
+def no_lists(answers: dict[str, Any]) -> None:
+    answers["lists"] = 0.0
+
+
+def listens(*ports: str) -> list[Change]:
+    """Each port alone: "tcp 23"."""
+    words = (port.split() for port in ports)
+    return [more("ss", f"{kind} LISTEN 0 128 *:{number} *:*\n") for kind, number in words]
+
+
+def has(query: str, line: str, *names: str) -> list[Change]:
+    """Each name alone, in a line of a query's answer."""
+    return [more(query, line.format(name)) for name in names]
+
+
+def shell(name: str) -> Change:
+    """An account that may log in."""
+    passwd, secret = f"{name}:x:777:777::/:/bin/sh\n", f"\n{name}:locked:19500:0:99999:7::"
+
+    def change(answers: dict[str, Any]) -> None:
+        answers["/etc/passwd"]["out"] += passwd
+        answers["shadow"]["out"] = answers["shadow"]["out"].rstrip("\n") + secret + "\n"
+
+    return change
+
+
+# Every name that an expression lists, and every limit from both sides.
+PACKAGE, UNIT, MODULE = "installed {} 1.0-1\n", "{} loaded active running x\n", "{} 434176 2 - Live 0x0\n"
+RED["ports-no-risky"] += listens(
+    "tcp 111",
+    "tcp 135",
+    "udp 137",
+    "udp 138",
+    "tcp 139",
+    "tcp 2049",
+    "tcp 2375",
+    "tcp 3389",
+    "tcp 5900",
+    "tcp 6000",
+    "tcp 6379",
+    "tcp 11211",
+    "tcp 27017",
+)
+RED["ports-no-clear-text"] += listens("tcp 110", "tcp 143", "tcp 512", "tcp 513", "tcp 514", "tcp 873")
+RED["packages-minimal"] += has(
+    "installed",
+    PACKAGE,
+    "g++",
+    "make",
+    "xserver-xorg-core",
+    "gdm3",
+    "lightdm",
+    "libreoffice-core",
+    "firefox-esr",
+    "chromium",
+)
+RED["packages-none-clear-text"] += has(
+    "installed",
+    PACKAGE,
+    "inetutils-telnetd",
+    "rsh-server",
+    "rsh-redone-server",
+    "nis",
+    "talkd",
+    "tftpd",
+    "tftpd-hpa",
+    "vsftpd",
+    "proftpd-core",
+    "xinetd",
+)
+RED["units-no-needless"] += has(
+    "active",
+    UNIT,
+    "avahi-daemon.service",
+    "cups.service",
+    "inetd.service",
+    "xinetd.service",
+    "nfs-server.service",
+    "smbd.service",
+    "nmbd.service",
+    "vsftpd.service",
+    "telnet.socket",
+    "bluetooth.service",
+)
+RED["rare-protocols-absent"] += has("/proc/modules", MODULE, "dccp", "rds", "tipc")
+RED["sshd-tries-limited"] += [
+    put("sshd", "maxauthtries 3", "maxauthtries 5"),
+    put("sshd", "logingracetime 20", "logingracetime 61"),
+]
+RED["session-idle-ends"] += [put("/etc/profile.d/tmout.sh", "TMOUT=600", "TMOUT=901")]
+RED["sshd-idle-ends"] += [put("sshd", "clientaliveinterval 60", "clientaliveinterval 601")]
+RED["passwords-expire"] += [put("/etc/login.defs", "PASS_MAX_DAYS\t90", "PASS_MAX_DAYS\t91")]
+RED["passwords-quality"] += [put("/etc/pam.d/common-password", "minlen=12", "minlen=7")]
+RED["journal-six-months"] += [put("journald", "200day", "4319h")]
 # What must stay green though it is not the good host itself.
-GREEN: dict[str, list[Change]] = {}
+GREEN: dict[str, list[Change]] = {
+    "accounts-shells-known": [shell(name) for name in ("postgres", "pgbackrest", "pgbackrest-read", "egov-restore")],
+    "integrity-watched": [put("enabled", "dailyaidecheck", name) for name in ("aide", "debsums")],
+    "intrusion-watched": [put("active", "suricata", name) for name in ("snort", "zeek")],
+    "malware-guarded": [put("active", "clamav-clamonacc", "fapolicyd")],
+    "spam-filtered": [put("active", "rspamd", name) for name in ("spamd", "spamassassin")],
+    "journal-six-months": [put("journald", "200day", "180day"), put("journald", "200day", "0")],
+    "kernel-pointers-hidden": [sysctl("kernel.kptr_restrict", "2")],
+    "kernel-source-routing-off": [sysctl("net.ipv4.conf.all.accept_source_route", "-1")],
+    "sshd-idle-ends": [put("sshd", "clientaliveinterval 60", f"clientaliveinterval {limit}") for limit in (1, 600)],
+    "kernel-syncookies-on": [sysctl("net.ipv4.tcp_syncookies", "2")],
+    "packages-security-upgraded": [lists(0), lists(7)],
+    "passwords-hash-strong": [put("/etc/login.defs", "YESCRYPT", name) for name in ("SHA512", "BCRYPT")],
+    "passwords-quality": [put("/etc/pam.d/common-password", "minlen=12", "minlen=8")],
+    "session-idle-ends": [put("/etc/profile.d/tmout.sh", "TMOUT=600", f"TMOUT={limit}") for limit in (1, 900)],
+    "sshd-logins-logged": [put("sshd", "loglevel INFO", f"loglevel {name}") for name in ("VERBOSE", "DEBUG", "DEBUG1")],
+    "sshd-tries-limited": [
+        *(put("sshd", "maxauthtries 3", f"maxauthtries {count}") for count in (1, 4)),
+        *(put("sshd", "logingracetime 20", f"logingracetime {count}") for count in (1, 60)),
+    ],
+    "system-supported": [put("/etc/os-release", 'VERSION_ID="12"', 'VERSION_ID="13"')],
+}
+# What says nothing.
+UNKNOWN: dict[str, list[Change]] = {"packages-security-upgraded": [lists(7.01), lists(8), no_lists]}
 
 
 def answers_of(group: str, change: Change | None = None) -> dict[str, Any]:
