@@ -18,6 +18,7 @@ from egovctl.checks.registers.entries import KINDS
 from egovctl.checks.registers.planned import SECTIONS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
+import as_planned_cases as planned
 import measured_cases as measured
 import register_cases as cases
 
@@ -106,6 +107,29 @@ def test_measurements_turn_it_green_and_each_fault_red(name: str) -> None:
 def test_measurements_that_say_less(number: int) -> None:
     name, wanted, change = measured.OTHER[number]
     assert judged(name, change)[0] is wanted
+
+
+@pytest.mark.parametrize("name", sorted(planned.GOOD))
+def test_the_checks_of_the_checklist_judge_as_their_cases_say(name: str) -> None:
+    """By the expressions alone; what their texts show is tested where the collectors are."""
+    check = CHECKS[name].model_copy(update={"show": {}})
+    subject = {"name": "h", "role": "access"}
+
+    def found(change: measured.Change | None, about: dict[str, Any] = subject) -> Status:
+        wanted, seen = planned.case(name, change)
+        return judge(check, {"subject": about, "planned": wanted, "seen": seen})[0]
+
+    assert found(None) is Status.PASS
+    assert {found(change) for change in planned.RED[name]} == {Status.FAIL}
+    about = planned.SUBJECTS.get(name, subject)
+    assert {found(change, about) for change in planned.GREEN.get(name, [])} <= {Status.PASS}
+    for other, status, change in planned.OTHER:
+        assert other != name or found(change) is status
+
+
+@pytest.mark.parametrize("name", sorted(measured.GREEN))
+def test_measurements_that_are_no_fault(name: str) -> None:
+    assert {judged(name, change)[0] for change in measured.GREEN[name]} == {Status.PASS}
 
 
 def test_the_good_city_and_its_registers_are_of_one_day() -> None:

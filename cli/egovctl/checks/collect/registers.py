@@ -69,7 +69,7 @@ class Given:
 
     def _register(self, kind: str) -> dict[str, Any]:
         if reason := self.kept.broken.get(kind):
-            raise CannotMeasure(told(reason["zh"], reason["en"]))
+            raise CannotMeasure(told(f"登记无法读取：{reason['zh']}", f"the register cannot be read: {reason['en']}"))
         register = self.kept.entries.get(kind)
         entries = () if register is None else register.entries
         today = self.now.date()
