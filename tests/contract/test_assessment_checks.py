@@ -26,7 +26,7 @@ def verdict(check: Check, change: cases.Change | None = None) -> tuple[Status, d
     seen: dict[str, Any] = {}
     for number, group in enumerate(check.collect.sections):
         seen |= decode("h", group, cases.answers_of(group, change if number == 0 else None), cases.AT)
-    return judge(check, {"subject": SUBJECT, "planned": {}, "seen": seen})
+    return judge(check, {"subject": SUBJECT, "planned": cases.PLANNED, "seen": seen})
 
 
 def test_there_are_at_least_forty_and_each_has_cases() -> None:
@@ -54,6 +54,13 @@ def test_each_fault_turns_it_red_and_is_named(name: str, number: int) -> None:
     assert texts["en"] != good["en"]
 
 
+@pytest.mark.parametrize("name", sorted(cases.GREEN))
+def test_what_is_no_fault_is_none(name: str) -> None:
+    for change in cases.GREEN[name]:
+        status, shown = verdict(CHECKS[name], change)
+        assert status is Status.PASS, shown
+
+
 @pytest.mark.parametrize("name", sorted(CHECKS))
 def test_it_asks_a_group_that_there_is_and_is_evidence_for_something(name: str) -> None:
     check = CHECKS[name]
@@ -71,11 +78,6 @@ def test_what_checks_are_evidence_for_is_in_a_standard_and_is_not_left_to_people
 
 
 def test_old_package_lists_are_no_evidence() -> None:
-    def aged(answers: dict[str, Any]) -> None:
-        answers["lists"] = cases.AT - 8 * cases.DAY
-
-    def none(answers: dict[str, Any]) -> None:
-        answers["lists"] = 0.0
-
-    for change in (aged, none):
-        assert verdict(CHECKS["packages-security-upgraded"], change)[0] is Status.UNKNOWN
+    for name, changes in cases.UNKNOWN.items():
+        for change in changes:
+            assert verdict(CHECKS[name], change)[0] is Status.UNKNOWN

@@ -133,6 +133,13 @@ RULES = """table inet egov {
 	chain input {
 		type filter hook input priority filter; policy drop;
 		ct state established,related accept
+		iifname "lo" accept
+		ip saddr @control4 tcp dport 22 accept
+	}
+
+	chain output {
+		type filter hook output priority filter; policy accept;
+		accept
 	}
 }
 """
@@ -156,6 +163,9 @@ ACTIVE = """ssh.service loaded active running OpenBSD Secure Shell server
 rsyslog.service loaded active running System Logging Service
 systemd-journald.service loaded active running Journal Service
 chrony.service loaded active running chrony, an NTP client/server
+clamav-clamonacc.service loaded active running ClamAV On-Access Scanner
+rspamd.service loaded active running rapid spam filtering system
+suricata.service loaded active running Suricata IDS/IDP daemon
 """
 DPKG = """installed openssh-server 1:9.2p1-2+deb12u7
 installed chrony 4.3-2+deb12u1
@@ -236,7 +246,7 @@ GOOD: dict[str, Any] = {
     "sysctls": {name: said(value + "\n") for name, value in SYSCTLS.items()}
     | {"kernel.yama.ptrace_scope": absent("kernel.yama.ptrace_scope")},
     "units": {
-        "enabled": said("ssh.service enabled enabled\n"),
+        "enabled": said("ssh.service enabled enabled\ndailyaidecheck.timer enabled enabled\n"),
         "active": said(ACTIVE),
         "failed": said(""),
     },
@@ -255,6 +265,24 @@ GOOD: dict[str, Any] = {
         "/proc/uptime": said("53400.11 102000.00\n"),
     },
 }
+
+GOOD["machine"] = {
+    "/proc/cmdline": said("BOOT_IMAGE=/boot/vmlinuz root=/dev/mapper/root ro init_on_free=1\n"),
+    "/sys/block/dm-0/dm/uuid": said("CRYPT-LUKS2-0123-root\n"),
+    "/sys/class/tpm/tpm0/tpm_version_major": said("2\n"),
+    "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c": said("\x06\x00\x00\x00\x01"),
+    "/sys/fs/selinux/enforce": absent("/sys/fs/selinux/enforce"),
+    "/sys/module/apparmor/parameters/enabled": said("Y\n"),
+}
+LINKS = [("lo", "UNKNOWN"), ("eth0", "UP"), ("sit0", "DOWN"), ("wg0", "UNKNOWN")]
+
+
+def links(*more: tuple[str, str]) -> dict[str, Any]:
+    return said(json.dumps([{"ifname": name, "operstate": state} for name, state in (*LINKS, *more)]))
+
+
+GOOD["interfaces"] = {"link": links()}
+PLANNED = {"interfaces": ["eth0", "lo", "wg0"]}
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -291,6 +319,29 @@ def sysctl(name: str, value: str) -> Change:
 def gone(query: str) -> Change:
     def change(answers: dict[str, Any]) -> None:
         answers[query] = absent(query)
+
+    return change
+
+
+def forget(query: str) -> Change:
+    def change(answers: dict[str, Any]) -> None:
+        del answers[query]
+
+    return change
+
+
+def add(query: str, text: str) -> Change:
+    def change(answers: dict[str, Any]) -> None:
+        answers[query] = said(text)
+
+    return change
+
+
+def told(answer: dict[str, Any]) -> Change:
+    """Other interfaces."""
+
+    def change(answers: dict[str, Any]) -> None:
+        answers["link"] = answer
 
     return change
 
@@ -469,11 +520,160 @@ RED: dict[str, list[Change]] = {
         put("status", "enabled 1", "enabled 0"),
         gone("status"),
     ],
+    "firewall-by-address": [
+        put("rules", "ip saddr @control4", "iifname eth0"),
+        put("rules", "tcp dport 22", "meta l4proto tcp"),
+        put("rules", "ct state established,related accept", "accept"),
+        put("rules", "ct state established,related accept", "meta l4proto 47 accept"),
+    ],
+    "malware-guarded": [put("active", "clamav-clamonacc.service", "clamav-freshclam.service")],
+    "intrusion-watched": [put("active", "suricata.service", "tor.service")],
+    "spam-filtered": [put("active", "rspamd.service", "nginx.service")],
+    "integrity-watched": [put("enabled", "dailyaidecheck.timer", "apt-daily.timer")],
+    "disks-encrypted": [put("/sys/block/dm-0/dm/uuid", "CRYPT-", "LVM-"), forget("/sys/block/dm-0/dm/uuid")],
+    "memory-cleared": [put("/proc/cmdline", "init_on_free=1", "init_on_free=0")],
+    "boot-verified": [
+        put("/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c", "\x01", "\x00"),
+        put("/sys/class/tpm/tpm0/tpm_version_major", "2", "1"),
+    ],
+    "labels-enforced": [put("/sys/module/apparmor/parameters/enabled", "Y", "N")],
+    "radio-absent": [add("/sys/class/net/wlan0/phy80211/name", "phy0\n")],
+    "interfaces-planned": [told(links(("eth1", "UP"))), told(links(("eth1", "UNKNOWN")))],
     "system-supported": [
         put("/etc/os-release", 'VERSION_ID="12"', 'VERSION_ID="10"'),
         put("/etc/os-release", "ID=debian", "ID=centos"),
     ],
 }
+
+
+def lists(age: float) -> Change:
+    """The package lists are so many days old; None: there are none."""
+
+    def change(answers: dict[str, Any]) -> None:
+        answers["lists"] = AT - age * DAY
+
+    return change
+
+
+def no_lists(answers: dict[str, Any]) -> None:
+    answers["lists"] = 0.0
+
+
+def listens(*ports: str) -> list[Change]:
+    """Each port alone: "tcp 23"."""
+    words = (port.split() for port in ports)
+    return [more("ss", f"{kind} LISTEN 0 128 *:{number} *:*\n") for kind, number in words]
+
+
+def has(query: str, line: str, *names: str) -> list[Change]:
+    """Each name alone, in a line of a query's answer."""
+    return [more(query, line.format(name)) for name in names]
+
+
+def shell(name: str) -> Change:
+    """An account that may log in."""
+    passwd, secret = f"{name}:x:777:777::/:/bin/sh\n", f"\n{name}:locked:19500:0:99999:7::"
+
+    def change(answers: dict[str, Any]) -> None:
+        answers["/etc/passwd"]["out"] += passwd
+        answers["shadow"]["out"] = answers["shadow"]["out"].rstrip("\n") + secret + "\n"
+
+    return change
+
+
+# Every name that an expression lists, and every limit from both sides.
+PACKAGE, UNIT, MODULE = "installed {} 1.0-1\n", "{} loaded active running x\n", "{} 434176 2 - Live 0x0\n"
+RED["ports-no-risky"] += listens(
+    "tcp 111",
+    "tcp 135",
+    "udp 137",
+    "udp 138",
+    "tcp 139",
+    "tcp 2049",
+    "tcp 2375",
+    "tcp 3389",
+    "tcp 5900",
+    "tcp 6000",
+    "tcp 6379",
+    "tcp 11211",
+    "tcp 27017",
+)
+RED["ports-no-clear-text"] += listens("tcp 110", "tcp 143", "tcp 512", "tcp 513", "tcp 514", "tcp 873")
+RED["packages-minimal"] += has(
+    "installed",
+    PACKAGE,
+    "g++",
+    "make",
+    "xserver-xorg-core",
+    "gdm3",
+    "lightdm",
+    "libreoffice-core",
+    "firefox-esr",
+    "chromium",
+)
+RED["packages-none-clear-text"] += has(
+    "installed",
+    PACKAGE,
+    "inetutils-telnetd",
+    "rsh-server",
+    "rsh-redone-server",
+    "nis",
+    "talkd",
+    "tftpd",
+    "tftpd-hpa",
+    "vsftpd",
+    "proftpd-core",
+    "xinetd",
+)
+RED["units-no-needless"] += has(
+    "active",
+    UNIT,
+    "avahi-daemon.service",
+    "cups.service",
+    "inetd.service",
+    "xinetd.service",
+    "nfs-server.service",
+    "smbd.service",
+    "nmbd.service",
+    "vsftpd.service",
+    "telnet.socket",
+    "bluetooth.service",
+)
+RED["rare-protocols-absent"] += has("/proc/modules", MODULE, "dccp", "rds", "tipc")
+RED["sshd-tries-limited"] += [
+    put("sshd", "maxauthtries 3", "maxauthtries 5"),
+    put("sshd", "logingracetime 20", "logingracetime 61"),
+]
+RED["session-idle-ends"] += [put("/etc/profile.d/tmout.sh", "TMOUT=600", "TMOUT=901")]
+RED["sshd-idle-ends"] += [put("sshd", "clientaliveinterval 60", "clientaliveinterval 601")]
+RED["passwords-expire"] += [put("/etc/login.defs", "PASS_MAX_DAYS\t90", "PASS_MAX_DAYS\t91")]
+RED["passwords-quality"] += [put("/etc/pam.d/common-password", "minlen=12", "minlen=7")]
+RED["journal-six-months"] += [put("journald", "200day", "4319h")]
+# What must stay green though it is not the good host itself.
+GREEN: dict[str, list[Change]] = {
+    "accounts-shells-known": [shell(name) for name in ("postgres", "pgbackrest", "pgbackrest-read", "egov-restore")],
+    "integrity-watched": [put("enabled", "dailyaidecheck", name) for name in ("aide", "debsums")],
+    "intrusion-watched": [put("active", "suricata", name) for name in ("snort", "zeek")],
+    "malware-guarded": [put("active", "clamav-clamonacc", "fapolicyd")],
+    "spam-filtered": [put("active", "rspamd", name) for name in ("spamd", "spamassassin")],
+    "journal-six-months": [put("journald", "200day", "180day"), put("journald", "200day", "0")],
+    "kernel-pointers-hidden": [sysctl("kernel.kptr_restrict", "2")],
+    "kernel-source-routing-off": [sysctl("net.ipv4.conf.all.accept_source_route", "-1")],
+    "sshd-idle-ends": [put("sshd", "clientaliveinterval 60", f"clientaliveinterval {limit}") for limit in (1, 600)],
+    "kernel-syncookies-on": [sysctl("net.ipv4.tcp_syncookies", "2")],
+    "packages-security-upgraded": [lists(0), lists(7)],
+    "passwords-hash-strong": [put("/etc/login.defs", "YESCRYPT", name) for name in ("SHA512", "BCRYPT")],
+    "passwords-quality": [put("/etc/pam.d/common-password", "minlen=12", "minlen=8")],
+    "session-idle-ends": [put("/etc/profile.d/tmout.sh", "TMOUT=600", f"TMOUT={limit}") for limit in (1, 900)],
+    "sshd-logins-logged": [put("sshd", "loglevel INFO", f"loglevel {name}") for name in ("VERBOSE", "DEBUG", "DEBUG1")],
+    "sshd-tries-limited": [
+        *(put("sshd", "maxauthtries 3", f"maxauthtries {count}") for count in (1, 4)),
+        *(put("sshd", "logingracetime 20", f"logingracetime {count}") for count in (1, 60)),
+    ],
+    "system-supported": [put("/etc/os-release", 'VERSION_ID="12"', 'VERSION_ID="13"')],
+}
+# What says nothing.
+UNKNOWN: dict[str, list[Change]] = {"packages-security-upgraded": [lists(7.01), lists(8), no_lists]}
 
 
 def answers_of(group: str, change: Change | None = None) -> dict[str, Any]:

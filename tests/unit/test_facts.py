@@ -139,9 +139,9 @@ def test_an_empty_answer_is_never_a_good_host() -> None:
             decode("h", group, answers, cases.AT)
     with pytest.raises(CannotMeasure):
         decode("h", "modes", {"stats": {"files": {}, "writable": []}}, cases.AT)
-    assert system.firewall(Answers(cases.answers_of("firewall") | {"chains": cases.said('{"nftables": []}')})) | {
-        "sha256": ""
-    } == {"input": [], "forward": [], "input_denies": False, "forward_denies": False, "stateful": True, "sha256": ""}
+    found = system.firewall(Answers(cases.answers_of("firewall") | {"chains": cases.said('{"nftables": []}')}))
+    assert found["input"] == found["forward"] == []
+    assert not found["input_denies"] and not found["forward_denies"] and found["stateful"]
 
 
 @pytest.mark.parametrize(
@@ -289,6 +289,7 @@ def test_the_queries_only_read() -> None:
     assert first_words == {
         ("sshd", "-T"),
         ("ss", "-H"),
+        ("ip", "-j"),
         ("nft", "-j"),
         ("nft", "-s"),
         ("systemctl", "list-unit-files"),

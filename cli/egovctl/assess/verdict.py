@@ -120,9 +120,14 @@ def _machine(item: Item, evidence: Evidence) -> tuple[Verdict, dict[str, str]]:
         some = any(result.status in (Status.PASS, Status.PARTIAL) for result in results)
         some = some or not any(result in evidence.settling for result in bad)
         return (Verdict.PARTLY if some else Verdict.NOT_MET), _named(bad, {"zh": "不符：", "en": "not so: "})
-    unsaid = [result for result in results if result.status in (Status.UNKNOWN, Status.ERROR, Status.MANUAL)]
+    unsaid = [result for result in results if result.status in (Status.UNKNOWN, Status.ERROR)]
     if unsaid:
         return Verdict.UNKNOWN, _named(unsaid, {"zh": "未能测得：", "en": "not measured: "})
+    left = [result for result in results if result.status is Status.MANUAL]
+    if left:
+        return Verdict.NEEDS_STATEMENT, _named(
+            left, {"zh": "须由人说明，没有登记：", "en": "needs a statement, no register: "}
+        )
     good = [result for result in evidence.settling if result.status is Status.PASS]
     count = len({result.check for result in good})
     if good and item.settles == "full":

@@ -26,6 +26,10 @@ KINDS = {
     "drill": {"zh": "演练", "en": "drill"},
     "application": {"zh": "应用", "en": "application"},
     "standard": {"zh": "标准", "en": "standard"},
+    "register": {"zh": "登记", "en": "register"},
+    "risk": {"zh": "风险评估表", "en": "risk table"},
+    "entitlements": {"zh": "授权清单", "en": "list of entitlements"},
+    "recovery": {"zh": "恢复等级表", "en": "recovery table"},
 }
 CONTENT = Path(__file__).resolve().parent.parent / "content"
 

@@ -20,6 +20,10 @@ LIST_SHOWN = 6
 # How the languages separate the items of a list, and what they say for none of them, for true and for false.
 CHINESE = ("、", "无", "是", "否")
 ENGLISH = (", ", "none", "yes", "no")
+FOR_PEOPLE = {
+    "zh": "这里没有相应的登记或测量，须由人说明",
+    "en": "no register or measurement here tells of it: people have to",
+}
 
 
 class BadExpression(ValueError):
@@ -82,7 +86,16 @@ def judge(check: Check, facts: Mapping[str, Any]) -> tuple[Status, dict[str, Any
 
     Raises BadExpression when an expression is wrong: that is an error of the check, never a fail of the subject.
     """
-    activation = {name: json_to_cel(value) for name, value in facts.items()}
+    return judge_among(check, activation_of(facts))
+
+
+def activation_of(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts as CEL takes them; for many judgements of the same ones."""
+    return {name: json_to_cel(value) for name, value in facts.items()}
+
+
+def judge_among(check: Check, activation: Mapping[str, Any]) -> tuple[Status, dict[str, Any]]:
+    """As `judge`, of facts that are CEL's already."""
     shown = {name: _evaluate(expression, activation) for name, expression in check.show.items()}
 
     def holds(expression: str) -> bool:
@@ -91,6 +104,8 @@ def judge(check: Check, facts: Mapping[str, Any]) -> tuple[Status, dict[str, Any
             raise BadExpression(f"{expression!r} gives {value!r}, neither true nor false")
         return value
 
+    if not holds(check.tells):
+        return Status.MANUAL, shown
     if not holds(check.measured):
         return Status.UNKNOWN, shown
     if holds(check.expression):
@@ -102,6 +117,8 @@ def judge(check: Check, facts: Mapping[str, Any]) -> tuple[Status, dict[str, Any
 
 def words(check: Check, status: Status, shown: Mapping[str, Any]) -> dict[str, str]:
     """The detail in both languages; raises BadExpression when the text names a value that is not shown."""
+    if status is Status.MANUAL:
+        return dict(FOR_PEOPLE)
     text = check.detail_pass if status is Status.PASS else check.detail
     try:
         return {

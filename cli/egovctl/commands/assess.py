@@ -15,6 +15,7 @@ from egovctl.backups import witness
 from egovctl.checks import content, open_context, require_network, run_checklist
 from egovctl.checks.context import Context
 from egovctl.checks.metrics import publish
+from egovctl.commands.assess_register import register
 from egovctl.commands.assess_standard import COMMANDS, run_and_print
 from egovctl.commands.options import format_option, inventory_option
 from egovctl.errors import EgovError, UsageError
@@ -28,12 +29,14 @@ from egovctl.report.reachability import zone_table
 from egovctl.report.tables import plain_table
 
 COLLECTOR_WORDS = {
+    "alerts": ("查询告警规则", "asking for the alert rules"),
     "drift": ("逐台比对配置", "comparing hosts with what is rendered"),
     "facts": ("采集各主机的配置事实", "gathering how the hosts are set up"),
     "host": ("查看各主机", "looking at the hosts"),
     "prometheus": ("查询 Prometheus", "asking Prometheus"),
     "reach-from-lan": ("从用户局域网试探流量", "trying flows from the users' LANs"),
     "reachability": ("试探全部流量", "trying every flow of the matrix"),
+    "registers": ("查阅规划、登记和记录", "reading the plan, registers and journals"),
     "reach-from-router": ("从单位路由器试探流量", "trying flows from the departments' routers"),
 }
 
@@ -144,5 +147,5 @@ def _broken_row(name: str, broken: Mapping[str, Mapping[str, str]]) -> tuple[str
     return name, "?", pick(broken[name]) if name in broken else "?"
 
 
-for command in COMMANDS:
+for command in (*COMMANDS, register):
     assess.add_command(command)

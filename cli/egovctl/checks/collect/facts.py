@@ -75,7 +75,10 @@ def collect(context: Context, requests: list[Request]) -> list[Observed]:
     answers: dict[str, Look | Exception] = {**known, **asked}
     facts = {host: read(answer) for host, answer in answers.items()}
     return [
-        {host: facts_of(facts.get(host), host, request.collect.sections) for host in request.subjects}
+        {
+            host: facts_of(facts.get(host), host, request.collect.sections, planned(context, host))
+            for host in request.subjects
+        }
         for request in requests
     ]
 
@@ -125,7 +128,16 @@ def _dated(name: str, at: Any, here: str) -> None:
         raise ValueError(f"its clock is more than {CLOCK_SECONDS} s off")
 
 
-def facts_of(answer: Read | Exception | None, host: str, groups: tuple[str, ...]) -> Facts:
+def planned(context: Context, host: str) -> dict[str, Any]:
+    """What a host's facts are held against."""
+    found = context.city.hosts[host]
+    names = {"lo", *(item.name for item in found.interfaces)}
+    return {"interfaces": sorted(names | ({found.outside.name} if found.outside else set()))}
+
+
+def facts_of(
+    answer: Read | Exception | None, host: str, groups: tuple[str, ...], plan: dict[str, Any] | None = None
+) -> Facts:
     """What one check's groups say of one host, or why nothing."""
     if answer is None or isinstance(answer, Exception):
         return answer or CannotMeasure(told(f"{host}：没有应答", f"{host}: no answer"))
@@ -135,7 +147,7 @@ def facts_of(answer: Read | Exception | None, host: str, groups: tuple[str, ...]
         if isinstance(part, CannotMeasure):
             return part
         seen |= part
-    return {"planned": {}, "seen": seen}
+    return {"planned": plan or {}, "seen": seen}
 
 
 def read(answer: Look | Exception) -> Read | Exception:

@@ -34,6 +34,7 @@ COMMANDS = {
         "installed": ["dpkg-query", "-W", "-f=${db:Status-Status} ${Package} ${Version}\n"],
         "upgrades": [*APT, "Debug::NoLocking=true", "upgrade"],
     },
+    "interfaces": {"link": ["ip", "-j", "link", "show"]},
     "journal": {"journald": ["systemd-analyze", "cat-config", "systemd/journald.conf"]},
     "audit": {"status": ["auditctl", "-s"], "rules": ["auditctl", "-l"]},
 }
@@ -52,6 +53,15 @@ FILES = {
     "logs": ["/etc/rsyslog.conf", "/etc/rsyslog.d/*.conf"],
     "session": ["/etc/profile", "/etc/profile.d/*.sh", "/etc/bash.bashrc", "/etc/issue", "/etc/issue.net"],
     "system": ["/etc/os-release", "/proc/uptime"],
+    "machine": [
+        "/proc/cmdline",
+        "/sys/block/dm-*/dm/uuid",
+        "/sys/class/tpm/tpm*/tpm_version_major",
+        "/sys/firmware/efi/efivars/SecureBoot-*",
+        "/sys/fs/selinux/enforce",
+        "/sys/module/apparmor/parameters/enabled",
+    ],
+    "interfaces": ["/sys/class/net/*/phy80211/name"],
 }
 STATS = [
     "/etc/passwd",

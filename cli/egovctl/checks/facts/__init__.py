@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from egovctl.checks.facts import logins, system
+from egovctl.checks.facts import logins, machine, system
 from egovctl.checks.facts.answers import Answers, showable
 from egovctl.errors import CannotMeasure
 from egovctl.i18n import told
@@ -15,9 +15,11 @@ READERS: dict[str, Callable[[Answers], dict[str, Any]]] = {
     "accounts": logins.accounts,
     "audit": system.audit,
     "firewall": system.firewall,
+    "interfaces": machine.interfaces,
     "journal": system.journal,
     "listening": system.listening,
     "logs": system.logs,
+    "machine": machine.machine,
     "modes": system.modes,
     "modules": system.modules,
     "packages": system.packages,

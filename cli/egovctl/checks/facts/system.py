@@ -51,8 +51,26 @@ def firewall(answers: Answers) -> dict[str, Any]:
         "input_denies": _denies(policies["input"]),
         "forward_denies": _denies(policies["forward"]),
         "stateful": "ct state" in rules,
+        **_limits(rules),
         "sha256": hashlib.sha256(rules.encode()).hexdigest(),
     }
+
+
+def _limits(rules: str) -> dict[str, Any]:
+    """By what the chains for incoming and forwarded packets let them: `unbounded` rules let in whoever asks."""
+    found: dict[str, Any] = {"by_address": False, "by_port": False, "unbounded": []}
+    counted = False
+    for line in map(str.strip, rules.splitlines()):
+        if line.startswith(("chain ", "}")):
+            counted = False
+        elif line.startswith("type "):
+            counted = bool(re.match(r"type filter hook (input|forward) ", line))
+        elif counted and re.search(r"\baccept$", line):
+            found["by_address"] |= bool(re.search(r"\b[sd]addr\b", line))
+            found["by_port"] |= bool(re.search(r"\b[sd]port\b", line))
+            if not re.search(r"\b([sd]addr|iif|iifname|oif|oifname|ct state|icmp|icmpv6|limit)\b", line):
+                found["unbounded"].append(line[:80])
+    return found
 
 
 def _denies(policies: list[str]) -> bool:

@@ -1,0 +1,1 @@
+"""Registers: what an office writes down by itself (trainings, incidents, approvals ...), typed, one file a kind."""
