@@ -45,7 +45,7 @@ def verdict(value: Verdict) -> Mark:
 
 def record_link(record: Record) -> tuple[str, str]:
     """The number of a record and the beginning of its hash, and where it is listed."""
-    return f"{record.seq}·{record.hash[:HASH_SHOWN]}", f"record-{record.seq}"
+    return f"{record.seq}:{record.hash[:HASH_SHOWN]}", f"record-{record.seq}"
 
 
 def evidence(found: Assessed, one: Judged) -> Links:

@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from egovctl.report.document.charts import FAMILY, svg
+from egovctl.report.document.charts import FAMILY, svg, width
 from egovctl.report.document.model import Document, Links, Mark, Table, shown
 
 WORDS = {
@@ -36,6 +36,7 @@ def html(document: Document) -> str:
         rows=visible,
         shown=shown,
         kind=_kind,
+        width=width,
     )
 
 

@@ -13,7 +13,7 @@ from itertools import count
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from egovctl.report.document.charts import WIDE
+from egovctl.report.document.charts import width
 from egovctl.report.document.html import WORDS, visible
 from egovctl.report.document.model import Cell, Document, Links, Paragraph, Table, shown
 from egovctl.report.document.pdf import picture
@@ -25,6 +25,7 @@ TITLE_PT, BODY_PT, NUMBER_PT, TABLE_PT = 22, 16, 14, 9  # sizes 2, 3, 4 and smal
 LATIN = "Times New Roman"
 FONTS = {"title": "方正小标宋简体", "body": "仿宋", "first": "黑体", "second": "楷体", "number": "宋体"}
 TWIPS_MM, TWIPS_PT = 56.7, 20
+TABLE_STYLE = "EgovTable"  # the identifier of the style "Egov Table"
 DIGITS = "〇一二三四五六七八九"
 UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
@@ -214,14 +215,13 @@ def _table(out: Any, document: Document, block: Table, names: dict[str, str]) ->
             for place, (column, value, width, aside) in enumerate(zip(block.columns, row, widths, right, strict=True))
         ]
         lines.append(f"<w:tr><w:trPr><w:cantSplit/></w:trPr>{''.join(cells)}</w:tr>")
-    style = out.styles["Egov Table"].style_id
     text = (
         f'<w:tbl xmlns:w="{W}"><w:tblPr><w:tblW w:w="{sum(widths)}" w:type="dxa"/>'
         f"<w:tblBorders>{BORDERS}</w:tblBorders>"
         f'<w:tblLayout w:type="fixed"/><w:tblLook w:val="0020" w:firstRow="1"/></w:tblPr><w:tblGrid>{grid}</w:tblGrid>'
         f"<w:tr><w:trPr><w:cantSplit/><w:tblHeader/></w:trPr>{head}</w:tr>{''.join(lines)}</w:tbl>"
     )
-    out.element.body.insert_element_before(_parsed(text.replace("STYLE", style)), "w:sectPr")
+    out.element.body.insert_element_before(_parsed(text), "w:sectPr")
     if len(rows) < len(block.rows):
         _text(out, WORDS[document.language]["left_out"].format(len(block.rows) - len(rows)), "Egov Table")
 
@@ -250,7 +250,7 @@ def _cell(runs: str, width: int, aside: bool, mark: str = "") -> str:
     name = f'<w:bookmarkStart w:id="{mark[1:]}" w:name="{mark}"/><w:bookmarkEnd w:id="{mark[1:]}"/>' if mark else ""
     return (
         f'<w:tc><w:tcPr><w:tcW w:w="{width}" w:type="dxa"/></w:tcPr>'
-        f'<w:p><w:pPr><w:pStyle w:val="STYLE"/>{to_the_right}</w:pPr>{name}{runs}</w:p></w:tc>'
+        f'<w:p><w:pPr><w:pStyle w:val="{TABLE_STYLE}"/>{to_the_right}</w:pPr>{name}{runs}</w:p></w:tc>'
     )
 
 
@@ -260,8 +260,7 @@ def _widths(block: Table, rows: tuple[tuple[Cell, ...], ...]) -> list[int]:
     wanted = []
     for place, column in enumerate(block.columns):
         texts = [column.title, *(shown(column, row[place]) for row in rows)]
-        letters = max(sum(WIDE if ord(letter) > 0x2E80 else 1 for letter in text) for text in texts)
-        wanted.append(letters * TABLE_PT * TWIPS_PT // 2 + 240)
+        wanted.append(max(map(width, texts)) * TABLE_PT * TWIPS_PT // 2 + 240)
     fair = total // len(wanted)
     small = {place for place, width in enumerate(wanted) if width <= fair}
     left = total - sum(wanted[place] for place in small)

@@ -7,7 +7,7 @@ import re
 from datetime import datetime
 from typing import Any
 
-from egovctl.report.document.charts import WIDE
+from egovctl.report.document.charts import width
 from egovctl.report.document.model import Cell, Column, Document, Links, Mark, Table, shown
 
 FORBIDDEN = re.compile(r"[\[\]:*?/\\]")
@@ -83,7 +83,7 @@ def _sheet(sheet: Any, table: Table) -> None:
         sheet.auto_filter.ref = f"A1:{get_column_letter(len(table.columns))}{len(table.rows) + 1}"
     for number, column in enumerate(table.columns, 1):
         texts = [column.title, *(shown(column, row[number - 1]) for row in table.rows)]
-        wide = max(sum(WIDE if ord(letter) > 0x2E80 else 1 for letter in text) for text in texts)
+        wide = max(map(width, texts))
         sheet.column_dimensions[get_column_letter(number)].width = min(WIDEST, wide + 3)
 
 
