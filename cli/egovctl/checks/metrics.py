@@ -162,7 +162,7 @@ def _assess_samples(record: Record) -> Iterator[Sample]:
 
 def _worse_samples(last: list[Record]) -> Iterator[Sample]:
     if len(last) == 2:
-        worse = sum(change.worse for change in changes(*last, None))
+        worse = sum(change.worse for change in changes(last[0], last[1], None))
         yield "egov_assess_worse_items", {"standard": last[-1].body["standard"]}, worse
 
 

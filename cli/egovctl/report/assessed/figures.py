@@ -93,7 +93,7 @@ def _ends(interval: Interval) -> tuple[str, str]:
 
 def _areas(found: Assessed) -> Table:
     verdicts = {one.item: one.verdict for one in found.judged}
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for area in found.past.standard.areas:
         counts = Counter(verdicts.get(item.id) for point in area.points for item in point.items)
         rows.append((str(area), *(float(counts[name]) for name in Verdict), float(area.items)))

@@ -224,13 +224,25 @@ def _verdicts(past: Past, run: Run, scope: Scope) -> tuple[list[Judged], list[Ju
 def _score(past: Past, run: Run, scope: Scope, judged: list[Judged], hazards: list[Judged]) -> Score:
     if not scope.whole:
         return score(judged, past.areas, hazards)
-    said = dict(run.record.body["score"])
-    intervals = {name: Interval(**said[name]) for name in INTERVALS}
-    pairs = {name: (said[name][0], said[name][1]) for name in ("conclusion", "grade")}
-    return Score(counts=said["counts"], applicable=said["applicable"], **intervals, **pairs)
+    return _recorded_score(run.record.body["score"])
 
 
-INTERVALS = ("rate_partial_0", "rate_partial_half", "without_accepted", "hazards", "deducted")
+def _recorded_score(said: Mapping[str, Any]) -> Score:
+    def span(name: str) -> Interval:
+        return Interval(said[name]["low"], said[name]["high"])
+
+    (worst, best), (poor, good) = said["conclusion"], said["grade"]
+    return Score(
+        dict(said["counts"]),
+        said["applicable"],
+        span("rate_partial_0"),
+        span("rate_partial_half"),
+        span("without_accepted"),
+        span("hazards"),
+        (worst, best),
+        span("deducted"),
+        (poor, good),
+    )
 
 
 def _trend(past: Past, scope: Scope) -> Iterable[Point]:

@@ -202,13 +202,15 @@ def _titles(found: Assessed) -> dict[str, Item]:
 def checks(found: Assessed) -> Section:
     """What each check saw: how many subjects have which status, and the first that do not pass."""
     shown = (Status.PASS, Status.PARTIAL, Status.FAIL)
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for name, results in found.by_check.items():
         check = found.past.checks.get(name)
         counts = Counter(result.status for result in results)
         others = float(len(results) - sum(counts[status] for status in shown))
-        said = (name, str(check.title) if check else "", *(float(counts[status]) for status in shown), others)
-        rows.append((*said, _seen(results), _looked_at(found, check, results)))
+        numbers = (*(float(counts[status]) for status in shown), others)
+        rows.append(
+            (name, str(check.title) if check else "", *numbers, _seen(results), _looked_at(found, check, results))
+        )
     table = Table(
         tr("检查", "checks"),
         tr("各项检查所见", "What each check saw"),
