@@ -66,7 +66,7 @@ def facts(context: Context, found: Assessed, now: datetime) -> list[tuple[str, s
     names = Names(context)
     scope = pick(KINDS[found.scope.kind])
     part = "" if found.scope.whole else f" {found.scope.title} ({found.scope.name})"
-    hosts = tr(f"，{len(found.scope.hosts)} 台主机", f", {len(found.scope.hosts)} hosts")
+    hosts = tr(f"，{len(found.scope.hosts)} 台主机", f", hosts: {len(found.scope.hosts)}")
     said = [
         (tr("网络", "Network"), f"{names.city} {names.plane}"),
         (tr("范围", "Part"), scope + part + hosts),
