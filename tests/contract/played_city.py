@@ -140,6 +140,15 @@ class Played:
         yield f"egov_drill_run_timestamp_seconds{drill} {now - 86400 * 3:.0f}"
         for name, value in (("rto_seconds", 95), ("rto_promised_seconds", 3600), ("rpo_seconds", 300)):
             yield f"egov_drill_{name}{drill} {value}"
+        for bound, rate, hazards in (("low", 0.42, 2), ("high", 0.71, 9)):
+            yield f'egov_assess_rate{{standard="mlps-level-3",bound="{bound}"}} {rate}'
+            yield f'egov_assess_hazards{{standard="mlps-level-3",bound="{bound}"}} {hazards}'
+        for verdict, items in (("met", 89), ("not_met", 20), ("partly", 41), ("needs_statement", 61)):
+            yield f'egov_assess_items{{standard="mlps-level-3",verdict="{verdict}"}} {items}'
+        yield f'egov_assess_run_timestamp_seconds{{standard="mlps-level-3"}} {now - 86400 * 9:.0f}'
+        yield 'egov_assess_worse_items{standard="mlps-level-3"} 1'
+        until = f"{now + 86400 * 30:.0f}"
+        yield f'egov_assess_accepted_until_timestamp_seconds{{standard="mlps-level-3",item="L3-4.1d"}} {until}'
         yield "egov_log_seal_ok 1"
         yield "egov_log_unsealed_seconds 60"
 

@@ -17,6 +17,7 @@ import yaml
 from promtool import PROJECT, promtool, series, stories
 
 from egov_notify import ways
+from egovctl.assess.standards import standards
 from egovctl.boards import read_boards
 from egovctl.checks import content, expected
 from egovctl.paths import Inventory
@@ -161,6 +162,8 @@ def words(language: str) -> dict[str, set[str]]:
         "target": {"255.255.255.255:161"},
         "engine_id": {"x" * 64},
         "way": set(ways.WAYS),
+        "standard": set(standards().entries),
+        "item": {name for entry in standards().entries.values() for name in entry.by_id},
     }
 
 

@@ -55,7 +55,8 @@ each_dashboard = pytest.mark.parametrize(("board", "lang", "data"), list(made())
 
 
 def test_all_pages_are_there() -> None:
-    assert list(BOARDS) == ["wall", "map", "changes", "county", "site", "link", "backups", "checks", "exporters"]
+    pages = ["wall", "map", "changes", "county", "site", "link", "backups", "checks", "assessment", "exporters"]
+    assert list(BOARDS) == pages
     assert len(BOARDS["wall"].panels) <= WALL_PANELS
 
 

@@ -86,7 +86,7 @@ def page(browser: Browser) -> Iterator[Page]:
 PAGES = {
     "wall": "wall", "map": "map", "changes": "changes", "county": "county/minqin", "city": "county/_city",
     "hub": "site/hub-minqin", "leaf": "site/minqin-health", "link": "link/hub-minqin:up0", "backups": "backups",
-    "checks": "checks", "exporters": "exporters",
+    "checks": "checks", "assessment": "assessment", "exporters": "exporters",
 }  # fmt: skip
 
 

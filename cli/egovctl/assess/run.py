@@ -115,7 +115,7 @@ def run_standard(
             tuple(judged),
             tuple(dangers),
             score(judged, areas, dangers),
-            _wanting([*judged, *dangers], results),
+            wanting([*judged, *dangers], results),
             reused=reused,
             odd=tuple(odd),
         )
@@ -130,7 +130,7 @@ def _dated(result: Result, checks: Mapping[str, Check], reused: Mapping[str, str
     return replace(result, observed_at=reused[result.subject])
 
 
-def _wanting(judged: list[Judged], results: list[Result]) -> tuple[tuple[str, int], ...]:
+def wanting(judged: list[Judged], results: list[Result]) -> tuple[tuple[str, int], ...]:
     """What the open requirements wait for, the most wanted first: statements ("") or a check that did not measure."""
     unsaid = {result.check for result in results if result.status in (Status.UNKNOWN, Status.ERROR)}
     counts: Counter[str] = Counter()
@@ -192,14 +192,18 @@ def last_run(inventory: Inventory, chain: Chain, standard: Standard) -> tuple[Re
     records = [record for record in chain.records() if record.kind == ASSESSED and judges(record, standard)]
     if not records:
         return None
-    record = records[-1]
+    return records[-1], results_of(inventory, records[-1])[0]
+
+
+def results_of(inventory: Inventory, record: Record) -> tuple[dict[str, Any] | None, str]:
+    """The whole results of an assessment, and the hash of their file as it is now ("" when it cannot be read). None
+    in place of the results when that hash is not the record's."""
     try:
         data = (folder_of(inventory) / f"{Path(record.body['run']).name}.json").read_bytes()
     except OSError:
-        return record, None
-    if hashlib.sha256(data).hexdigest() != record.body["results_sha256"]:
-        return record, None
-    return record, json.loads(data)
+        return None, ""
+    found = hashlib.sha256(data).hexdigest()
+    return (json.loads(data) if found == record.body["results_sha256"] else None), found
 
 
 def judges(record: Record, standard: Standard) -> bool:

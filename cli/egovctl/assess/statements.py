@@ -117,23 +117,29 @@ def keep(inventory: Inventory, path: Path) -> dict[str, Any]:
 
 def statements(inventory: Inventory, chain: Chain, at: datetime) -> dict[str, Statement]:
     """By requirement the last statement, of those that hold at this time. Whether its files are there is looked at."""
-    found: dict[str, Statement] = {}
-    for record in _valid(chain, STATED, at):
-        body = record.body
-        files = tuple((str(entry["name"]), str(entry["sha256"])) for entry in body["attachments"])
-        lost = next((name for name, digest in files if not _there(inventory, digest)), "")
-        item, status, text, by, until = (str(body[name]) for name in ("item", "status", "text", "by", "until"))
-        found[item] = Statement(record.seq, record.at, item, status, text, by, until, files, lost)
+    found = {record.body["item"]: read_statement(inventory, record) for record in _valid(chain, STATED, at)}
     return {item: one for item, one in found.items() if one.until >= _day(at)}
 
 
 def acceptances(chain: Chain, at: datetime) -> dict[str, Acceptance]:
     """By requirement the last acceptance, of those that have not run out at this time."""
-    found: dict[str, Acceptance] = {}
-    for record in _valid(chain, ACCEPTED, at):
-        texts = (str(record.body[name]) for name in ("item", "reason", "owner", "approver", "until"))
-        found[record.body["item"]] = Acceptance(record.seq, record.at, *texts)
+    found = {record.body["item"]: read_acceptance(record) for record in _valid(chain, ACCEPTED, at)}
     return {item: one for item, one in found.items() if one.until >= _day(at)}
+
+
+def read_statement(inventory: Inventory, record: Record) -> Statement:
+    """What a record states; whether its files are there is looked at now."""
+    body = record.body
+    files = tuple((str(entry["name"]), str(entry["sha256"])) for entry in body["attachments"])
+    lost = next((name for name, digest in files if not _there(inventory, digest)), "")
+    item, status, text, by, until = (str(body[name]) for name in ("item", "status", "text", "by", "until"))
+    return Statement(record.seq, record.at, item, status, text, by, until, files, lost)
+
+
+def read_acceptance(record: Record) -> Acceptance:
+    """Which risk a record accepts."""
+    item, *texts = (str(record.body[name]) for name in ("item", "reason", "owner", "approver", "until"))
+    return Acceptance(record.seq, record.at, item, *texts)
 
 
 def _valid(chain: Chain, kind: str, at: datetime) -> Iterable[Record]:

@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from egovctl import transport
+from egovctl.assess.run import changes
+from egovctl.assess.verdict import BAD
 from egovctl.checks.context import Context
 from egovctl.errors import CannotMeasure
 from egovctl.evidence import Chain, Head, Record
@@ -21,6 +23,7 @@ from egovctl.i18n import tr
 TEXTFILE = "/var/lib/prometheus/node-exporter/egov_checks.prom"
 JUDGED_VALUES = {"pass": 1, "partial": 0, "fail": 0}
 VERDICT_VALUES = {"met": 1, "not_met": 0}
+DAY = 86_400
 HELP = {
     "egov_check_ok": "1 when a check's statement is true of its subject, 0 when not; absent when it was not judged",
     "egov_check_status": "1 for the status that the check gave last",
@@ -43,6 +46,8 @@ HELP = {
     "egov_assess_rate": "Share of the requirements that are met in the last self-assessment: at least, and at most",
     "egov_assess_hazards": "Major hazards in the last self-assessment: at least, and at most",
     "egov_assess_run_timestamp_seconds": "When the last self-assessment ended",
+    "egov_assess_worse_items": "Requirements that the last self-assessment judges worse than the one before",
+    "egov_assess_accepted_until_timestamp_seconds": "When a risk that is accepted and still there stops being so",
     "egov_evidence_records": "Records in each evidence chain since it began",
     "egov_evidence_head_info": "The head of each evidence chain: how many records, and the hash of the last",
     "egov_evidence_signed_timestamp_seconds": "When the evidence chain was last signed",
@@ -82,7 +87,8 @@ def _latest(records: list[Record]) -> Iterator[Sample]:
     checks: dict[str, list[dict[str, Any]]] = {}
     drills: dict[tuple[str, str, str], tuple[str, dict[str, Any]]] = {}
     looks: dict[str, tuple[str, dict[str, Any]]] = {}
-    assessed: dict[str, Record] = {}
+    assessed: dict[str, list[Record]] = {}
+    accepted: dict[str, str] = {}
     sealed, signed = "", {}
     for record in records:
         if record.kind == "assess.result":
@@ -100,7 +106,10 @@ def _latest(records: list[Record]) -> Iterator[Sample]:
             at, found = looks.get(record.body["host"], (record.at, {"archives": 0}))
             looks[record.body["host"]] = (at, {**found, **nothing})
         elif record.kind == "assess.standard":
-            assessed[record.body["standard"]] = record
+            name = record.body["standard"]
+            assessed[name] = [*assessed.get(name, []), record][-2:]
+        elif record.kind == "assess.accepted":
+            accepted[record.body["item"]] = record.body["until"]
         elif record.kind == "backup.sealed":
             sealed = record.at
         elif record.kind == CHECKPOINT:
@@ -112,8 +121,10 @@ def _latest(records: list[Record]) -> Iterator[Sample]:
         yield from _drill_samples({"drill": drill, "service": service, "source": host}, at, item)
     for host, (at, found) in looks.items():
         yield from _look_samples({"source": host}, at, found)
-    for record in assessed.values():
-        yield from _assess_samples(record)
+    for last in assessed.values():
+        yield from _assess_samples(last[-1])
+        yield from _worse_samples(last)
+        yield from _accepted_samples(last[-1], accepted)
     if sealed:
         yield "egov_backup_sealed_timestamp_seconds", {}, _seconds(sealed)
     for writer, at in signed.items():
@@ -155,6 +166,21 @@ def _assess_samples(record: Record) -> Iterator[Sample]:
         yield "egov_assess_rate", {**labels, "bound": bound}, score["rate_partial_0"][bound]
         yield "egov_assess_hazards", {**labels, "bound": bound}, score["hazards"][bound]
     yield "egov_assess_run_timestamp_seconds", labels, _seconds(record.at)
+
+
+def _worse_samples(last: list[Record]) -> Iterator[Sample]:
+    if len(last) == 2:
+        worse = sum(change.worse for change in changes(last[0], last[1], None))
+        yield "egov_assess_worse_items", {"standard": last[-1].body["standard"]}, worse
+
+
+def _accepted_samples(record: Record, accepted: dict[str, str]) -> Iterator[Sample]:
+    """Of risks that are still there; an acceptance that had run out before this assessment says nothing any more."""
+    for item, found in record.body["verdicts"].items():
+        until = accepted.get(item, "")
+        if found in BAD and until >= record.at[:10]:
+            labels = {"standard": record.body["standard"], "item": item}
+            yield "egov_assess_accepted_until_timestamp_seconds", labels, _seconds(f"{until}T00:00:00Z") + DAY
 
 
 def _look_samples(labels: dict[str, str], at: str, found: dict[str, Any]) -> Iterator[Sample]:

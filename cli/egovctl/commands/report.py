@@ -1,4 +1,4 @@
-"""egovctl report: what a month was like, as a document for the office."""
+"""egovctl report: what a month was like, and what an assessment found, as a document for the office."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import click
 from egovctl.checks import open_context
 from egovctl.checks.collect.prometheus import prometheus_url
 from egovctl.commands.options import inventory_option
+from egovctl.commands.report_assessment import assessment
 from egovctl.errors import UsageError
 from egovctl.i18n import tr
 from egovctl.paths import Inventory
@@ -27,7 +28,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @click.group()
 def report() -> None:
-    """Monthly reports as HTML, PDF, DOCX, XLSX or JSON. / 月度报表。"""
+    """Monthly reports and self-assessments as HTML, PDF, DOCX, XLSX or JSON. / 月度报表与自查报告。"""
+
+
+report.add_command(assessment)
 
 
 def report_options(function: F) -> F:

@@ -133,29 +133,29 @@ def score_lines(assessment: Assessment, standard: Standard) -> list[str]:
     score = assessment.score
     lines = [
         tr(
-            f"符合率 {_percent(score.rate_partial_0)}（部分符合计 0）",
-            f"rate {_percent(score.rate_partial_0)} (partly counts 0)",
+            f"符合率 {percent(score.rate_partial_0)}（部分符合计 0）",
+            f"rate {percent(score.rate_partial_0)} (partly counts 0)",
         )
-        + tr(f"，{_percent(score.rate_partial_half)}（计 ½）", f", {_percent(score.rate_partial_half)} (counts ½)")
+        + tr(f"，{percent(score.rate_partial_half)}（计 ½）", f", {percent(score.rate_partial_half)} (counts ½)")
         + tr(f"；适用 {score.applicable} 项", f"; {score.applicable} apply"),
         tr(
-            f"不计已接受的风险：{_percent(score.without_accepted)}",
-            f"leaving accepted risks out: {_percent(score.without_accepted)}",
+            f"不计已接受的风险：{percent(score.without_accepted)}",
+            f"leaving accepted risks out: {percent(score.without_accepted)}",
         ),
     ]
     if standard.scored:
         low, high = (word(CONCLUSIONS, name) for name in score.conclusion)
         worst, best = (word(CONCLUSIONS, name) for name in score.grade)
-        hazards = _span(f"{score.hazards.low:.0f}", f"{score.hazards.high:.0f}")
-        points = _span(f"{score.deducted.low:.1f}", f"{score.deducted.high:.1f}")
+        hazards = span(f"{score.hazards.low:.0f}", f"{score.hazards.high:.0f}")
+        points = span(f"{score.deducted.low:.1f}", f"{score.deducted.high:.1f}")
         lines += [
             tr(
-                f"重大风险隐患 {hazards} 项；新模板结论：{_span(low, high)}",
-                f"major hazards {hazards}; newer template: {_span(low, high)}",
+                f"重大风险隐患 {hazards} 项；新模板结论：{span(low, high)}",
+                f"major hazards {hazards}; newer template: {span(low, high)}",
             ),
             tr(
-                f"旧模板得分 {points}，{_span(worst, best)}（公式凭记忆，权重未知）",
-                f"older template {points} points, {_span(worst, best)} (formula from memory, weights unknown)",
+                f"旧模板得分 {points}，{span(worst, best)}（公式凭记忆，权重未知）",
+                f"older template {points} points, {span(worst, best)} (formula from memory, weights unknown)",
             ),
         ]
     lines.append(
@@ -181,13 +181,13 @@ def history_table(records: list[Record], standard: Standard) -> Table:
     table = plain_table(*columns, title=title(standard))
     for record in records:
         score, counts = record.body["score"], record.body["score"]["counts"]
-        hazards = _span(*(f"{score['hazards'][end]:.0f}" for end in ("low", "high")))
+        hazards = span(*(f"{score['hazards'][end]:.0f}" for end in ("low", "high")))
         table.add_row(
             short_time(record.at),
             record.body["run"],
             *(str(counts[name]) for name in ("met", "partly", "not_met")),
             str(counts["unknown"] + counts["needs_statement"]),
-            _percent(Interval(**score["rate_partial_0"])),
+            percent(Interval(**score["rate_partial_0"])),
             hazards,
         )
     return table
@@ -252,9 +252,11 @@ def _count(number: int) -> str:
     return str(number) if number else "·"
 
 
-def _percent(interval: Interval) -> str:
-    return _span(f"{100 * interval.low:.1f}", f"{100 * interval.high:.1f}") + " %"
+def percent(interval: Interval) -> str:
+    """Per cent, from the least to the most."""
+    return span(f"{100 * interval.low:.1f}", f"{100 * interval.high:.1f}") + " %"
 
 
-def _span(low: str, high: str) -> str:
+def span(low: str, high: str) -> str:
+    """Both ends, or the one that they are."""
     return low if low == high else f"{low} – {high}"

@@ -69,13 +69,13 @@ def commands(run: Run, checks: Mapping[str, Check], context: Context) -> list[st
         if check is None or check.fix.tag is None:
             continue
         subjects = [result.subject for result in run.results if result.check == name and result.status in MENDED]
-        limit = _limit(check, subjects, context)
+        limit = limit_of(check, subjects, context)
         words = ["ansible-playbook", "-i", str(shown), "playbooks/site.yml", "--tags", check.fix.tag]
         lines.append(shlex.join([*words, "--limit", limit] if limit else words))
     return list(dict.fromkeys(lines))
 
 
-def _limit(check: Check, subjects: list[str], context: Context) -> str:
+def limit_of(check: Check, subjects: list[str], context: Context) -> str:
     """An Ansible pattern for where the fix is applied; "" for every host."""
     if check.fix.limit != "subject":
         return "" if check.fix.limit == "all" else check.fix.limit

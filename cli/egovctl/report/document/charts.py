@@ -77,6 +77,11 @@ def cut(text: str, width: int) -> str:
     return text
 
 
+def width(text: str) -> int:
+    """How many columns the text takes."""
+    return sum(WIDE if ord(letter) > 0x2E80 else 1 for letter in text)
+
+
 def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
     """Round numbers from low to high, about so many."""
     rough = (high - low) / wanted

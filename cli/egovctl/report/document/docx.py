@@ -39,6 +39,9 @@ def docx(document: Document) -> bytes:
     out.core_properties.author = ""
     out.core_properties.language = "zh-CN" if document.language == "zh" else "en"
     out.core_properties.created = datetime.now(UTC).replace(tzinfo=None)
+    if document.banner:
+        out.add_paragraph().add_run(document.banner).bold = True
+        page.header.paragraphs[0].text = document.banner
     out.add_heading(document.title, 0)
     out.add_paragraph().add_run(document.summary).bold = True
     for name, value in document.facts:

@@ -7,8 +7,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from egovctl.report.document.charts import FAMILY, svg
-from egovctl.report.document.model import Document, Mark, Table, shown
+from egovctl.report.document.charts import FAMILY, svg, width
+from egovctl.report.document.model import Document, Links, Mark, Table, shown
 
 WORDS = {
     "zh": {"left_out": "另有 {} 行，见 XLSX 或 JSON。", "page": "第", "of": "页，共", "pages": "页"},
@@ -27,6 +27,7 @@ def html(document: Document) -> str:
     )
     environment.filters["svg"] = lambda chart: Markup(svg(chart))  # noqa: S704 - drawn by charts.py, which escapes
     environment.tests["mark"] = lambda value: isinstance(value, Mark)
+    environment.tests["links"] = lambda value: isinstance(value, Links)
     template = environment.get_template("document.html.j2")
     return template.render(
         document=document,
@@ -35,6 +36,7 @@ def html(document: Document) -> str:
         rows=visible,
         shown=shown,
         kind=_kind,
+        width=width,
     )
 
 

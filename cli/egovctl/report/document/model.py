@@ -24,7 +24,17 @@ class Mark:
         return f"{SIGNS[self.tone]} {self.text}"
 
 
-Cell = str | float | datetime | Mark | None
+@dataclass(frozen=True)
+class Links:
+    """Words, each with the anchor in this document that it leads to ("" for none)."""
+
+    parts: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        return "; ".join(text for text, _ in self.parts) or "—"
+
+
+Cell = str | float | datetime | Mark | Links | None
 
 
 @dataclass(frozen=True)
@@ -43,7 +53,7 @@ class Column:
 @dataclass(frozen=True)
 class Table:
     """Rows of as many cells as there are columns. Paged formats show the first `shown` rows and say how many are left
-    out; XLSX has them all. `name` is the XLSX sheet's."""
+    out; XLSX has them all. `name` is the XLSX sheet's. `anchors` are what links lead to, one a row."""
 
     name: str
     caption: str
@@ -51,10 +61,13 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     empty: str
     shown: int | None = None
+    anchors: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if any(len(row) != len(self.columns) for row in self.rows):
             raise ValueError(f"table {self.name}: a row has another number of cells than there are columns")
+        if self.anchors and len(self.anchors) != len(self.rows):
+            raise ValueError(f"table {self.name}: there is not one anchor a row")
 
 
 @dataclass(frozen=True)
@@ -145,13 +158,16 @@ class Section:
 
 @dataclass(frozen=True)
 class Document:
-    """A whole report. `facts` stand at its head: of what, of when, from which plan and measurement."""
+    """A whole report. `facts` stand at its head: of what, of when, from which plan and measurement. The `banner` stands
+    above the title and on every page. `official`: as DOCX it has the form of an official document."""
 
     language: Literal["zh", "en"]
     title: str
     summary: str
     facts: tuple[tuple[str, str], ...]
     sections: tuple[Section, ...]
+    banner: str = ""
+    official: bool = False
 
     @property
     def wide(self) -> bool:

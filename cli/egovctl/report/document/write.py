@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import tempfile
 from collections.abc import Callable, Mapping
@@ -9,9 +11,10 @@ from pathlib import Path
 
 from egovctl.errors import UsageError
 from egovctl.i18n import tr
-from egovctl.report.document.model import Document
+from egovctl.report.document.model import Cell, Document, Mark, Table
 
 FORMATS = ("html", "pdf", "docx", "xlsx")
+MARK = "\ufeff"  # Excel takes a CSV without it for one of another alphabet
 
 
 def content(document: Document, form: str) -> bytes:
@@ -66,7 +69,31 @@ def _pdf(document: Document) -> bytes:
     return pdf(document)
 
 
+def csv_of(table: Table) -> bytes:
+    """One table with all its rows as CSV that Excel opens well; a text that would be a formula there stays text."""
+    from egovctl.report.document.xlsx import plain
+
+    stream = io.StringIO()
+    rows = csv.writer(stream)
+    rows.writerow([plain(column.title) for column in table.columns])
+    for row in table.rows:
+        rows.writerow([_written(value) for value in row])
+    return (MARK + stream.getvalue()).encode()
+
+
+def _written(value: Cell) -> object:
+    from egovctl.report.document.xlsx import plain
+
+    if isinstance(value, Mark):
+        return plain(value.text)
+    return value if value is None or isinstance(value, float | int) else plain(str(value))
+
+
 def _docx(document: Document) -> bytes:
+    if document.official:
+        from egovctl.report.document.official import official
+
+        return official(document)
     from egovctl.report.document.docx import docx
 
     return docx(document)

@@ -7,8 +7,8 @@ import re
 from datetime import datetime
 from typing import Any
 
-from egovctl.report.document.charts import WIDE
-from egovctl.report.document.model import Cell, Column, Document, Mark, Table, shown
+from egovctl.report.document.charts import width
+from egovctl.report.document.model import Cell, Column, Document, Links, Mark, Table, shown
 
 FORBIDDEN = re.compile(r"[\[\]:*?/\\]")
 LONGEST_NAME = 31
@@ -51,12 +51,12 @@ def _name(wanted: str, taken: set[str]) -> str:
 def _head(sheet: Any, document: Document) -> None:
     from openpyxl.styles import Alignment, Font
 
-    sheet.append([_plain(document.title)])
+    sheet.append([plain(document.title)])
     sheet["A1"].font = Font(bold=True, size=14)
-    sheet.append([_plain(document.summary)])
-    sheet.append([])
+    sheet.append([plain(document.summary)])
+    sheet.append([plain(document.banner)] if document.banner else [])
     for name, value in document.facts:
-        sheet.append([_plain(name), _plain(value)])
+        sheet.append([plain(name), plain(value)])
     for cell in (sheet["A2"],):
         cell.alignment = Alignment(wrap_text=False)
     sheet.column_dimensions["A"].width = 24
@@ -67,7 +67,7 @@ def _sheet(sheet: Any, table: Table) -> None:
     from openpyxl.styles import Alignment, Font, PatternFill
     from openpyxl.utils import get_column_letter
 
-    sheet.append([_plain(column.title) for column in table.columns])
+    sheet.append([plain(column.title) for column in table.columns])
     for cell in sheet[1]:
         cell.font = Font(bold=True)
         cell.alignment = Alignment(wrap_text=True, vertical="top")
@@ -83,7 +83,7 @@ def _sheet(sheet: Any, table: Table) -> None:
         sheet.auto_filter.ref = f"A1:{get_column_letter(len(table.columns))}{len(table.rows) + 1}"
     for number, column in enumerate(table.columns, 1):
         texts = [column.title, *(shown(column, row[number - 1]) for row in table.rows)]
-        wide = max(sum(WIDE if ord(letter) > 0x2E80 else 1 for letter in text) for text in texts)
+        wide = max(map(width, texts))
         sheet.column_dimensions[get_column_letter(number)].width = min(WIDEST, wide + 3)
 
 
@@ -91,14 +91,15 @@ def _value(column: Column, value: Cell) -> object:
     """A value as Excel keeps it: per cent as a fraction, moments without the zone, which the head names."""
     if isinstance(value, datetime):
         return value.replace(tzinfo=None)
-    if isinstance(value, Mark):
+    if isinstance(value, Mark | Links):
         return str(value)
     if isinstance(value, str):
-        return _plain(value)
+        return plain(value)
     return value / 100 if value is not None and column.kind == "percent" else value
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """The text so that no office program takes it for a formula."""
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
