@@ -252,6 +252,33 @@ FAULTS = {
         "documents",
         ("no backup: minqin-education",),
     ),
+    "nobody delivers mail": Fault(
+        "mail-delivering",
+        ("shared-services",),
+        "systemctl stop egov-dovecot && systemctl start egov-mail-probe.service",
+        "systemctl start egov-dovecot egov-postfix && systemctl start egov-mail-probe.service",
+        "mail",
+        ("takes no mail: none", "delivers none: shared-services", "lets nobody read: shared-services"),
+    ),
+    "the operator's centre is gone": Fault(
+        "sms-answering",
+        ("shared-services",),
+        # Kannel notices at once when the connection is cut, and cannot make it anew.
+        "nft 'add table inet fault; add chain inet fault out { type filter hook output priority 0; };"
+        " add rule inet fault out tcp dport 2775 reject with tcp reset' && sleep 3 && systemctl restart egov-bearerbox"
+        " && systemctl start egov-sms-probe.service",
+        "nft delete table inet fault && systemctl start egov-smsbox && systemctl start egov-sms-probe.service",
+        "sms",
+        ("service silent: none", "Kannel silent: none", "cut off from the operator: shared-services"),
+    ),
+    "the service of text messages is silent": Fault(
+        "sms-answering",
+        ("shared-services",),
+        "systemctl stop egov-sms && systemctl start egov-sms-probe.service",
+        "systemctl start egov-sms && systemctl start egov-sms-probe.service",
+        "sms",
+        ("service silent: shared-services",),
+    ),
 }
 
 

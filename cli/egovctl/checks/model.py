@@ -76,7 +76,8 @@ class Fix(Model):
 class Check(Model):
     """A statement that is true when all is well.
 
-    `where` chooses among the subjects (CEL over `subject`). `measured` says whether what was collected suffices to
+    `where` chooses among the subjects (CEL over `subject`); a plan that has none of them is an error, or not applicable
+    for the reason in `absent`. `measured` says whether what was collected suffices to
     judge (else unknown). `expression` is the statement, `partial` a weaker one. `show` names what `detail` prints.
     All are CEL over `subject`, `planned` and `seen`.
     """
@@ -86,6 +87,7 @@ class Check(Model):
     why: Text
     subject: SubjectKind
     where: str = "true"
+    absent: Text | None = None
     collect: Collect
     measured: str = "true"
     expression: str
