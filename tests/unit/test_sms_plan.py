@@ -73,6 +73,14 @@ def test_kannel_lets_in_the_service_and_those_that_tell_people_and_holds_no_secr
     assert "egov-sms copy" in text(rendered, drop_in)
 
 
+def test_the_host_gets_the_whole_program(rendered: Rendered) -> None:
+    source, files = project_root() / "exporters/egov_sms", rendered.hosts["shared-services"].files
+    wanted = {path.name for path in source.glob("*.py")} - {"__main__.py"}
+    folder = "/usr/local/lib/egov/sms/egov_sms/"
+    assert {path.removeprefix(folder) for path in files if path.startswith(folder)} == wanted
+    assert files["/usr/local/lib/egov/sms/__main__.py"] == (source / "__main__.py").read_bytes()
+
+
 def test_without_alerts_by_kannel_it_listens_on_the_loopback_only() -> None:
     wuwei = render_city(Inventory(project_root() / "inventories/wuwei"))
     kannel = wuwei.hosts["shared-services"].files["/etc/egov/kannel.conf"].decode()
