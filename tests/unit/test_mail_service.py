@@ -153,6 +153,7 @@ class Station(socketserver.StreamRequestHandler):
 @pytest.fixture
 def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The probe as a module, with a queue of its own; Postfix and Dovecot are answered for."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     loader = importlib.machinery.SourceFileLoader("egov_mail_probe", str(TOOL.with_name("egov-mail-probe")))
     module: Any = types.ModuleType("egov_mail_probe")
     loader.exec_module(module)
