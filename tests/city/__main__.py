@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "tests" / "lab"))
 
 from conftest import make_project  # noqa: E402
+
+from egovctl.paths import Inventory  # noqa: E402
+from egovctl.plan import load  # noqa: E402
 
 BIN = Path(sys.executable).parent
 PORT_BASE = "39000"
@@ -98,6 +102,15 @@ def patient(plan: Path) -> None:
     plan.write_text(plan.read_text(encoding="utf-8").replace("\nsites:\n", f"\n{slower}", 1), encoding="utf-8")
 
 
+def with_centre(inventory: Path) -> None:
+    """The operator's message centre of the plan is out of a lab's reach: its stand-in is at control."""
+    _, city = load(Inventory(inventory))
+    (control,) = [host.address_v4 for host in city.hosts.values() if host.role == "control"]
+    path = inventory / "plan" / "services.yml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(re.sub(r"(smsc: \{host: )[0-9.]+", rf"\g<1>{control}", text), encoding="utf-8")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--inventory", default="wuwei")
@@ -109,6 +122,7 @@ def main() -> int:
     project = make_project(work, "lab-city", options.inventory)
     inventory = project / "inventories" / "lab-city"
     patient(inventory / "plan" / "city.yml")
+    with_centre(inventory)
     os.environ.update(
         EGOV_PROJECT=str(project),
         EGOV_LAB_PORT_BASE=PORT_BASE,

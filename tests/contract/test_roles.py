@@ -93,7 +93,9 @@ def test_every_task_has_a_name(role: Path) -> None:
 
 def test_every_play_runs_under_every_tag() -> None:
     """Tags are names of bundles; a task without `always` would be left out silently."""
-    (first, *others) = (read(PLAYBOOKS / f"{name}.yml") for name in ("site", "extranet", "backup", "noc", "mail"))
+    (first, *others) = (
+        read(PLAYBOOKS / f"{name}.yml") for name in ("site", "extranet", "backup", "noc", "mail", "sms")
+    )
     assert all(play["tags"] == ["always"] for play in first)
     assert all(play["ansible.builtin.import_playbook"] == "site.yml" for plays in others for play in plays)
     known = {role.name for role in BUNDLES}

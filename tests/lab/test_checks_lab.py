@@ -81,6 +81,11 @@ OSPF_SILENT = (
 )
 ANNOUNCE = "vtysh -c 'configure terminal' -c 'router bgp {asn}' -c 'address-family ipv4 unicast' -c '%snetwork {lan}'"
 AGE = f"sed -i '/^egov_backup_last_success/s/ [0-9.e+]*$/ 1000000000/' {DOCUMENTS}"
+TEXTS = "/var/lib/prometheus/node-exporter/egov_sms.prom"
+CENTRE = (
+    "nft 'add table inet fault; add chain inet fault out { type filter hook output priority 0; };"
+    " add rule inet fault out tcp dport 2775 reject with tcp reset'"
+)
 EDUCATION, HUB = "minqin-education", "hub-minqin"
 FAULTS = {
     "unit stopped": Fault(
@@ -253,6 +258,23 @@ FAULTS = {
         f"mv /root/kept.prom {DOCUMENTS}",
         "documents",
         ("no backup: minqin-education",),
+    ),
+    "nobody delivers mail": Fault(
+        "mail-delivering",
+        ("shared-services",),
+        "systemctl stop egov-dovecot && systemctl start egov-mail-probe.service",
+        "systemctl start egov-dovecot egov-postfix && systemctl start egov-mail-probe.service",
+        "mail",
+        ("takes no mail: none", "delivers none: shared-services", "lets nobody read: shared-services"),
+    ),
+    "the operator's centre is gone": Fault(
+        "sms-answering",
+        ("shared-services",),
+        f"{CENTRE} && systemctl restart egov-bearerbox && systemctl start egov-sms-probe",
+        "nft delete table inet fault; for n in $(seq 30); do systemctl start egov-sms-probe;"
+        f" grep -q 'centre_online 1' {TEXTS} && break; sleep 1; done",
+        "sms",
+        ("service silent: none", "Kannel silent: none", "cut off from the operator: shared-services"),
     ),
 }
 

@@ -64,6 +64,7 @@ def leave_the_plan(inventory: Inventory) -> None:
                 "core is the core; the city cannot do without",
                 "is the way up of",
                 "owns service mail",
+                "owns service sms",
                 "owns service network",
                 "runs on core1",
                 "owns service systems",

@@ -5,10 +5,17 @@ If these fail, a department has no mailbox, or somebody logs in who should not.
 
 from __future__ import annotations
 
+import importlib.machinery
+import json
 import os
+import socketserver
 import subprocess
 import sys
+import threading
+import time
+import types
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -124,3 +131,70 @@ def test_the_key_is_made_once_and_is_the_hosts_own(home: Path) -> None:
     key = (home / "keys/mail.key").read_text()
     assert "PRIVATE KEY" in key and (home / "keys/mail.key").stat().st_mode & 0o077 == 0
     assert tool(home, "init", "mail.x.example").returncode == 0 and (home / "keys/mail.key").read_text() == key
+
+
+# The probe: whether mail would be taken, delivered and read.
+
+
+class Station(socketserver.StreamRequestHandler):
+    """Enough of SMTP and LMTP for a recipient to be asked for; a letter itself would be an error."""
+
+    def handle(self) -> None:
+        self.wfile.write(b"220 here\r\n")
+        for line in self.rfile:
+            word = line.split()[0].upper()
+            assert word != b"DATA"
+            refused = word == b"RCPT" and b"office@x.example" not in line
+            self.wfile.write(b"550 unknown\r\n" if refused else b"250 good\r\n")
+            if word == b"QUIT":
+                return
+
+
+@pytest.fixture
+def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The probe as a module, with a queue of its own; Postfix and Dovecot are answered for."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    loader = importlib.machinery.SourceFileLoader("egov_mail_probe", str(TOOL.with_name("egov-mail-probe")))
+    module: Any = types.ModuleType("egov_mail_probe")
+    loader.exec_module(module)
+    (tmp_path / "queue.json").write_text("")
+    monkeypatch.setattr(module, "QUEUE", ["cat", str(tmp_path / "queue.json")])
+    monkeypatch.setattr(module, "LMTP", str(tmp_path / "lmtp"))
+    with (
+        socketserver.ThreadingTCPServer(("127.0.0.1", 0), Station) as postfix,
+        socketserver.ThreadingUnixStreamServer(str(tmp_path / "lmtp"), Station) as dovecot,
+    ):
+        real, port = module.smtplib.SMTP, postfix.server_address[1]
+        monkeypatch.setattr(module, "postfix", lambda _, mailbox: module.takes(real("127.0.0.1", port), mailbox))
+        for server in (postfix, dovecot):
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield module
+        postfix.shutdown(), dovecot.shutdown()
+
+
+def said(module: Any, folder: Path, mailbox: str = "office@x.example") -> dict[str, float]:
+    assert module.main(["127.0.0.1", mailbox, str(folder)]) == 0
+    lines = (folder / "egov_mail.prom").read_text().splitlines()
+    return {line.split()[0]: float(line.split()[1]) for line in lines if not line.startswith("#")}
+
+
+def test_each_station_is_asked_whether_it_takes_a_letter_for_a_mailbox(probe: Any, tmp_path: Path) -> None:
+    found = said(probe, tmp_path)
+    assert found["egov_mail_postfix_up"] == found["egov_mail_dovecot_up"] == 1
+    assert found["egov_mail_imap_up"] == 0, "nothing listens there"
+    assert found["egov_mail_queue_messages"] == found["egov_mail_oldest_waiting_seconds"] == 0
+    found = said(probe, tmp_path, "nobody@x.example")
+    assert found["egov_mail_postfix_up"] == found["egov_mail_dovecot_up"] == 0
+    (tmp_path / "lmtp").unlink()
+    found = said(probe, tmp_path)
+    assert (found["egov_mail_postfix_up"], found["egov_mail_dovecot_up"]) == (1, 0)
+
+
+def test_what_waits_is_counted_and_a_queue_that_cannot_be_read_is_not_empty(probe: Any, tmp_path: Path) -> None:
+    letters = [{"queue_name": "deferred", "arrival_time": int(time.time()) - age} for age in (60, 2000)]
+    (tmp_path / "queue.json").write_text("".join(json.dumps(letter) + "\n" for letter in letters))
+    found = said(probe, tmp_path)
+    assert found["egov_mail_queue_messages"] == 2 and 1990 < found["egov_mail_oldest_waiting_seconds"] < 2100
+    (tmp_path / "queue.json").unlink()
+    assert not {"egov_mail_queue_messages", "egov_mail_oldest_waiting_seconds"} & set(said(probe, tmp_path))
+    assert probe.main([]) == 2 and probe.main(["127.0.0.1", "x", str(tmp_path / "nowhere")]) == 3

@@ -73,7 +73,8 @@ def faults(path: Path, **city: Any) -> list[str]:
 
 # Groups that hosts have by services.yml and contacts.yml.
 NOT_OF_SITES = {
-    "backup_clients", "mail", "mariadb", "postgresql", "postgresql_backups", "deadman", "notifier", "sms_gateway",
+    "backup_clients", "mail", "mariadb", "postgresql", "postgresql_backups", "deadman", "notifier", "sms",
+    "sms_gateway", "smsc",
 }  # fmt: skip
 
 

@@ -160,6 +160,7 @@ def test_a_department_s_firewall_does_not_grow_with_the_city() -> None:
                 "noc",
                 "services",
                 "mail",
+                "sms",
                 f"vertical_{lans[host.name].vertical}",
             }
             assert not any(item.by_source for item in rules.from_lan)

@@ -100,6 +100,7 @@ def _service(service: Service) -> dict[str, Any]:
         "grade": service.grade,
         "hosts": list(service.hosts),
         "backup": "" if service.backup is None else service.backup.engine,
+        "provides": service.provides or "",
     }
 
 

@@ -120,6 +120,9 @@ def run_checks(
             continue
         if subjects:
             groups.setdefault(check.collect.by, []).append((check, subjects))
+        elif check.absent is not None:
+            reason = {"zh": check.absent.zh, "en": check.absent.en}
+            results.append(Result(check.id, NO_SUBJECT, Status.NOT_APPLICABLE, reason))
         else:
             results.append(_nothing(check))
     for name, members in groups.items():

@@ -76,10 +76,10 @@ class Fix(Model):
 class Check(Model):
     """A statement that is true when all is well.
 
-    `where` chooses among the subjects (CEL over `subject`). `tells` says whether what was collected speaks of it at all
-    (else it is for people: manual), `measured` whether it suffices to judge (else unknown). `expression` is the
-    statement, `partial` a weaker one. `show` names what `detail` prints. All are CEL over `subject`, `planned` and
-    `seen`.
+    `where` chooses among the subjects (CEL over `subject`); a plan that has none of them is an error, or not applicable
+    for the reason in `absent`. `tells` says whether what was collected speaks of it at all (else it is for people:
+    manual), `measured` whether it suffices to judge (else unknown). `expression` is the statement, `partial` a weaker
+    one. `show` names what `detail` prints. All are CEL over `subject`, `planned` and `seen`.
     """
 
     id: Name
@@ -87,6 +87,7 @@ class Check(Model):
     why: Text
     subject: SubjectKind
     where: str = "true"
+    absent: Text | None = None
     collect: Collect
     tells: str = "true"
     measured: str = "true"

@@ -16,14 +16,26 @@ from egovctl.lab.state import Forward, read_json, write_json
 from egovctl.lab.wiring import INTERNET, MANAGEMENT, Wiring
 
 Kind = Literal[
-    "netns", "bridge", "wire", "port", "shape", "address", "route", "guest", "switch", "leases", "gateway", "forward"
+    "netns",
+    "bridge",
+    "wire",
+    "port",
+    "shape",
+    "address",
+    "route",
+    "guest",
+    "switch",
+    "leases",
+    "gateway",
+    "smsc",
+    "forward",
 ]
 # In this order they are made; in the other they go.
 KINDS: tuple[Kind, ...] = (
     *("netns", "bridge", "wire", "port", "shape", "address", "route"),
-    *("guest", "switch", "leases", "gateway", "forward"),
+    *("guest", "switch", "leases", "gateway", "smsc", "forward"),
 )
-PROCESSES: frozenset[Kind] = frozenset({"guest", "switch", "leases", "gateway", "forward"})
+PROCESSES: frozenset[Kind] = frozenset({"guest", "switch", "leases", "gateway", "smsc", "forward"})
 
 
 @dataclass(frozen=True, order=True)
@@ -32,8 +44,8 @@ class Fact:
 
     netns: host; bridge: name; wire: both ends, each as namespace, interface; port: bridge, interface, "isolated" or "";
     shape: namespace, interface, Mbit/s; address: namespace, interface, address; route: namespace, gateway; guest: host;
-    switch: host, address; leases: address; gateway: host, where it listens; forward: name, port, host, address there,
-    port there.
+    switch: host, address; leases: address; gateway, smsc: host, where it listens; forward: name, port, host, address
+    there, port there.
     """
 
     kind: Kind
@@ -66,7 +78,7 @@ class Fact:
                 return frozenset({f"end {FABRIC} {bridge}", f"end {FABRIC} {interface}"})
             case (("shape" | "address"), (name, interface, _)):
                 return frozenset({f"end {name} {interface}"})
-            case (("route" | "switch" | "gateway"), (name, _)):
+            case (("route" | "switch" | "gateway" | "smsc"), (name, _)):
                 return frozenset({f"addresses {name}"})
             case "guest", (name,):
                 return frozenset({f"netns {name}"})
@@ -90,7 +102,7 @@ class Steps:
         return [fact for fact in self.gone if fact.kind in kinds], [fact for fact in self.made if fact.kind in kinds]
 
 
-def facts_of(wiring: Wiring, forwards: Iterable[Forward] = (), gateway: str = "") -> frozenset[Fact]:
+def facts_of(wiring: Wiring, forwards: Iterable[Forward] = (), gateway: str = "", smsc: str = "") -> frozenset[Fact]:
     """All that a lab of this wiring has."""
     found = {Fact("netns", (name,)) for name in wiring.namespaces}
     found |= {Fact("bridge", (name,)) for name in wiring.bridges}
@@ -113,6 +125,8 @@ def facts_of(wiring: Wiring, forwards: Iterable[Forward] = (), gateway: str = ""
         found |= {Fact("address", (FABRIC, INTERNET, wiring.internet)), Fact("leases", (wiring.internet,))}
     if gateway:
         found.add(Fact("gateway", (wiring.control, gateway)))
+    if smsc:
+        found.add(Fact("smsc", (wiring.control, smsc)))
     for item in forwards:
         found.add(Fact("forward", (item.name, str(item.port), item.host, item.target, str(item.target_port))))
     return frozenset(found)

@@ -22,6 +22,7 @@ from egovctl.lab.names import FABRIC, LabNames, port_base
 from egovctl.lab.processes import Booted
 from egovctl.lab.run import readable_by_all
 from egovctl.lab.runner import runner_for
+from egovctl.lab.smsc import smsc_listens_at
 from egovctl.lab.state import LabState
 from egovctl.lab.users import PREFIX
 from egovctl.lab.wiring import Wiring, forwards_of, wiring_of
@@ -57,8 +58,8 @@ def grow(inventory: Inventory, report: Reporter, anew: Sequence[str] = ()) -> Gr
         before, (sure, maybe) = _recorded(names)
         _need_guests(wiring, anew)
         forwards = forwards_of(city, port_base())
-        gateway = listens_at(plan, city)
-        wanted = facts_of(wiring, forwards, gateway)
+        gateway, smsc = listens_at(plan, city), smsc_listens_at(plan, city)
+        wanted = facts_of(wiring, forwards, gateway, smsc)
         todo = steps(sure, maybe, wanted, anew)
         after = replace(
             before,
@@ -70,6 +71,7 @@ def grow(inventory: Inventory, report: Reporter, anew: Sequence[str] = ()) -> Gr
             internet=wiring.internet,
             control=wiring.control,
             gateway=gateway,
+            smsc=smsc,
         )
         image = Image(before.image)
         _preflight(image, before, after, todo)
@@ -174,5 +176,7 @@ def _process(fact: Fact) -> str:
             return "_internet"
         case "gateway":
             return "_gateway"
+        case "smsc":
+            return "_smsc"
         case _:
             return fact.words[0]

@@ -22,6 +22,7 @@ from egovctl.lab.names import DISKS, RUN, LabNames, port_base
 from egovctl.lab.processes import Booted, processes, wait_for_guests
 from egovctl.lab.run import readable_by_all, run
 from egovctl.lab.runner import POWER_OFF, Runner, init_pid, runner_for
+from egovctl.lab.smsc import smsc_listens_at
 from egovctl.lab.state import LabState
 from egovctl.lab.wiring import Wiring, forwards_of, wiring_of
 from egovctl.paths import Inventory, project_root
@@ -103,6 +104,7 @@ def up(inventory: Inventory, report: Reporter, *, fresh: bool = False) -> Up:
             internet=wiring.internet,
             control=wiring.control,
             gateway=(gateway := listens_at(plan, city)),
+            smsc=(smsc := smsc_listens_at(plan, city)),
             project=str(project_root()),
         )
         state.save(names, lab)
@@ -111,7 +113,7 @@ def up(inventory: Inventory, report: Reporter, *, fresh: bool = False) -> Up:
         report.step(tr("连接网络", "network"))
         network.lay(names, wiring)
         booted = _start(inventory, names, lab, report)
-        facts.save(names, everything := facts_of(wiring, forwards, gateway), everything)
+        facts.save(names, everything := facts_of(wiring, forwards, gateway, smsc), everything)
         finish(inventory, names, lab)
     return Up(replace(lab, phase="up"), False, booted, wiring.skipped, time.monotonic() - begin)
 

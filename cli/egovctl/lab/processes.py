@@ -16,6 +16,7 @@ from egovctl.lab.gateway import SECRET
 from egovctl.lab.image import Image
 from egovctl.lab.names import FABRIC, LabNames
 from egovctl.lab.runner import Policy, Runner, init_pid
+from egovctl.lab.smsc import SECRET as SMSC_SECRET
 from egovctl.lab.state import Forward, LabState
 from egovctl.lab.wiring import INTERNET
 from egovctl.paths import Inventory
@@ -23,8 +24,10 @@ from egovctl.paths import Inventory
 SWITCH_MODULE = "egovctl.lab.switch"
 DHCP_MODULE = "egovctl.lab.dhcp"
 GATEWAY_MODULE = "egovctl.lab.gateway"
+SMSC_MODULE = "egovctl.lab.smsc"
 SNMP_PORT = 161
 SMS_LOG = "sms.jsonl"  # in the lab's run folder: what the stand-in for the city's gateway took
+SMSC_LOG = "smsc.jsonl"  # and what the one for the operator's message centre took
 BOOT_SECONDS = 180
 DEAD_SECONDS = 8
 BOOTED = ("running", "degraded")
@@ -49,7 +52,9 @@ def processes(inventory: Inventory, names: LabNames, lab: LabState) -> list[Proc
     if lab.internet is not None:
         result.append(Process("_internet", _leases(names, lab.internet), "always"))
     if lab.gateway:
-        result.append(Process("_gateway", _gateway(inventory, names, lab), "always"))
+        result.append(Process("_gateway", _stand_in(inventory, names, lab, GATEWAY_MODULE), "always"))
+    if lab.smsc:
+        result.append(Process("_smsc", _stand_in(inventory, names, lab, SMSC_MODULE), "always"))
     return [*result, *(Process(f"_forward-{item.name}", _forward(names, item), "always") for item in lab.forwards)]
 
 
@@ -64,10 +69,14 @@ def _leases(names: LabNames, address: str) -> list[str]:
     return ["nsenter", f"--net={names.netns_path(FABRIC)}", "--", *server]
 
 
-def _gateway(inventory: Inventory, names: LabNames, lab: LabState) -> list[str]:
-    server = [sys.executable, "-m", GATEWAY_MODULE, "--listen", lab.gateway, "--log", str(names.run / SMS_LOG)]
-    secret = str(inventory.secrets / SECRET)
-    given = ["--plan", str(inventory.root), "--secret-file", secret]
+def _stand_in(inventory: Inventory, names: LabNames, lab: LabState, module: str) -> list[str]:
+    """The stand-in for the city's gateway of text messages, or for the operator's message centre, at control."""
+    listen, log, secret = {
+        GATEWAY_MODULE: (lab.gateway, SMS_LOG, SECRET),
+        SMSC_MODULE: (lab.smsc, SMSC_LOG, SMSC_SECRET),
+    }[module]
+    server = [sys.executable, "-m", module, "--listen", listen, "--log", str(names.run / log)]
+    given = ["--plan", str(inventory.root), "--secret-file", str(inventory.secrets / secret)]
     return ["nsenter", f"--net={names.netns_path(lab.control)}", "--", *server, *given]
 
 

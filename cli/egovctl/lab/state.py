@@ -56,6 +56,7 @@ class LabState:
     internet: str | None = None  # the lab's address on the untrusted network, where it leases addresses
     control: str = ""  # the host whose network leads to all others
     gateway: str = ""  # where the stand-in for the city's gateway of text messages listens, in control's network
+    smsc: str = ""  # where the stand-in for an operator's message centre listens, there too
     project: str = ""  # the folder that has its keys; "" in a record of an older version
 
     @property

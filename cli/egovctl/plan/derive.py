@@ -43,6 +43,7 @@ BACKUP_BUNDLES = {  # the bundle that backs up the hosts of a group, for `manage
 # Where somebody is to be told of alerts: who tells, and who tells that nobody is told any more.
 TELLING_KINDS = {"noc": "notifier", "backup": "deadman"}
 GATEWAY = "sms_gateway"  # the group of hosts of the plan that take text messages for it
+CENTRE = "smsc"  # and of those that its own SMS service hands them to
 TRANSIT_KINDS = frozenset({"core", "hub"})
 ZONE_OF_KIND: dict[str, Zone] = {
     "noc": "management",
@@ -109,14 +110,19 @@ def derive(plan: Plan, inventory: str) -> City:
         _lay_links(numbering, site, wiring)
     lists = _lists(plan, numbering)
     hosts: dict[str, Host] = {}
-    gateways = _gateways(plan)
+    gateways, centres = _gateways(plan), _centres(plan)
     for site in plan.sites:
         for host in _hosts_of(plan, numbering, site, wiring, lists):
-            taken = gateways.get(host.address_v4)
-            hosts[host.name] = replace(host, groups=(*host.groups, GATEWAY)) if taken else host
-    ports = tuple(sorted({port for host in hosts.values() for port in gateways.get(host.address_v4, ())}))
+            takes = ((GATEWAY, gateways), (CENTRE, centres))
+            more = tuple(name for name, places in takes if host.address_v4 in places)
+            hosts[host.name] = replace(host, groups=(*host.groups, *more)) if more else host
+    inside = [host.address_v4 for host in hosts.values()]
+    ports, smsc = (
+        tuple(sorted({port for address in inside for port in places.get(address, ())}))
+        for places in (gateways, centres)
+    )
     lans = tuple(_lan(numbering, site) for site in plan.sites if site.kind != "core")
-    return City(inventory, plan.revision, hosts, tuple(wiring.links), lans, plan.city.plane, ports)
+    return City(inventory, plan.revision, hosts, tuple(wiring.links), lans, plan.city.plane, ports, smsc)
 
 
 def _gateways(plan: Plan) -> dict[str, set[int]]:
@@ -127,6 +133,15 @@ def _gateways(plan: Plan) -> dict[str, set[int]]:
             place = urlsplit(gateway.url)
             port = place.port or {"https": 443}.get(place.scheme, 80)
             found.setdefault(place.hostname or "", set()).add(port)
+    return found
+
+
+def _centres(plan: Plan) -> dict[str, set[int]]:
+    """The same of operators' message centres."""
+    found: dict[str, set[int]] = {}
+    for service in plan.services:
+        if service.sms:
+            found.setdefault(str(service.sms.smsc.host), set()).add(service.sms.smsc.port)
     return found
 
 

@@ -173,7 +173,8 @@ class Lan:
 class City:
     """The whole derived city, in plan order. `hosts` is keyed by host name.
 
-    `gateway_ports`: where gateways of text messages that are hosts of the plan (group sms_gateway) take requests.
+    `gateway_ports`: where gateways of text messages that are hosts of the plan (group sms_gateway) take requests;
+    `smsc_ports`: the same of message centres (group smsc), which the SMS service hands its messages to.
     """
 
     inventory: str
@@ -183,6 +184,7 @@ class City:
     lans: tuple[Lan, ...] = field(default=())
     plane: str = "extranet"
     gateway_ports: tuple[int, ...] = ()
+    smsc_ports: tuple[int, ...] = ()
 
     def backed_up(self, names: Iterable[str], engine: str = "borg") -> tuple[str, ...]:
         """Those of these hosts that the suite backs up by `engine`, in their order."""

@@ -374,11 +374,47 @@ class Backup(Model):
     schedule: Annotated[str, Field(pattern=r"^[A-Za-z0-9*:/., -]+$")]
 
 
+class Smsc(Model):
+    """An operator's message centre, spoken to by SMPP 3.4: `user` logs in with the secret sms_smsc_password, of which
+    SMPP carries eight characters. `sender` is the number that people see. `per_second`: parts it takes, at most.
+    """
+
+    host: IPv4Address
+    port: Port = 2775
+    user: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,15}$")]
+    sender: Annotated[str, Field(pattern=r"^[0-9]{3,20}$")]
+    tls: bool = False
+    per_second: Annotated[Integer, Field(ge=1, le=1000)] = 20
+
+
+class SmsQuota(Model):
+    """Parts that a department may send in a day and in a month, where they differ from the city's. 0: none."""
+
+    daily: Annotated[Integer, Field(ge=0, le=10_000_000)] | None = None
+    monthly: Annotated[Integer, Field(ge=0, le=100_000_000)] | None = None
+
+
+class SmsService(Model):
+    """How departments send text messages: by which centre, under what name in brackets, and how many.
+
+    `daily` and `monthly` are parts (up to 70 characters each) for each site with people, `quotas` names those that
+    have others; `per_minute`: requests of one of them.
+    """
+
+    smsc: Smsc
+    signature: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029【】\U00010000-\U0010ffff]{1,20}$")]
+    daily: Annotated[Integer, Field(ge=0, le=10_000_000)] = 200
+    monthly: Annotated[Integer, Field(ge=0, le=100_000_000)] = 3000
+    per_minute: Annotated[Integer, Field(ge=1, le=100_000)] = 60
+    quotas: dict[Label, SmsQuota] = {}
+
+
 class Service(Model):
     """What runs and is promised. RTO and RPO in seconds; `grade` is the classified-protection level (等保).
 
     In a file `hosts` may also say all-hubs, all-departments or all-towns (names.HOST_WORDS);
-    a loaded plan names every host. What it `provides` the suite sets up itself: mail, on one host.
+    a loaded plan names every host. What it `provides` the suite sets up itself: mail or sms, on one host;
+    `sms` says how.
     """
 
     name: Label
@@ -390,7 +426,8 @@ class Service(Model):
     rpo: Seconds
     hosts: Annotated[tuple[Label, ...], Field(min_length=1)]
     backup: Backup | None = None
-    provides: Literal["mail"] | None = None
+    provides: Literal["mail", "sms"] | None = None
+    sms: SmsService | None = None
 
 
 class Administrator(Model):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from egovctl.plan.models import Plan, Service, SiteKind
+from egovctl.plan.models import Plan, Service, Site, SiteKind
 
 IFNAMSIZ = 15
 # What a service's `hosts` may say instead of naming every host, so that a department stays three lines.
@@ -11,6 +11,8 @@ HOST_WORDS: dict[str, tuple[SiteKind, ...]] = {
     "all-departments": ("department",),
     "all-towns": ("town", "village"),
 }
+
+PEOPLE: tuple[SiteKind, ...] = ("department", "town", "village")
 
 # Names that something else has already: the lab's own network, Ansible's words and group, and by its record in
 # enrolled/ and its folder in build/ the host whose role is control.
@@ -41,6 +43,11 @@ def _expanded(plan: Plan, service: Service) -> Service:
     for entry in service.hosts:
         names.update(dict.fromkeys(hosts_of_word(plan, entry) if entry in HOST_WORDS else [entry]))
     return service.model_copy(update={"hosts": tuple(names)})
+
+
+def with_people(plan: Plan) -> list[Site]:
+    """The sites where people work that are served: each may send text messages."""
+    return [site for site in plan.sites if site.kind in PEOPLE]
 
 
 def hosts_of_word(plan: Plan, word: str) -> list[str]:

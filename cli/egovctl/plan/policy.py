@@ -17,6 +17,7 @@ Protocol = Literal["tcp", "udp", "icmp", "any"]
 SSH, DNS, DHCP, HTTP, NTP, SNMP, SNMP_TRAP, HTTPS = 22, 53, 67, 80, 123, 161, 162, 443
 SYSLOG_TLS, PROMETHEUS, NODE_EXPORTER, SNMP_EXPORTER, WATCHDOG = 6514, 9090, 9100, 9116, 9096
 SMTP, SUBMISSION, IMAPS = 25, 587, 993
+TEXT_MESSAGES = 8443
 VERTICAL = "vertical_"
 
 
@@ -110,6 +111,7 @@ PERMISSIONS = (
     Permission("notifier", "mail", "tcp", (SMTP,)),
     Permission("deadman", "mail", "tcp", (SMTP,)),
     Permission("users", "mail", "tcp", (SUBMISSION, IMAPS)),
+    Permission("users", "sms", "tcp", (TEXT_MESSAGES,)),
     Permission("users", "services", "tcp", (HTTP, HTTPS)),
     Permission("users", "services", "icmp"),
 )
@@ -163,7 +165,8 @@ def policy_of(city: City) -> Policy:
     but not managed. users and services: LANs. Members of a vertical network reach each other's LANs.
     postgresql: WAL goes from them to the backup node, which fetches the rest itself. notifier: tells people of alerts;
     deadman: asks it whether it lives. mail: where people have their mailboxes. sms_gateway:
-    takes text messages, where that is a host of the plan.
+    takes text messages, where that is a host of the plan. sms: where departments send theirs; smsc: the operator's
+    message centre, where that is a host of the plan.
     """
     hosts = list(city.hosts.values())
     groups = [
@@ -179,6 +182,8 @@ def policy_of(city: City) -> Policy:
         _hosts("notifier", (host for host in hosts if "notifier" in host.groups)),
         _hosts("deadman", (host for host in hosts if "deadman" in host.groups)),
         _hosts("mail", (host for host in hosts if "mail" in host.groups)),
+        _hosts("sms", (host for host in hosts if "sms" in host.groups)),
+        _hosts("smsc", (host for host in hosts if "smsc" in host.groups)),
         _hosts("sms_gateway", (host for host in hosts if "sms_gateway" in host.groups)),
         _hosts("devices", (host for host in hosts if host.platform == "unmanaged")),
         _lans("users", (lan for lan in city.lans if lan.zone == "users")),
@@ -188,8 +193,9 @@ def policy_of(city: City) -> Policy:
     groups += [_lans(VERTICAL + name, (lan for lan in city.lans if lan.vertical == name)) for name in verticals]
     within = (Permission(VERTICAL + name, VERTICAL + name, "any") for name in verticals)
     tell = (Permission(name, "sms_gateway", "tcp", city.gateway_ports) for name in ("notifier", "deadman"))
+    carry = [Permission("sms", "smsc", "tcp", city.smsc_ports)] if city.smsc_ports else []
     return Policy(
-        {group.name: group for group in groups}, (*PERMISSIONS, *(tell if city.gateway_ports else ()), *within)
+        {group.name: group for group in groups}, (*PERMISSIONS, *(tell if city.gateway_ports else ()), *carry, *within)
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from egovctl.i18n import tr
 from egovctl.plan.models import Plan, Service
-from egovctl.plan.names import HOST_WORDS, hosts_of_word
+from egovctl.plan.names import HOST_WORDS, hosts_of_word, with_people
 from egovctl.plan.rules_backups import backups_possible
 from egovctl.plan.source import KeyPath
 
@@ -44,6 +44,8 @@ def services_known(plan: Plan) -> Iterator[tuple[KeyPath, str]]:
                 yield ("services", i, "hosts", j), sentence
         if sentence := _provided_twice(plan, i):
             yield ("services", i, "provides"), sentence
+        for key, sentence in _sms_sound(plan, service):
+            yield ("services", i, *key), sentence
         if sentence := _more_than_site(plan, service):
             yield ("services", i, "availability"), sentence
         if sentence := _too_rare(service):
@@ -66,6 +68,48 @@ def _provided_twice(plan: Plan, i: int) -> str:
             f"service {service.name} provides {service.provides}, which another service does already; take one out",
         )
     return ""
+
+
+def _sms_sound(plan: Plan, service: Service) -> Iterator[tuple[KeyPath, str]]:
+    """What is wrong with how a service sends text messages, with the key below it."""
+    name, how = service.name, service.sms
+    if (service.provides == "sms") != (how is not None):
+        yield (
+            ("sms",) if how else ("provides",),
+            tr(
+                f"服务 {name}：provides: sms 与 sms: 段应同时有或同时无",
+                f"service {name}: provides: sms and the block sms: go together; write both or neither",
+            ),
+        )
+    if how is None:
+        return
+    for site, quota in how.quotas.items():
+        if site not in {item.name for item in with_people(plan)}:
+            yield (
+                ("sms", "quotas", site),
+                tr(
+                    f"服务 {name} 给 {site} 定了限额，但它不是部门、乡镇或村",
+                    f"service {name} gives {site} a quota, which is no department, town or village",
+                ),
+            )
+        daily = how.daily if quota.daily is None else quota.daily
+        monthly = how.monthly if quota.monthly is None else quota.monthly
+        if daily > monthly:
+            yield (
+                ("sms", "quotas", site),
+                tr(
+                    f"{site} 的日限额 {daily} 大于月限额 {monthly}；请改其中之一",
+                    f"{site} may send {daily} a day, which is more than its {monthly} a month; change one of them",
+                ),
+            )
+    if how.daily > how.monthly:
+        yield (
+            ("sms", "daily"),
+            tr(
+                f"服务 {name} 的日限额 {how.daily} 大于月限额 {how.monthly}；请改其中之一",
+                f"service {name} lets each send {how.daily} a day, more than {how.monthly} a month; change one of them",
+            ),
+        )
 
 
 def interval(schedule: str) -> int | None:

@@ -33,6 +33,7 @@ Selector = Literal[
     "notifier",
     "deadman",
     "mail",
+    "sms",
     "control",
 ]
 Mode = Annotated[str, Field(pattern=r"^0[0-7]{3}$")]
@@ -126,7 +127,7 @@ class Bundle:
                 return host.role in ("access", "hub")
             case "backup_client":
                 return "backup_clients" in host.groups
-            case "mariadb" | "postgresql" | "postgresql_backups" | "notifier" | "deadman" | "mail":
+            case "mariadb" | "postgresql" | "postgresql_backups" | "notifier" | "deadman" | "mail" | "sms":
                 return self.spec.hosts in host.groups
             case _:
                 return host.role == self.spec.hosts

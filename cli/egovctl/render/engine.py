@@ -25,6 +25,7 @@ from egovctl.render.mail import mail_of
 from egovctl.render.notify import notify_config
 from egovctl.render.rehearsals import WORK, offsite_pull_seconds, promised_backups, rehearsals
 from egovctl.render.shaping import shaped_links
+from egovctl.render.sms import sms_backups, sms_of
 from egovctl.render.topology import topology_for_rules
 from egovctl.render.workshop import Workshop
 
@@ -76,6 +77,7 @@ def render_city(inventory: Inventory) -> Rendered:
     policy = policy_of(city)
     lans = {lan.hosts[0]: lan for lan in city.lans}
     stanzas = stanzas_of(plan, city)
+    tellers = [host for host in managed if {"notifier", "deadman"} & set(host.groups)]
     shared = {
         "plan": plan,
         "city": city,
@@ -96,7 +98,8 @@ def render_city(inventory: Inventory) -> Rendered:
         "topology": topology_for_rules(plan, city),
         "notify": notify_config(plan, city),
         "mail": mail_of(plan),
-        "tellers": [host for host in managed if {"notifier", "deadman"} & set(host.groups)],
+        "tellers": tellers,
+        "sms": sms_of(plan, city, tellers),
     }
     # Whatever a host needs of the whole city is looked up, never searched for: a city has thousands of hosts.
     sites = {site.name: site for site in plan.sites}
@@ -120,6 +123,7 @@ def render_city(inventory: Inventory) -> Rendered:
             "backups": backups.get(host.name, []),
             "thin_mbps": thin.get(host.name),
             "measured_backups": measured_backups(backups.get(host.name, [])),
+            "sms_backups": sms_backups(backups.get(host.name, [])),
             "left_out": excluded.get(host.name, []),
             "stanza": clusters.get(host.name),
             "lan": lan,
