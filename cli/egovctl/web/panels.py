@@ -148,8 +148,8 @@ class Studio:
             whole = ""
             if shown.of is not None:
                 totals = await self._ask(view, panel, Shown(signal=shown.of))
-                whole = words(self.catalogue[shown.of], totals[0].value if totals else None, view.lang)
                 if values and totals:
+                    whole = words(self.catalogue[shown.of], totals[0].value, view.lang)
                     cell = Cell("good" if values[0] >= totals[0].value else "warning", cell.text, values[0])
             return {"title": self._title(view, shown), "cell": cell, "of": whole}
 

@@ -1,8 +1,8 @@
 """What becomes of Prometheus with ten and a hundred times the sites: the played city, copied under other names.
 
 A copy is one target that tells of all hosts of its city, with the labels that Prometheus would have given them, `up`
-and what it notes of scrapes included: so the same series are there as if each host were asked, at fewer connections. What
-the plan renders into rules is copied as well. Names of the first copy stay, so that boards ask for what is there.
+and what it notes of scrapes included: so the same series are there as if each host were asked, by fewer connections.
+What the plan renders into rules is copied as well. Names of the first copy stay, so that boards ask for what is there.
 """
 
 from __future__ import annotations
