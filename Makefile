@@ -18,6 +18,8 @@ TOOLS += postgresql-15 postgresql-client-15 libpq5 pgbackrest mariadb-server-cor
 TOOLS += libmariadb3 libaio1 liburing2 libnuma1 libicu72 libxml2 libxslt1.1 libldap-2.5-0 libsasl2-2 libncurses6 libfaketime
 # What tests look at our pages with: installed, since it needs some hundred libraries; it starts nothing by itself.
 BROWSER := chromium fonts-dejavu-core
+# What make test-long opens the reports' DOCX with.
+OFFICE := libreoffice-writer-nogui
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/.tools/usr/bin:$(CURDIR)/.tools/usr/sbin:$(PATH)
 export EGOV_PROJECT := $(CURDIR)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -72,7 +74,12 @@ test: setup .tools/.ready .tools/.browser ## Everything CI runs: lint, unit, con
 test-fast: setup ## The tests that need no root, under a minute
 	@$(BIN)/pytest -q -n 2 tests/unit tests/golden tests/contract/test_bad_plans.py
 
-test-long: setup .tools/.ready .tools/.browser ## What is too slow for every change
+.tools/.office: Makefile
+	@mkdir -p .tools
+	@$(call install,$(OFFICE))
+	@touch $@
+
+test-long: setup .tools/.ready .tools/.browser .tools/.office ## What is too slow for every change
 	@EGOV_LONG=1 $(BIN)/pytest -q tests
 
 lint: setup ## ruff, mypy --strict, yamllint, ansible-lint

@@ -127,9 +127,7 @@ def measured(options: argparse.Namespace, chosen: list[str], played: Played) -> 
     if "prepare" in chosen:
         prepare(options, played)
     if {"work", "queries", "pages", "paint"} & set(chosen):
-        kept = json.loads((options.folder / history.ABOUT).read_text())
-        steps = {"signals": history.SIGNALS, "raw": history.RAW}
-        keep("history", {**kept, "steps": steps})
+        keep("history", json.loads((options.folder / history.ABOUT).read_text()))
         with on_history(options.folder, played) as (url, process):
             few = max(1, options.rounds // 3)
             results["about"]["loads"].append(os.getloadavg()[0])

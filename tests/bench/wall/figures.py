@@ -79,12 +79,11 @@ def rows(results: Results) -> list[str]:
 
 
 def _history(one: Results) -> list[str]:
-    raw = one["series"] - one["recorded"]
     each = one["bytes"] / one["series"] / one["days"]
     return [
         f"History: {one['sites']} sites, {one['hosts']} hosts, {one['links']} links; {one['days']:g} days of "
-        f"{one['series']:,} series, {one['recorded']:,} of them recorded signals (a sample each "
-        f"{one['steps']['signals']} s) and {raw:,} raw or rendered from the plan (each {one['steps']['raw']} s): "
+        f"{one['series']:,} series, {one['recorded']:,} of them recorded signals; the {one['charted']:,} that "
+        f"boards draw over time have a sample each {one['steps'][0]} s, all others each {one['steps'][1]} s: "
         f"{one['samples']:,} samples in {one['blocks']} blocks, {one['bytes'] / 1e9:.2f} GB, of which "
         f"{one['chunk_bytes'] / 1e9:.2f} GB samples: {one['chunk_bytes'] / one['held']:.2f} bytes a sample, "
         f"{each:,.0f} a series and day. Written in {one['seconds']} s."

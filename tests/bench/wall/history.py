@@ -1,8 +1,8 @@
 """Thirty days of a city's series: all that a Prometheus on the played city holds, written into blocks by promtool.
 
 Nothing is listed here by hand: Prometheus scrapes the played hosts by the NOC's rules for some minutes, and each series
-that it has then, raw or recorded, gets a past. Recorded signals have a sample as often as rules are evaluated; raw
-series fewer than they are scraped, for the disk's and the time's sake (`RAW`).
+that it has then, raw or recorded, gets a past. Signals that a board draws over time have a sample as often as rules are
+evaluated; all other series have fewer than in truth, for the disk's and the time's sake (`OTHERS`).
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from played_city import Played, asked, configure, hosts_of, port, prometheus, until
-from promtool import program
+from promtool import PROJECT, program
+
+from egovctl.boards import read_boards
+from egovctl.signals import read_catalogue
 
 DAY = 86400
 BLOCK = 54 * 3600  # what Prometheus compacts to within a few days
 HEAD = 7200  # what is newer is left to the Prometheus that is measured, with some minutes between: nothing overlaps
-SIGNALS, TOPOLOGY, RAW = 15, 60, 60  # seconds between samples
+CHARTED, OTHERS = 15, 300  # seconds between samples
 COUNTED = ("_total", "_sum", "_count", "_bucket", "Octets", "Pkts", "Errors", "_seconds_count")
 ABOUT = "about.json"
 
@@ -36,10 +39,7 @@ class Series:
     value: float
     gain: float
     number: int
-
-    @property
-    def step(self) -> int:
-        return SIGNALS if ":" in self.name else TOPOLOGY if self.name.startswith("egov_") else RAW
+    step: int
 
     @property
     def counts(self) -> bool:
@@ -92,6 +92,7 @@ def seen(played: Played, folder: Path, seconds: float) -> list[Series]:
             before = {_text(sample["metric"]): sample["value"] for sample in asked(url, everything)}
             time.sleep(30)
             after = asked(url, everything)
+    charted = charted_signals()
     found = []
     for number, sample in enumerate(sorted(after, key=lambda sample: _text(sample["metric"]))):
         text, (at, value) = _text(sample["metric"]), sample["value"]
@@ -99,8 +100,16 @@ def seen(played: Played, folder: Path, seconds: float) -> list[Series]:
         spent = float(at) - float(then[0])
         gain = (float(value) - float(then[1])) / spent if spent > 0 else 0.0
         if math.isfinite(float(value)):
-            found.append(Series(text, sample["metric"]["__name__"], float(value), gain, number))
+            name = sample["metric"]["__name__"]
+            found.append(Series(text, name, float(value), gain, number, CHARTED if name in charted else OTHERS))
     return found
+
+
+def charted_signals() -> set[str]:
+    """What some board shows over a range."""
+    boards = read_boards(PROJECT / "dashboards", read_catalogue(PROJECT / "dashboards"))
+    panels = [panel for board in boards.values() for panel in board.panels if panel.kind in ("lines", "timeline")]
+    return {shown.signal for panel in panels for shown in panel.show}
 
 
 def _text(metric: dict[str, str]) -> str:
@@ -168,6 +177,8 @@ def back_fill(folder: Path, played: Played, days: float, told: Callable[[str], o
         "end": end,
         "series": len(series),
         "recorded": sum(":" in one.name for one in series),
+        "charted": sum(one.step == CHARTED for one in series),
+        "steps": [CHARTED, OTHERS],
         "samples": count,
         "seconds": round(time.monotonic() - begun),
         **sizes(folder / "data"),

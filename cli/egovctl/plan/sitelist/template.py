@@ -34,7 +34,7 @@ HELP: dict[str, tuple[str, str, str]] = {
     "title_zh": ("中文全称", "the title in Chinese", "民勤县教育局"),
     "title_en": ("英文全称", "the title in English", "Minqin Education Bureau"),
     "short_zh": (
-        "大屏上的简称，至多 3 个字；与英文简称同写或都不写",
+        "大屏简称，至多 3 字；与英文简称同写或都不写",
         "short for the wall; in both languages or none",
         "教育局",
     ),
