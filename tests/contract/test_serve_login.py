@@ -101,7 +101,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 def test_nothing_is_shown_without_a_password(served: Served) -> None:
     for path in ("/", "/page/wall", "/panel/wall/truth", "/static/egov.js", "/runbook/sites", "/no/such", "/../etc"):
-        assert served.ask(None, path=path) == (401, "log in\n")
+        assert served.ask(None, path=path) == (401, "请登录 / log in\n")
 
 
 def test_the_right_password_opens_the_pages(served: Served) -> None:

@@ -111,7 +111,7 @@ class Login:
         if self._auth.remembers(header):
             return None
         if self._waiting >= WAITING:
-            return web.Response(status=503, text="too many passwords to compare\n", headers={"Retry-After": "1"})
+            return _answer(503, "登录者过多，请重试", "too many log in at a time", {"Retry-After": "1"})
         self._waiting += 1
         try:
             # One after the other, so that guesses sent at the same time count as well.
@@ -128,7 +128,7 @@ class Login:
 
     def _too_soon(self, who: tuple[str, str]) -> web.Response:
         seconds = int(self._patience.wait(who)) + 1
-        return web.Response(status=429, text="too many wrong passwords: wait\n", headers={"Retry-After": str(seconds)})
+        return _answer(429, "口令错误过多，请稍候", "too many wrong passwords: wait", {"Retry-After": str(seconds)})
 
     def _log(self, who: tuple[str, str], address: str, count: int) -> None:
         # A name that is not a user's may be a password in the wrong field: it is not written down.
@@ -142,8 +142,12 @@ class Login:
 
 
 def _unauthorized() -> web.Response:
-    ask = {"WWW-Authenticate": 'Basic realm="egov", charset="UTF-8"'}
-    return web.Response(status=401, text="log in\n", headers=ask)
+    return _answer(401, "请登录", "log in", {"WWW-Authenticate": 'Basic realm="egov", charset="UTF-8"'})
+
+
+def _answer(status: int, zh: str, en: str, headers: Mapping[str, str]) -> web.Response:
+    """In both languages: nobody has chosen one yet."""
+    return web.Response(status=status, text=f"{zh} / {en}\n", headers=dict(headers))
 
 
 def _network(address: str) -> str:
