@@ -26,19 +26,9 @@ from played_city import Played, asked, configure, port, prometheus, until
 
 from egovctl.render.topology import is_measured
 
-NAMES = (
-    "host",
-    "site",
-    "county",
-    "link",
-    "peer_site",
-    "parent_site",
-    "behind",
-    "subject",
-    "source",
-    "service",
-    "instance",
-)
+NAMES = ("host", "site", "county", "link", "peer_site", "parent_site", "behind", "subject", "source", "service")
+NAMES = (*NAMES, "instance", "exported_host", "exported_site")
+OWN = re.compile(r'\b(host|site|county|job|instance)="')  # renamed as Prometheus does where the target has such a label
 NAMED = re.compile(rf'\b({"|".join(NAMES)})="([^"]*)"')
 NOTED = {
     "up": "1",
@@ -97,7 +87,8 @@ class Copies:
             for line in self.played.said(host.name, job).splitlines():
                 head, _, value = line.rpartition(" ")
                 name, _, own = head.partition("{")
-                found.append(f"{name}{{{own.rstrip('}') + ',' if own else ''}{labels}}} {value}")
+                own = OWN.sub(r'exported_\1="', own.rstrip("}"))
+                found.append(f"{name}{{{own + ',' if own else ''}{labels}}} {value}")
             found += [f"{name}{{{labels}}} {value}" for name, value in NOTED.items()]
         return found
 
