@@ -29,15 +29,15 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "contract"))
 
-import figures
 import history
-from asking import cpu, pages, paints, queries, served
+import wall_tables
 from growth import MISSED, RULES, first, grown, memory
 from played_city import Played, asked, configure, hosts_of, port, prometheus, until
 from promtool import program
+from wall_times import cpu, pages, paints, queries, served
 
-FOLDER = figures.REPOSITORY / "build" / "bench-wall"
-OUT = figures.REPOSITORY / "build" / "bench-wall.json"
+FOLDER = wall_tables.REPOSITORY / "build" / "bench-wall"
+OUT = wall_tables.REPOSITORY / "build" / "bench-wall.json"
 PARTS = ("prepare", "work", "queries", "pages", "paint", "growth")
 STALE = 6 * 3600
 
@@ -57,8 +57,8 @@ def arguments() -> argparse.Namespace:
 
 
 def about() -> dict[str, Any]:
-    """What is kept beside the figures."""
-    git = ["git", "-C", str(figures.REPOSITORY), "describe", "--always", "--dirty"]
+    """What is kept beside the wall_tables."""
+    git = ["git", "-C", str(wall_tables.REPOSITORY), "describe", "--always", "--dirty"]
     revision = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
     said = subprocess.run([program("prometheus"), "--version"], capture_output=True, text=True, check=True)
     version = (said.stdout + said.stderr).split()[2]
@@ -122,7 +122,7 @@ def measured(options: argparse.Namespace, chosen: list[str], played: Played) -> 
 
     def keep(name: str, value: Any) -> None:
         results[name] = value
-        figures.save(results, options.out)
+        wall_tables.save(results, options.out)
 
     if "prepare" in chosen:
         prepare(options, played)
@@ -154,14 +154,14 @@ def measured(options: argparse.Namespace, chosen: list[str], played: Played) -> 
 def main() -> int:
     options = arguments()
     if options.to_docs:
-        figures.to_docs(options.to_docs)
+        wall_tables.to_docs(options.to_docs)
         return 0
     chosen = [word for word in options.only.split(",") if word]
     if strange := [word for word in chosen if word not in PARTS]:
         print(f"no part {', '.join(strange)}; there are {', '.join(PARTS)}", file=sys.stderr)
         return 2
     results = measured(options, chosen, Played.of(options.inventory))
-    print(f"{figures.terminal(results)}\n-> {options.out}")
+    print(f"{wall_tables.terminal(results)}\n-> {options.out}")
     return 0
 
 

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from asking import cpu, queries
 from played_city import Played, asked, configure, port, prometheus, until
+from wall_times import cpu, queries
 
 from egovctl.render.topology import is_measured
 
