@@ -17,6 +17,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -160,6 +161,7 @@ def main() -> int:
     if strange := [word for word in chosen if word not in PARTS]:
         print(f"no part {', '.join(strange)}; there are {', '.join(PARTS)}", file=sys.stderr)
         return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     results = measured(options, chosen, Played.of(options.inventory))
     print(f"{wall_tables.terminal(results)}\n-> {options.out}")
     return 0
