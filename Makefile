@@ -18,6 +18,8 @@ TOOLS += postgresql-15 postgresql-client-15 libpq5 pgbackrest mariadb-server-cor
 TOOLS += libmariadb3 libaio1 liburing2 libnuma1 libicu72 libxml2 libxslt1.1 libldap-2.5-0 libsasl2-2 libncurses6 libfaketime
 # What tests look at our pages with: installed, since it needs some hundred libraries; it starts nothing by itself.
 BROWSER := chromium fonts-dejavu-core
+# What make test-long opens the reports' DOCX with.
+OFFICE := libreoffice-writer-nogui
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/.tools/usr/bin:$(CURDIR)/.tools/usr/sbin:$(PATH)
 export EGOV_PROJECT := $(CURDIR)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -32,7 +34,7 @@ missing=$$({ dpkg-query -W -f='$${db:Status-Status} $${Package}\n' $(1) 2>/dev/n
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
 endef
 
-.PHONY: help setup demo test test-fast test-long lint bench bench-snmp bench-drill bench-converge lab-city dashboards goldens lock clean
+.PHONY: help setup demo test test-fast test-long lint bench bench-snmp bench-wall bench-drill bench-converge lab-city dashboards goldens lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -72,7 +74,12 @@ test: setup .tools/.ready .tools/.browser ## Everything CI runs: lint, unit, con
 test-fast: setup ## The tests that need no root, under a minute
 	@$(BIN)/pytest -q -n 2 tests/unit tests/golden tests/contract/test_bad_plans.py
 
-test-long: setup .tools/.ready .tools/.browser ## What is too slow for every change
+.tools/.office: Makefile
+	@mkdir -p .tools
+	@$(call install,$(OFFICE))
+	@touch $@
+
+test-long: setup .tools/.ready .tools/.browser .tools/.office ## What is too slow for every change
 	@EGOV_LONG=1 $(BIN)/pytest -q tests
 
 lint: setup ## ruff, mypy --strict, yamllint, ansible-lint
@@ -82,10 +89,13 @@ lint: setup ## ruff, mypy --strict, yamllint, ansible-lint
 	@$(BIN)/ansible-lint --offline -q --strict playbooks
 
 bench: setup .tools/.ready .tools/.browser ## Measurements against the named peers
-	@for script in tests/bench/*.py tests/bench/snmp tests/bench/drill; do echo "== $$script"; $(BIN)/python $$script; done
+	@for script in tests/bench/*.py tests/bench/wall tests/bench/snmp tests/bench/drill; do echo "== $$script"; $(BIN)/python $$script; done
 
 bench-snmp: setup .tools/.ready ## What a scrape costs: our SNMP exporter against snmp_exporter (CASES=warm,steady ROUNDS=5; 25 minutes for all)
 	@$(BIN)/python tests/bench/snmp --rounds $(or $(ROUNDS),5) --only "$(CASES)"
+
+bench-wall: setup .tools/.ready .tools/.browser ## What the boards cost on 30 days of a city, and with 1,000 and 10,000 sites (ONLY=queries,paint; 60 minutes for all)
+	@$(BIN)/python tests/bench/wall $(if $(ONLY),--only "$(ONLY)")
 
 bench-drill: setup .tools/.ready ## What a file restore drill costs: against bare borg extract, restic beside it (ROUNDS=5; 6 minutes)
 	@$(BIN)/python tests/bench/drill --rounds $(or $(ROUNDS),5)

@@ -15,12 +15,12 @@ from pathlib import Path
 from rich.cells import cell_len
 from rich.console import Console
 
-from egovctl.checks.collect.prometheus import prometheus_url, query
 from egovctl.checks.expected import targets
 from egovctl.errors import CannotMeasure, EgovError
 from egovctl.i18n import language, tr
 from egovctl.paths import Inventory, project_root
 from egovctl.plan import City, Plan, load
+from egovctl.prometheus import prometheus_url, query
 
 SETTLE_SECONDS = 120
 CHANGED = "changed: ["  # how Ansible's output begins the line of a host that was changed

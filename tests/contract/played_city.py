@@ -205,12 +205,13 @@ def configure(folder: Path, played: Played, address: str, own: int, interval: in
     jobs: dict[str, list[dict[str, Any]]] = {"node": [], "snmp_egov_v3": []}
     for host in filter(is_measured, played.city.hosts.values()):
         labels = {"host": host.name, "site": host.site} | ({"county": host.county} if host.county else {})
+        labels["instance"] = host.name  # they share one address
         for job, targets in jobs.items():
             if job == "node" and host.platform == "unmanaged":
                 continue
             targets.append({"targets": [address], "labels": {**labels, "__metrics_path__": f"/{host.name}/{job}"}})
     scrapes = [{"job_name": job, "static_configs": targets} for job, targets in jobs.items()]
-    self = [{"targets": [f"127.0.0.1:{own}"], "labels": {"host": "noc", "site": "noc"}}]
+    self = [{"targets": [f"127.0.0.1:{own}"], "labels": {"host": "noc", "site": "noc", "instance": "noc"}}]
     configuration = {
         "global": {
             "scrape_interval": f"{interval}s",

@@ -116,7 +116,7 @@ def test_values_are_those_of_prometheus(town: Town, page: Page) -> None:
     assert re.fullmatch(r"Links down\s+▲\s+1", numbers.nth(2).inner_text())
     assert page.locator("#sites .tile").count() == sites
     # The link that is down makes its site impaired; nothing else is.
-    assert page.locator("#sites .tile.tone-warning").all_text_contents() == ["▲Municipal Education Bureau"]
+    assert page.locator("#sites .tile.tone-warning").all_text_contents() == ["▲Edu"]
     assert "Link down" in page.locator("#alerts").inner_text()
 
 

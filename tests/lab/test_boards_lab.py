@@ -15,9 +15,9 @@ from conftest import REPOSITORY, CityLab
 from egovctl.boards import read_boards
 from egovctl.boards.doctor import values_of
 from egovctl.boards.queries import expression
-from egovctl.checks.collect.prometheus import prometheus_url, query
 from egovctl.paths import Inventory
 from egovctl.plan import load
+from egovctl.prometheus import prometheus_url, query
 from egovctl.signals import read_catalogue
 
 pytestmark = pytest.mark.lab

@@ -24,9 +24,9 @@ from typing import Any
 import pytest
 
 from egovctl.apply.contact import wait_in_band
-from egovctl.checks.collect.prometheus import prometheus_url, query
 from egovctl.paths import Inventory
 from egovctl.plan import load_city, load_plan
+from egovctl.prometheus import prometheus_url, query
 
 pytestmark = pytest.mark.lab
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -28,11 +28,11 @@ from typing import Any
 
 import pytest
 
-from egovctl.checks.collect.prometheus import prometheus_url, query
 from egovctl.lab.names import LabNames
 from egovctl.lab.processes import SMS_LOG
 from egovctl.lab.users import ensure_user_namespace
 from egovctl.plan import load
+from egovctl.prometheus import prometheus_url, query
 
 pytestmark = pytest.mark.lab
 HUB, BEHIND = "hub-minqin", 5

@@ -21,9 +21,9 @@ import pytest
 from conftest import CityLab
 
 from egovctl.apply.enrolment import read_record
-from egovctl.checks.collect.prometheus import prometheus_url, query
 from egovctl.evidence import open_chain
 from egovctl.plan import load_city
+from egovctl.prometheus import prometheus_url, query
 
 pytestmark = pytest.mark.lab
 NOC = "noc"

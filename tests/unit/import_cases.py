@@ -71,6 +71,8 @@ def _row(plan: Plan, site: Site) -> Row:
         "number": str(site.number),
         "title_zh": site.title.zh,
         "title_en": site.title.en,
+        "short_zh": site.short.zh if site.short else "",
+        "short_en": site.short.en if site.short else "",
         "kind": site.kind,
         "county": site.county or "",
         "vertical": site.vertical or "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import re
@@ -12,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from egovctl.boards import Board, Panel, Shown, read_boards
-from egovctl.boards.look import COLOURS, SHAPES, number, tick, tone, words
-from egovctl.boards.queries import expression
+from egovctl.boards.look import COLOURS, SHAPES, Lang, number, tick, tone, words
+from egovctl.boards.queries import expression, highest, of_rows
 from egovctl.paths import Inventory
 from egovctl.plan import load
 from egovctl.signals import Signal, read_catalogue
@@ -155,23 +156,45 @@ def test_the_drawing_has_every_site_and_link_and_nothing_lies_on_another(atlas: 
     assert all(0 < node.x < drawing.width and 0 < node.y < drawing.height for node in drawing.nodes)
 
 
+def bare(atlas: Atlas) -> Atlas:
+    """The same city, whose plan says no short names."""
+    places = tuple(dataclasses.replace(place, short=None) for place in atlas.topology.places)
+    return dataclasses.replace(atlas, topology=dataclasses.replace(atlas.topology, places=places))
+
+
 @each_city
-def test_tiles_are_called_shortly_and_by_all_that_differs(atlas: Atlas) -> None:
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_tiles_are_called_shortly_and_by_all_that_differs(atlas: Atlas, lang: Lang) -> None:
+    atlas = bare(atlas)
     for county in atlas.counties:
         sites = atlas.sites_of(county)
-        for lang in ("zh", "en"):
-            short = [atlas.short(site, lang) for site in sites]  # type: ignore[arg-type]
-            assert all(short) and len(set(short)) == len({atlas.title("site", site, lang) for site in sites})  # type: ignore[arg-type]
+        short = [atlas.short(site, lang) for site in sites]
+        assert all(short) and len(set(short)) == len({atlas.title("site", site, lang) for site in sites})
     assert sorted(site for county in atlas.counties for site in atlas.sites_of(county)) == sorted(atlas.sites)
 
 
+@each_city
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_tiles_of_a_county_have_names_that_fit_and_differ(atlas: Atlas, lang: Lang) -> None:
+    for county in atlas.counties:
+        names = [atlas.short(site, lang) for site in atlas.sites_of(county)]
+        assert len(set(names)) == len(names), sorted(name for name in names if names.count(name) > 1)
+        assert all(len(name) <= {"zh": 3, "en": 7}[lang] for name in names)
+
+
 def test_a_county_is_not_said_on_each_of_its_tiles() -> None:
-    atlas = ATLASES["wuwei"]
+    atlas = bare(ATLASES["wuwei"])
     assert (atlas.short("tianzhu-education", "zh"), atlas.short("tianzhu-education", "en")) == (
         "教育局",
         "Education Bureau",
     )
     assert atlas.label("county", CITY) == "" and atlas.label("county", "minqin") == "minqin"
+
+
+def test_what_the_plan_calls_a_site_in_short_comes_first() -> None:
+    atlas = ATLASES["wuwei"]
+    assert (atlas.short("human-resources", "zh"), atlas.short("human-resources", "en")) == ("人社局", "HR")
+    assert atlas.title("site", "human-resources", "zh") == "市人力资源和社会保障局"
 
 
 def view(board: str, value: str = "", **asked: str) -> View:
@@ -231,3 +254,11 @@ def test_every_board_of_a_thing_is_narrowed_to_it() -> None:
         for item in board.panels:
             assert bool(item.where) == bool(board.of), (board.name, item.name)
     assert isinstance(BOARDS["wall"], Board)
+
+
+def test_of_the_highest_lines_no_others_are_read() -> None:
+    chart = panel(kind="lines", by=["link"], top=2, where="county")
+    assert highest(chart, chart.show[0], "c") == 'topk(2, a:b:c{county="c"})'
+    assert of_rows(chart, chart.show[0], "c", ["x:up0", "y.z"]) == r'a:b:c{county="c",link=~"x:up0|y\\.z"}'
+    everywhere = panel(kind="lines", by=["link"], top=2)
+    assert of_rows(everywhere, everywhere.show[0], None, ["x"]) == 'a:b:c{link=~"x"}'

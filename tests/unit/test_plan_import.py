@@ -244,6 +244,8 @@ BAD = {
     "manage": (4, {"manage": "SNMP!"}, "manage 1 of site minqin-health is 'SNMP!': it has characters"),
     "control": (4, {"title_zh": "a\x07b"}, "title zh: it has characters that cannot be shown"),
     "jinja": (4, {"title_en": "{{ lookup('env', 'HOME') }}"}, "title en: a Jinja expression is not allowed in a plan"),
+    "half a short name": (4, {"short_zh": "卫健局"}, "a short name is in both languages or in none"),
+    "long short name": (4, {"short_zh": "卫生健康局", "short_en": "Health"}, "it should have 3 characters at most"),
     "long": (4, {"title_zh": "长" * 300}, "it should have 200 characters at most"),
     "longer": (4, {"title_zh": "长" * 3000}, "title zh: it has more than 2000 characters"),
     "vertical": (3, {"vertical": "health", "kind": "video"}, "(video) has no users that could be in"),

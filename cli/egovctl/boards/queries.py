@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 from egovctl.boards.model import Panel, Shown
 from egovctl.render.topology import label_value
 
@@ -26,3 +29,15 @@ def expression(panel: Panel, shown: Shown, value: str | None) -> str:
 def selector(signal: str, label: str | None, value: str | None) -> str:
     """The signal, where the label has the value."""
     return signal if label is None else f"{signal}{{{label}={label_value(value or '')}}}"
+
+
+def highest(panel: Panel, shown: Shown, value: str | None) -> str:
+    """What to ask now for the rows that are highest now."""
+    return f"topk({panel.top}, {selector(shown.signal, panel.where, value)})"
+
+
+def of_rows(panel: Panel, shown: Shown, value: str | None, rows: Iterable[str]) -> str:
+    """What to ask for these rows alone, by the first label that names a row: others are not read."""
+    one_of = label_value("|".join(re.escape(row) for row in rows))
+    where = f"{panel.where}={label_value(value or '')}," if panel.where is not None else ""
+    return f"{shown.signal}{{{where}{panel.by[0]}=~{one_of}}}"

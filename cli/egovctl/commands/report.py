@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 import click
 
 from egovctl.checks import open_context
-from egovctl.checks.collect.prometheus import prometheus_url
 from egovctl.commands.options import inventory_option
 from egovctl.commands.report_assessment import assessment
 from egovctl.errors import UsageError
 from egovctl.i18n import tr
 from egovctl.paths import Inventory
+from egovctl.prometheus import prometheus_url
 from egovctl.report.document import FORMATS, content, refuse_existing, write
 from egovctl.report.monthly.made import MEASURED, RECORDED
 from egovctl.report.monthly.month import read_month

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_address
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
@@ -14,6 +15,7 @@ from egovctl.i18n import language, tr
 from egovctl.paths import Inventory, project_root
 
 LISTEN = "127.0.0.1:8600"
+OWN = ("127.0.0.1", "::1")  # what nobody else reaches
 
 
 @click.command()
@@ -24,22 +26,35 @@ LISTEN = "127.0.0.1:8600"
     default=LISTEN,
     show_default=True,
     metavar="ADDRESS:PORT",
-    help="Where to listen, on this machine only. / 监听地址，仅限本机。",
+    help="Where to listen; on other addresses only with --web-config. / 监听地址；非本机须有 --web-config。",
+)
+@click.option(
+    "--web-config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Users and TLS, as Prometheus' web.config.file. / 用户与 TLS，格式同 Prometheus 的 web.config.file。",
 )
 @click.option("--kiosk", is_flag=True, help="Start with a round of pages, 30 s each. / 以轮播方式打开，每页 30 秒。")
-def serve(inventory: Inventory, prometheus: str | None, listen: str, kiosk: bool) -> None:
+def serve(inventory: Inventory, prometheus: str | None, listen: str, web_config: Path | None, kiosk: bool) -> None:
     """Serve the wall, the map and a page for each county, site and link, until interrupted. / 大屏与各页面。"""
     address, port = _listen(listen)
     url = _prometheus(prometheus) if prometheus else None
 
     from aiohttp import web
 
+    from egov_exporters.snmp.web_config import server_context
     from egovctl.boards import read_boards
-    from egovctl.checks.collect.prometheus import prometheus_url
     from egovctl.plan import load
+    from egovctl.prometheus import prometheus_url
     from egovctl.signals import read_catalogue
     from egovctl.web.app import application, house
+    from egovctl.web.login import Login, read_login
 
+    asked = read_login(web_config) if web_config else None
+    tls = asked.tls if asked else None
+    if address not in OWN and tls is None:
+        raise _alone(listen, port, login=asked is not None)
+    login = Login(asked.users, lambda text: click.echo(text, err=True)) if asked else None
     plan, city = load(inventory)
     dashboards = project_root() / "dashboards"
     catalogue = read_catalogue(dashboards)
@@ -53,7 +68,7 @@ def serve(inventory: Inventory, prometheus: str | None, listen: str, kiosk: bool
         lang=language(),
     )
     shown = f"[{address}]" if ":" in address else address
-    first = f"http://{shown}:{port}/" + ("page/wall?kiosk=30" if kiosk else "")
+    first = f"{'https' if tls else 'http'}://{shown}:{port}/" + ("page/wall?kiosk=30" if kiosk else "")
 
     def ready(_text: object) -> None:
         click.echo(
@@ -63,11 +78,26 @@ def serve(inventory: Inventory, prometheus: str | None, listen: str, kiosk: bool
             )
         )
 
-    web.run_app(application(here), host=address, port=port, print=ready, access_log=None)
+    app = application(here, login, tls=tls is not None)
+    context = server_context(tls) if tls else None
+    web.run_app(app, host=address, port=port, ssl_context=context, print=ready, access_log=None)
+
+
+def _alone(listen: str, port: int, *, login: bool) -> UsageError:
+    """Why pages are not shown to other machines."""
+    tunnel = f"ssh -L {port}:127.0.0.1:{port}"
+    zh, en = ("没有 TLS", "no TLS") if login else ("没有登录", "no login")
+    return UsageError(
+        tr(
+            f"--listen {listen}：页面{zh}，只能监听 127.0.0.1 或 [::1]；给出用户和 TLS 见 --web-config，或用 {tunnel}",
+            f"--listen {listen}: the pages have {en}, so only 127.0.0.1 and [::1] are taken; "
+            f"--web-config gives users and TLS, or use {tunnel}",
+        )
+    )
 
 
 def _listen(text: str) -> tuple[str, int]:
-    """(address, port); UsageError for what is not of this machine: there is no login."""
+    """(address, port); UsageError for what is neither."""
     match = re.fullmatch(r"(?:(\[[0-9a-fA-F:]+\]|[0-9.]+|localhost):)?([0-9]{1,5})", text)
     if match is None or not 0 < int(match[2]) < 65536:
         raise UsageError(
@@ -75,17 +105,9 @@ def _listen(text: str) -> tuple[str, int]:
         )
     address = (match[1] or "127.0.0.1").strip("[]").replace("localhost", "127.0.0.1")
     try:
-        loopback = ip_address(address).is_loopback
+        ip_address(address)
     except ValueError:
-        loopback = False
-    if not loopback or address not in ("127.0.0.1", "::1"):
-        tunnel = f"ssh -L {match[2]}:127.0.0.1:{match[2]}"
-        raise UsageError(
-            tr(
-                f"--listen {text}：页面没有登录，只能监听 127.0.0.1 或 [::1]；在别处看请用 {tunnel}",
-                f"--listen {text}: the pages have no login, so only 127.0.0.1 and [::1] are taken; elsewhere: {tunnel}",
-            )
-        )
+        raise UsageError(tr(f"--listen {text}：不是地址", f"--listen {text}: this is no address")) from None
     return address, int(match[2])
 
 

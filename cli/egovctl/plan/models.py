@@ -199,6 +199,13 @@ class Text(Model):
     en: Line
 
 
+class Short(Model):
+    """A name for the wall's tiles, in both languages: as much as can be read there from five metres."""
+
+    zh: Annotated[Line, Field(max_length=3)]
+    en: Annotated[Line, Field(max_length=7)]
+
+
 class CityInfo(Model):
     """The city itself. `asn` is private (RFC 6996), `domain` is the suffix of the hosts' names.
 
@@ -316,7 +323,8 @@ class Overrides(Model):
 class Site(Model):
     """A place. Its number never changes; it gives the site's addresses unless `addresses` fixes others.
 
-    `vertical` is the vertical network that its users belong to. `manage` names the bundles that are applied to its
+    `short` is what the wall's tile calls it; without it that is the title's beginning. `vertical` is the vertical
+    network that its users belong to. `manage` names the bundles that are applied to its
     routers, where only some shall be; `internet` is the attachment that tunnels of `via: internet` go over, by router
     where there are several. `backup_gb` is what each of its hosts may fill on the backup node, where that is not the
     default. An off-site node `pulls` from the backup node so often, hourly unless it says daily. `availability` is what
@@ -327,6 +335,7 @@ class Site(Model):
     number: Annotated[Integer, Field(ge=1, le=MAX_SITE_NUMBER)]
     kind: SiteKind
     title: Text
+    short: Short | None = None
     county: Label | None = None
     vertical: Label | None = None
     platform: Platform = "linux"

@@ -15,7 +15,7 @@ from typing import Any
 import networkx as nx
 
 from egovctl.plan import City, Host, Plan
-from egovctl.plan.models import Maintenance, Text
+from egovctl.plan.models import Maintenance, Short, Text
 from egovctl.plan.routing import TRANSIT_ROLES
 
 LABEL_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"'})
@@ -29,6 +29,7 @@ class Place:
     county: str | None
     title: Text
     parents: tuple[Host, ...]
+    short: Short | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,9 @@ def topology_for_rules(plan: Plan, city: City) -> Topology:
     for host in city.hosts.values():
         if host.router:
             routers[host.site].append(host)
-    places = tuple(Place(site.name, site.county, site.title, _parents(city, routers[site.name])) for site in plan.sites)
+    places = tuple(
+        Place(site.name, site.county, site.title, _parents(city, routers[site.name]), site.short) for site in plan.sites
+    )
     behind, behind_host = _behind(city, routers)
     return Topology(
         places,

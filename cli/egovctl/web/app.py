@@ -1,7 +1,7 @@
 """The server of our own pages: what is asked for is a page, a panel and names of the plan; PromQL stays here.
 
-It listens on this machine alone: there is no login. It answers reads only, and only to who called it by a name of
-this machine, so that no foreign page can have a browser ask it.
+It answers reads only. Without TLS it listens on this machine alone, and answers only to who called it by a name of this
+machine, so that no foreign page can have a browser ask it; with TLS the certificate sees to that, and a login is asked.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from egovctl.i18n import Told, told
 from egovctl.plan import City, Plan
 from egovctl.signals import Signal
 from egovctl.web.atlas import Atlas
+from egovctl.web.login import Login
 from egovctl.web.panels import Content, Studio
 from egovctl.web.prometheus import DEFAULT_INTERVAL, Prometheus
 from egovctl.web.runbooks import runbook
@@ -75,9 +76,10 @@ def house(
     return House(plan, Atlas.of(plan, city), boards, catalogue, dashboards, prometheus_url.rstrip("/"), lang)
 
 
-def application(here: House) -> web.Application:
-    """The server, ready to run."""
-    app = web.Application(middlewares=[_guard(here.lang)], client_max_size=1024)
+def application(here: House, login: Login | None = None, *, tls: bool = False) -> web.Application:
+    """The server, ready to run; `tls` says that it will be run behind a certificate, called by any of its names."""
+    guards = [_guard(here.lang, None if tls else NAMES), *([login.middleware] if login else [])]
+    app = web.Application(middlewares=guards, client_max_size=1024)
     pages = _Pages(here)
     app.cleanup_ctx.append(pages.prepared)
     app.add_routes(
@@ -94,13 +96,13 @@ def application(here: House) -> web.Application:
     return app
 
 
-def _guard(lang: Lang) -> Any:
+def _guard(lang: Lang, names: tuple[str, ...] | None) -> Any:
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         """Who may ask, and what every answer carries."""
         answer: web.StreamResponse
         try:
-            if _host(request.host) not in NAMES:
+            if names is not None and _host(request.host) not in names:
                 raise Refused(403, told("请用 127.0.0.1 或 localhost 访问", "call this by 127.0.0.1 or localhost"))
             if len(request.raw_path) > LONGEST:
                 raise Refused(414, told("地址过长", "the address is too long"))

@@ -81,8 +81,13 @@ class Atlas:
         return value
 
     def short(self, site: str, lang: Lang) -> str:
-        """The site's title without what all titles of its county begin with, for a tile: the county is said beside."""
+        """What the plan calls it in short; else its title without what all titles of its county begin with.
+
+        It is for tiles, and the county is said beside them.
+        """
         place = self.sites[site]
+        if place.short is not None:
+            return str(getattr(place.short, lang))
         title = str(getattr(place.title, lang))
         return title.removeprefix(self._beginnings[place.county, lang]) or title
 

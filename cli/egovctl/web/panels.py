@@ -15,14 +15,14 @@ from typing import Any
 
 from egovctl.boards import Panel, Shown
 from egovctl.boards.look import NOWHERE, SHAPES, number, tick, tone, words
-from egovctl.boards.queries import expression, selector
+from egovctl.boards.queries import expression, highest, of_rows, selector
 from egovctl.errors import CannotMeasure
 from egovctl.i18n import both
 from egovctl.signals import Signal
 from egovctl.signals.model import Tone
 from egovctl.web import charts
 from egovctl.web.atlas import Atlas
-from egovctl.web.prometheus import Prometheus, Sample
+from egovctl.web.prometheus import Line, Prometheus, Sample
 from egovctl.web.schematic import Schematic
 from egovctl.web.view import RANGES, View
 
@@ -101,6 +101,18 @@ class Studio:
     async def _ask_all(self, view: View, panel: Panel) -> list[list[Sample]]:
         return list(await asyncio.gather(*(self._ask(view, panel, shown) for shown in panel.show)))
 
+    async def _over(self, view: View, panel: Panel, shown: Shown, span: charts.Span) -> list[Line]:
+        """A signal over time. Of the highest few: first which they are, then their past, not that of all others too."""
+        label = self._label(view)
+        asked = expression(panel, shown, label)
+        if panel.top and panel.by:
+            now = await self.prometheus.instant(highest(panel, shown, label))
+            rows = sorted({sample.labels.get(panel.by[0], "") for sample in now})
+            if not rows:
+                return []
+            asked = of_rows(panel, shown, label, rows)
+        return await self.prometheus.over(asked, span.start, span.end, span.step)
+
     def _label(self, view: View) -> str | None:
         return self.atlas.label(view.board.of, view.value) if view.board.of else None
 
@@ -138,8 +150,8 @@ class Studio:
             whole = ""
             if shown.of is not None:
                 totals = await self._ask(view, panel, Shown(signal=shown.of))
-                whole = words(self.catalogue[shown.of], totals[0].value if totals else None, view.lang)
                 if values and totals:
+                    whole = words(self.catalogue[shown.of], totals[0].value, view.lang)
                     cell = Cell("good" if values[0] >= totals[0].value else "warning", cell.text, values[0])
             return {"title": self._title(view, shown), "cell": cell, "of": whole}
 
@@ -226,12 +238,7 @@ class Studio:
         span = view.time(time.time())
         unit = self.catalogue[panel.show[0].signal].unit
         over, now = await asyncio.gather(
-            asyncio.gather(
-                *(
-                    self.prometheus.over(expression(panel, shown, self._label(view)), span.start, span.end, span.step)
-                    for shown in panel.show
-                )
-            ),
+            asyncio.gather(*(self._over(view, panel, shown, span) for shown in panel.show)),
             self._ask_all(view, panel),
         )
         drawn: list[charts.Drawn] = []

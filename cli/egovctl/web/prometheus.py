@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,14 +11,12 @@ from typing import Any
 
 import aiohttp
 
-from egovctl.errors import CannotMeasure
-from egovctl.i18n import told
+from egovctl.prometheus import alerts_of, data_of, evaluated_each, result_of, silent
 
 AT_ONCE = 8
 SECONDS = 10.0
 DEFAULT_INTERVAL = 15.0
 KEPT = 512  # answers; a city's pages need about two hundred
-UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 @dataclass(frozen=True)
@@ -53,7 +49,7 @@ class Prometheus:
     async def instant(self, expression: str) -> list[Sample]:
         """The samples of an instant vector."""
         data = await self._ask("query", {"query": expression})
-        return [Sample(item["metric"], float(item["value"][1])) for item in _result(data, "vector")]
+        return [Sample(item["metric"], float(item["value"][1])) for item in result_of(self.url, data, "vector")]
 
     async def over(self, expression: str, start: float, end: float, step: float) -> list[Line]:
         """The series of a range, in steps that fall on whole multiples, so that a page moves on evenly.
@@ -65,27 +61,19 @@ class Prometheus:
         data = await self._ask("query_range", asked)
         return [
             Line(item["metric"], tuple((float(at), float(value)) for at, value in item["values"]))
-            for item in _result(data, "matrix")
+            for item in result_of(self.url, data, "matrix")
         ]
 
     async def alerts(self) -> list[dict[str, Any]]:
         """All alerts that it holds, pending ones too, as its API tells them."""
-        data = await self._ask("alerts", {})
-        found = data.get("alerts") if isinstance(data, dict) else None
-        if not isinstance(found, list):
-            raise _strange(self.url)
-        return found
+        return alerts_of(self.url, await self._ask("alerts", {}))
 
     async def learn_interval(self) -> float:
         """How often rules are evaluated, from its own configuration; asked until it is known."""
         if not self._interval_known:
-            data = await self._ask("status/config", {})
-            text = str(data.get("yaml", "")) if isinstance(data, dict) else ""
-            match = re.search(r"^  evaluation_interval: ((?:[0-9]+(?:ms|s|m|h))+)$", text, re.M)
-            if match:
-                parts = re.findall(r"([0-9]+)(ms|s|m|h)", match[1])
-                self.interval = sum(int(number) * UNITS[unit] for number, unit in parts)
-                self._interval_known = True
+            _, every = evaluated_each(await self._ask("status/config", {}))
+            if every:
+                self.interval, self._interval_known = every, True
         return self.interval
 
     async def _ask(self, what: str, asked: Mapping[str, str]) -> Any:
@@ -107,25 +95,7 @@ class Prometheus:
                 # A read for which GET would do; a long query does not fit an address.
                 ask = self.session.post if "query" in what else self.session.get
                 async with ask(f"{self.url}/api/v1/{what}", data=dict(asked) if "query" in what else None) as answer:
-                    body = json.loads(await answer.read())
-        except (OSError, aiohttp.ClientError, TimeoutError, ValueError) as error:
-            reason = str(error) or type(error).__name__
-            raise CannotMeasure(
-                told(
-                    f"{self.url} 的 Prometheus 无应答：{reason}", f"Prometheus at {self.url} does not answer: {reason}"
-                )
-            ) from None
-        if not isinstance(body, dict) or body.get("status") != "success":
-            raise _strange(self.url, str(body.get("error", "")) if isinstance(body, dict) else "")
-        return body.get("data")
-
-
-def _result(data: Any, kind: str) -> list[Any]:
-    if not isinstance(data, dict) or data.get("resultType") != kind or not isinstance(data.get("result"), list):
-        raise _strange("Prometheus")
-    return list(data["result"])
-
-
-def _strange(url: str, why: str = "") -> CannotMeasure:
-    more = f": {why}" if why else ""
-    return CannotMeasure(told(f"{url} 的回答无法理解{more}", f"{url} answers what cannot be understood{more}"))
+                    body = await answer.read()
+        except (OSError, aiohttp.ClientError, TimeoutError) as error:
+            raise silent(self.url, str(error) or type(error).__name__) from None
+        return data_of(self.url, body, asked.get("query", what))

@@ -264,19 +264,24 @@ class BasicAuth:
                 return web.Response(status=401, text="Unauthorized\n", headers={"WWW-Authenticate": "Basic"})
         return await handler(request)
 
+    def remembers(self, header: str) -> bool:
+        """Whether this header was found right before: to know that costs no bcrypt."""
+        found = credentials(header)
+        known = self._users.get(found[0]) if found is not None else None
+        return found is not None and known is not None and self._mark(found[0], known, found[1]) in self._right
+
     async def allowed(self, header: str) -> bool | None:
         """Whether this Authorization header is right; None if it cannot be checked now."""
-        credentials = _credentials(header)
-        if credentials is None:
+        found = credentials(header)
+        if found is None:
             return False
-        user, password = credentials
+        user, password = found
         known = self._users.get(user)
         # A hash is compared in any case: how long the answer takes says nothing about which users there are.
         wanted = known if known is not None else next(iter(self._users.values()), None)
         if wanted is None:
             return False
-        key, right = self._key, self._right
-        mark = hmac.digest(key, b"%d:%s%s%s" % (len(user), user.encode(), wanted, password), "sha256")
+        right, mark = self._right, self._mark(user, wanted, password)
         if known is not None and mark in right:
             right.move_to_end(mark)
             return True
@@ -295,8 +300,11 @@ class BasicAuth:
             right.popitem(last=False)
         return True
 
+    def _mark(self, user: str, wanted: bytes, password: bytes) -> bytes:
+        return hmac.digest(self._key, b"%d:%s%s%s" % (len(user), user.encode(), wanted, password), "sha256")
 
-def _credentials(header: str) -> tuple[str, bytes] | None:
+
+def credentials(header: str) -> tuple[str, bytes] | None:
     """User and password of an Authorization header, if it is one of that kind."""
     scheme, _, rest = header.partition(" ")
     if scheme.lower() != "basic":

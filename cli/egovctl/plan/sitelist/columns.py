@@ -19,6 +19,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "name": ("名称标识", "name", "标识", "站点标识", "名称(标识)", "site name", "label"),
     "title_zh": ("单位名称", "title zh", "中文名称", "站点名称", "title", "单位", "title chinese", "chinese title"),
     "title_en": ("英文名称", "title en", "英文名", "名称英文", "单位英文名称", "english title", "title english"),
+    "short_zh": ("简称", "short zh", "大屏简称", "short", "中文简称"),
+    "short_en": ("英文简称", "short en", "short english"),
     "kind": ("类别", "kind", "站点类别", "类型", "站点类型", "type"),
     "county": ("县区", "county", "所属县区", "区县", "县市区", "县"),
     "county_zh": ("县区名称", "county zh", "县区中文名"),

@@ -16,7 +16,7 @@ WIDTH = 120
 RESOLVER: Any = yaml.resolver.Resolver()
 LINES = (
     ("number", "name", "kind", "county", "vertical", "platform"),
-    ("title",),
+    ("title", "short"),
     ("routers", "interconnect_mbps"),
     ("uplinks",),
     ("internet",),

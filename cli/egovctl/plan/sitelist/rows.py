@@ -85,6 +85,11 @@ def _draft(reading: Reading, line: Line) -> Draft | None:
     number = take("number", cells.whole, None)
     name = _name(reading, line)
     site: dict[str, Any] = {"name": name, "kind": kind, "title": _title(reading, line, name)}
+    short = {lang: line.get(f"short_{lang}") for lang in ("zh", "en")}
+    if all(short.values()):
+        site["short"] = short
+    elif any(short.values()):
+        reading.fault(line.number, tr("简称须中英文都写或都不写", "a short name is in both languages or in none"))
     site |= {key: cells.plain(line.get(key)) for key in COPIED if line.get(key)}
     routers: list[str] = take("routers", cells.names, [])
     if kind == "core" and not routers and name:

@@ -33,6 +33,12 @@ HELP: dict[str, tuple[str, str, str]] = {
     ),
     "title_zh": ("中文全称", "the title in Chinese", "民勤县教育局"),
     "title_en": ("英文全称", "the title in English", "Minqin Education Bureau"),
+    "short_zh": (
+        "大屏简称，至多 3 字；与英文简称同写或都不写",
+        "short for the wall; in both languages or none",
+        "教育局",
+    ),
+    "short_en": ("英文简称，至多 7 个字母", "the short name in English, 7 letters at most", "Edu"),
     "kind": (
         "核心、县级汇聚、部门、乡镇、村、应急、noc、备份、异地备份、视频、服务",
         "core, hub, department, town, village, mobile, noc, backup, offsite, video, services",

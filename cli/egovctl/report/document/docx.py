@@ -7,6 +7,8 @@ python-docx there as well, so that the template would be a binary file in the tr
 from __future__ import annotations
 
 import io
+import unicodedata
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +20,8 @@ FONT = {"zh": "微软雅黑", "en": "Calibri"}
 COLOURS = {"good": "00527F", "bad": "A34700", "unknown": "5A4500", "quiet": "555555"}
 MARGIN_CM = 1.8
 WIDTH_CM = 21.0 - 2 * MARGIN_CM
+WIDE_CM = 29.7 - 2 * MARGIN_CM
+NARROWEST, WIDEST = 10, 32  # of a column, in half-width letters; longer texts take several lines
 
 
 def docx(document: Document) -> bytes:
@@ -75,8 +79,11 @@ def _font(style: Any, language: str) -> None:
 
 
 def _caption(out: Any, text: str) -> None:
+    from docx.shared import Pt
+
     line = out.add_paragraph()
     line.paragraph_format.keep_with_next = True
+    line.paragraph_format.space_before = Pt(8)
     line.add_run(text).bold = True
 
 
@@ -88,16 +95,39 @@ def _table(out: Any, document: Document, block: Table) -> None:
     rows = visible(block)
     table = out.add_table(rows=1 + len(rows), cols=len(block.columns))
     table.style = "Light List Accent 1"
+    table.autofit = False
     _repeat(table.rows[0])
+    texts = [[shown(column, value) for column, value in zip(block.columns, row, strict=True)] for row in rows]
+    widths = _widths([column.title for column in block.columns], texts, WIDE_CM if document.wide else WIDTH_CM)
+    for column, width in zip(table.columns, widths, strict=True):
+        column.width = width
     # Cells of a row are looked up once: python-docx counts through the table at each table.cell().
-    for cell, column in zip(table.rows[0].cells, block.columns, strict=True):
+    for cell, column, width in zip(table.rows[0].cells, block.columns, widths, strict=True):
+        cell.width = width
         _write(cell, column.title, right=column.numeric)
-    for row, line in zip(rows, list(table.rows)[1:], strict=True):
-        for cell, column, value in zip(line.cells, block.columns, row, strict=True):
+    for row, said, line in zip(rows, texts, list(table.rows)[1:], strict=True):
+        for cell, column, value, text, width in zip(line.cells, block.columns, row, said, widths, strict=True):
             tone = value.tone if isinstance(value, Mark) else None
-            _write(cell, shown(column, value), right=column.numeric, colour=COLOURS[tone] if tone else None)
+            cell.width = width
+            _write(cell, text, right=column.numeric, colour=COLOURS[tone] if tone else None)
     if len(rows) < len(block.rows):
         out.add_paragraph(WORDS[document.language]["left_out"].format(len(block.rows) - len(rows)))
+
+
+def _widths(titles: Sequence[str], rows: Sequence[Sequence[str]], whole: float) -> list[Any]:
+    """Each column as wide as its longest text asks for, within bounds; titles may be broken once."""
+    from docx.shared import Cm
+
+    asked = [
+        min(WIDEST, max(NARROWEST, -(-_length(title) // 2) + 2, *(_length(row[number]) + 4 for row in rows)))
+        for number, title in enumerate(titles)
+    ]
+    return [Cm(whole * one / sum(asked)) for one in asked]
+
+
+def _length(text: str) -> int:
+    """In half-width letters: a Chinese character is two."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def _write(cell: Any, text: str, *, right: bool, colour: str | None = None) -> None:

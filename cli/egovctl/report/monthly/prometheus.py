@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import yaml
-
-from egovctl.checks.collect.prometheus import ask
 from egovctl.errors import CannotMeasure
 from egovctl.i18n import told
+from egovctl.prometheus import ask, evaluated_each, result_of
 
 Labels = dict[str, str]
 MOST_POINTS = 2880  # a series and answer: Prometheus gives 11,000 at most; so many of a whole city fit into memory
 SECONDS = 300.0
-UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 @dataclass(frozen=True)
@@ -30,11 +26,8 @@ class Source:
     def at(cls, url: str) -> Source:
         """The one at `url`, asked how often it evaluates; CannotMeasure without an answer that fits."""
         url = url.rstrip("/")
-        text = ask(url, "status/config", {}).get("yaml", "")
-        every = ((yaml.safe_load(text) or {}).get("global") or {}).get("evaluation_interval", "1m")
-        parts = re.findall(r"([0-9]+)(ms|s|m|h|d)", str(every))
-        step = sum(int(number) * UNITS[unit] for number, unit in parts)
-        if step < 1 or step % 1 or 3600 % step:
+        every, step = evaluated_each(ask(url, "status/config", {}))
+        if step is None or step < 1 or step % 1 or 3600 % step:
             raise CannotMeasure(
                 told(
                     f"{url} 的 Prometheus 每 {every} 计算一次规则；报表要求它能整除一小时",
@@ -50,7 +43,7 @@ class Source:
         while begin <= end:
             last = min(end, begin + (MOST_POINTS - 1) * step)
             fields = {"query": expression, "start": str(begin), "end": str(last), "step": str(step)}
-            for series in ask(self.url, "query_range", fields, timeout=SECONDS).get("result", ()):
+            for series in result_of(self.url, ask(self.url, "query_range", fields, timeout=SECONDS), "matrix"):
                 values = [(int(at), float(text)) for at, text in series["values"]]
                 yield series["metric"], [item for item in values if math.isfinite(item[1])]
             begin = last + step

@@ -23,7 +23,8 @@ function forget(panel) {
 }
 
 async function renew(panel) {
-  const answer = await fetch(panel.dataset.address, { signal: AbortSignal.timeout(Math.max(refresh, 12000)) });
+  // Not by the page's own address, which may hold a user and a password: fetch() takes none that does.
+  const answer = await fetch(location.origin + panel.dataset.address, { signal: AbortSignal.timeout(Math.max(refresh, 12000)) });
   if (!answer.ok) throw new Error(String(answer.status));
   const text = await answer.text();
   const fresh = new DOMParser().parseFromString(text, "text/html").querySelector("section");
@@ -60,7 +61,7 @@ if (document.querySelector("section.panel") !== null) {
       // A server that does not answer leaves this page where it is, saying so, instead of a browser's error page.
       for (;;) {
         try {
-          if ((await fetch(body.dataset.next)).ok) break;
+          if ((await fetch(location.origin + body.dataset.next)).ok) break;
         } catch { /* it is asked again */ }
         await new Promise((done) => setTimeout(done, 2000));
       }
