@@ -5,6 +5,7 @@ Nothing is back-filled: what a page shows has gone the whole way, from a scrape 
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import socket
@@ -42,6 +43,7 @@ class Played:
     city: City
     topology: Topology
     rules: dict[str, bytes]
+    watched: dict[str, dict[str, Any]]
     dead: set[str] = field(default_factory=set)
     down: set[str] = field(default_factory=set)
     mbps: dict[str, float] = field(default_factory=dict)
@@ -55,7 +57,12 @@ class Played:
         rendered = render_city(Inventory(PROJECT / "inventories" / inventory))
         files = rendered.hosts["noc"].files
         rules = {Path(path).name: text for path, text in files.items() if path.endswith(".rules.yml")}
-        played = cls(rendered.plan, rendered.city, topology_for_rules(rendered.plan, rendered.city), rules)
+        watched = {
+            name: json.loads(host.files["/etc/egov/watch.json"])
+            for name, host in rendered.hosts.items()
+            if "/etc/egov/watch.json" in host.files
+        }
+        played = cls(rendered.plan, rendered.city, topology_for_rules(rendered.plan, rendered.city), rules, watched)
         for number, link in enumerate(played.topology.links):
             played.mbps[link.name] = link.bits_per_second / 1e6 * (0.05 + 0.6 * (number * 37 % 100) / 100)
         return played
@@ -112,6 +119,8 @@ class Played:
                 ]
         if self.city.hosts[host].role in TRANSIT_ROLES:
             lines += self._talkers(host, now)
+        if host in self.watched:
+            lines += self._watched(self.watched[host], now)
         if host == "noc":
             lines += self._noc(now)
         return "\n".join([*lines, ""])
@@ -126,9 +135,25 @@ class Played:
                 labels = f'of="{site}",source_site="{other}",destination_site="{site}"'
                 yield f"egov_talker_bits_per_second{{{labels}}} {mbps * 1e6 + number}"
 
+    @staticmethod
+    def _watched(planned: dict[str, Any], now: float) -> Iterator[str]:
+        for item in planned["sessions"]:
+            labels = ",".join(f'{key}="{item[key]}"' for key in ("protocol", "family", "peer", "link") if item[key])
+            yield f"egov_neighbour_up{{{labels}}} 1"
+        for protocol, family in itertools.product(("ospf", "bgp"), ("ipv4", "ipv6")):
+            yield f'egov_neighbours_unplanned{{protocol="{protocol}",family="{family}"}} 0'
+        for item in planned["tunnels"]:
+            labels = f'peer="{item["peer"]}",link="{item["link"]}"'
+            yield f"egov_tunnel_handshake_timestamp_seconds{{{labels}}} {now - 60:.0f}"
+        yield f'egov_certificate_expiry_timestamp_seconds{{certificate="logs"}} {now + 6e8:.0f}'
+        yield "egov_clock_synchronised 1"
+        yield f"egov_clock_reference_timestamp_seconds {now - 30:.3f}"
+        yield "egov_clock_offset_seconds -0.00002"
+        yield "egov_clock_stratum 9"
+        yield f"egov_watch_timestamp_seconds {now - 20:.3f}"
+
     def _noc(self, now: float) -> Iterator[str]:
         for name in self.city.hosts:
-            yield f'egov_check_ok{{check="neighbours-up",subject="{name}"}} 1'
             yield f'egov_drift_items{{host="{name}"}} 0'
             yield f'egov_log_last_timestamp_seconds{{source="{name}"}} {now - 5:.0f}'
         for number, check in enumerate(("time-in-step", "targets-up", "backups-fresh")):
@@ -149,6 +174,11 @@ class Played:
         yield 'egov_assess_worse_items{standard="mlps-level-3"} 1'
         until = f"{now + 86400 * 30:.0f}"
         yield f'egov_assess_accepted_until_timestamp_seconds{{standard="mlps-level-3",item="L3-4.1d"}} {until}'
+        for name in self.city.hosts:
+            if name != "noc":
+                yield f'egov_echo_lost_ratio{{to="{name}"}} 0'
+                yield f'egov_echo_seconds{{to="{name}"}} 0.004'
+        yield f"egov_echo_timestamp_seconds {now - 20:.3f}"
         yield "egov_log_seal_ok 1"
         yield "egov_log_unsealed_seconds 60"
 

@@ -164,6 +164,7 @@ def words(language: str) -> dict[str, set[str]]:
         "way": set(ways.WAYS),
         "standard": set(standards().entries),
         "item": {name for entry in standards().entries.values() for name in entry.by_id},
+        "certificate": {"logs", "mail"},
     }
 
 

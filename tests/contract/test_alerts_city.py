@@ -93,6 +93,10 @@ def told(here: World, times: Mapping[str, tuple[int, int]]) -> list[dict[str, st
         values = line([(dies, "1"), (lives - dies, "0"), (STEPS - lives, "1")])
         jobs = ["snmp_switch_v2"] if host.platform == "unmanaged" else ["node", "snmp_egov_v3"]
         found += [{"series": series("up", job=job, **labels), "values": values} for job in jobs]
+        if host.manages("watch"):
+            # While it is silent nobody knows how old it is.
+            looked = ["stale" if dies <= step < lives else str(step * 15) for step in range(STEPS)]
+            found.append({"series": series("egov_watch_timestamp_seconds", **labels), "values": " ".join(looked)})
         for item in host.interfaces if host.router else ():
             if item.peer_host is None:
                 continue

@@ -52,7 +52,7 @@ def hosts() -> Iterator[tuple[str, set[str]]]:
         def do_GET(self) -> None:
             self.send_response(503 if self.path.strip("/") in dead else 200)
             self.end_headers()
-            self.wfile.write(b"alive 1\n")
+            self.wfile.write(f"alive 1\negov_watch_timestamp_seconds {time.time()}\n".encode())
 
         def log_message(self, *_: object) -> None:
             pass

@@ -27,6 +27,7 @@ from egovctl.render.rehearsals import WORK, offsite_pull_seconds, promised_backu
 from egovctl.render.shaping import shaped_links
 from egovctl.render.sms import sms_backups, sms_of
 from egovctl.render.topology import topology_for_rules
+from egovctl.render.watch import link_names, watched
 from egovctl.render.workshop import Workshop
 
 PROTOCOL = 1
@@ -104,7 +105,7 @@ def render_city(inventory: Inventory) -> Rendered:
     # Whatever a host needs of the whole city is looked up, never searched for: a city has thousands of hosts.
     sites = {site.name: site for site in plan.sites}
     names, backups, excluded = known_names(city), backed_up(plan), left_out(plan)
-    thin = narrowest_links(plan, city)
+    thin, links = narrowest_links(plan, city), link_names(city)
     clusters = {stanza.host.name: stanza for stanza in stanzas}
     prefixes = SitePrefixes(plan, city)
     workshop = Workshop.of(bundles)
@@ -129,6 +130,7 @@ def render_city(inventory: Inventory) -> Rendered:
             "lan": lan,
             "lan_services": lan_services(lan) if lan else (),
             "rules": policy.rules_for(host, lan),
+            "watched": watched(host, city, links, enrolled, plan.city.time_servers),
             "names": names.all if host.role == "noc" else names.of_county[host.county],
             "flows": prefixes.seen_from(host) if host.role in TRANSIT_ROLES else None,
         }

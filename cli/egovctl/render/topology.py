@@ -66,11 +66,14 @@ class Window:
 class Topology:
     """All that the NOC's rules need of the plan.
 
-    `behind` are (site, site without which it is cut off); so `behind_host` for the routers of sites that have several.
+    `watched` tell of themselves (role watch), and from `clocks` the others have the time. `behind` are (site, site
+    without which it is cut off); so `behind_host` for the routers of sites that have several.
     """
 
     places: tuple[Place, ...]
     hosts: tuple[Host, ...]
+    watched: tuple[Host, ...]
+    clocks: tuple[Host, ...]
     links: tuple[Contract, ...]
     behind: tuple[tuple[str, str], ...]
     behind_host: tuple[tuple[str, str], ...]
@@ -91,6 +94,8 @@ def topology_for_rules(plan: Plan, city: City) -> Topology:
     return Topology(
         places,
         tuple(host for host in city.hosts.values() if is_measured(host)),
+        tuple(host for host in city.hosts.values() if host.manages("watch") and host.manages("node_exporter")),
+        tuple(host for host in city.hosts.values() if host.role == "core" and host.manages("base")),
         tuple(_contracts(city)),
         behind,
         behind_host,

@@ -23,8 +23,9 @@ QUIET = {
     "link-maintenance": "unless on (link) (link:maintenance:max > 0)",
     "dead-host": "unless on (host) (host:up:max == 0)",
     "dead-end": "unless on (link) (link:dead_ends:sum > 0)",
+    "dead-link": "unless on (link) (link:up:min == 0)",
 }
-Quiet = Literal["maintenance", "link-maintenance", "dead-host", "dead-end"]
+Quiet = Literal["maintenance", "link-maintenance", "dead-host", "dead-end", "dead-link"]
 Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]*[smhd]$")]
 Expression = Annotated[str, Field(min_length=1, max_length=4000)]
 
