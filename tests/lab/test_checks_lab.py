@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from egovctl import prometheus
 from egovctl.checks import content, open_context
 from egovctl.checks.collect import host as host_collector
-from egovctl.checks.collect import prometheus
 from egovctl.checks.context import Context
 from egovctl.checks.engine import run_checks
 from egovctl.checks.model import Result, Status

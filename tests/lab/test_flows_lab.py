@@ -20,9 +20,9 @@ from contextlib import contextmanager
 import pytest
 from conftest import CityLab
 
-from egovctl.checks.collect.prometheus import prometheus_url, query
 from egovctl.lab.users import ensure_user_namespace
 from egovctl.plan import load
+from egovctl.prometheus import prometheus_url, query
 
 pytestmark = pytest.mark.lab
 HUB, PUPILS, SCHOOL = "hub-minqin", "minqin-education", "education"  # one vertical network: any protocol, both ways

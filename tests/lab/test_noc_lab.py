@@ -39,8 +39,8 @@ HUB, BEHIND = "hub-minqin", 5
 WALL = 29_890  # the port of the wall in this test
 ROUTES = 15  # seconds until a hub whose links are back is reached again
 DUTY = "/var/lib/egov-mail/boxes/noc.lab.wuwei.example/duty/Maildir/new"
-# Seconds instead of minutes, as the contract test of restarts has it; put back at the end. What hosts tell of themselves
-# is a minute old, and waits as applied.
+# Seconds instead of minutes, as the contract test of restarts has it; put back at the end. What hosts tell of
+# themselves is a minute old, and waits as applied.
 QUICK = r"""
 set -e
 rm -rf /root/kept && cp -a /etc/prometheus /root/kept

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from egovctl import transport
-from egovctl.checks.collect.prometheus import prometheus_url, query
 from egovctl.checks.context import Context, open_context
 from egovctl.drill.borg import Deadline, Repository
 from egovctl.drill.ways import CONTROL, way_to
@@ -29,6 +28,7 @@ from egovctl.evidence.anchors import (
 )
 from egovctl.i18n import tr
 from egovctl.paths import Inventory
+from egovctl.prometheus import prometheus_url, query
 from egovctl.secrets import Secrets
 
 KINDS = ("syslog", "metric", "repository")

@@ -18,7 +18,6 @@ from egovctl.assess.run import last_run
 from egovctl.assess.standards import standards
 from egovctl.checks import content, open_context, require_network
 from egovctl.checks.collect import facts
-from egovctl.checks.collect.prometheus import prometheus_url, query
 from egovctl.checks.collect.registers import FOLDER, gathered
 from egovctl.checks.context import Context
 from egovctl.checks.facts.answers import Answers, settings
@@ -29,6 +28,7 @@ from egovctl.evidence import open_chain
 from egovctl.evidence.record import now
 from egovctl.i18n import pick, tr
 from egovctl.paths import Inventory
+from egovctl.prometheus import prometheus_url, query
 from egovctl.report import registers as report
 
 OUTAGES = "max by (host) (changes(host:up:max[30d:5m])) / 2"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from egovctl.checks.collect.base import Facts, Observed, Request
-from egovctl.checks.collect.prometheus import ask, prometheus_url
 from egovctl.checks.context import Context
 from egovctl.errors import CannotMeasure
 from egovctl.i18n import told
+from egovctl.prometheus import ask, prometheus_url
 
 
 def collect(context: Context, requests: list[Request]) -> list[Observed]:
