@@ -112,7 +112,7 @@ dashboards: setup ## Make dashboards/out/ anew from the signals and alerts
 goldens: setup ## Write the expected derived plans anew; read the difference before you commit it
 	@EGOV_UPDATE_GOLDENS=1 $(BIN)/pytest -q tests/golden
 
-UV := $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+UV := $(BIN)/uv pip compile -q --python-version 3.11 --no-strip-extras --generate-hashes --no-emit-index-url --no-header
 
 lock: ## Pin the dependencies by hash (UPGRADE=-U takes newer versions)
 	@$(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/pip install -q uv
