@@ -409,7 +409,7 @@ RED: dict[str, list[Change]] = {
     "rules-reviewed": dated("reviews", 1),
     "emergency-plans-reviewed": dated("reviews", 2),
     "audit-records-reviewed": dated("reviews", 3, 31),
-    "malware-protection-reviewed": dated("reviews", 4, 92),
+    "malware-reviewed": dated("reviews", 4, 92),
     "emergency-plans-there": [
         edited("documents", 4, services=["register"]),
         edited("documents", 4, about="manual"),
@@ -584,7 +584,7 @@ GREEN: dict[str, list[Change]] = {
     "rules-reviewed": [fresh("reviews", 1)],
     "emergency-plans-reviewed": [fresh("reviews", 2)],
     "audit-records-reviewed": [fresh("reviews", 3)],
-    "malware-protection-reviewed": [fresh("reviews", 4)],
+    "malware-reviewed": [fresh("reviews", 4)],
     "emergency-plans-there": [ONE_SERVICE],
     "evaluations-yearly": [fresh("evaluations", 0), ONE_SERVICE],
     "evaluation-findings-mended": [kept("evaluations", ENTRIES["evaluations"][:1])],
