@@ -59,7 +59,7 @@ ENTRIES: dict[str, list[dict[str, Any]]] = {
     ],
     "filings": [
         entry(400, service=name, grade=3 if name in GRADE_3 else 2, number="62-1")
-        for name in ("documents", "register", "portal", "mail", "network-configuration", "monitoring", "systems")
+        for name in ("documents", "register", "portal", "mail", "sms", "network-configuration", "monitoring", "systems")
     ],
     "outside-contacts": [entry(365, organisation="CERT", person="Zhao", reach="010-1", field="incidents")],
     "outside-connections": [

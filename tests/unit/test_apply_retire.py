@@ -52,7 +52,8 @@ def leave_the_plan(inventory: Inventory) -> None:
     path = inventory.plan_dir / "city.yml"
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     start = next(i for i, line in enumerate(lines) if f"name: {NAME}," in line)
-    path.write_text("".join(lines[:start] + lines[start + 2 :]) + RETIRED, encoding="utf-8")
+    end = next(i for i in range(start + 1, len(lines)) if lines[i].startswith("  - "))
+    path.write_text("".join(lines[:start] + lines[end:]) + RETIRED, encoding="utf-8")
 
 
 @pytest.mark.parametrize(

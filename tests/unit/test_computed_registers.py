@@ -185,4 +185,4 @@ def test_the_commands_say_what_they_rest_on(tmp_path: Path, monkeypatch: pytest.
         and "Times alone prove no level" in said
     )
     assert "缺少的要素" in invoke("recovery", lang="zh").output
-    assert len(json.loads(invoke("recovery", "--format", "json").stdout)["services"]) == 7
+    assert len(json.loads(invoke("recovery", "--format", "json").stdout)["services"]) == 8
