@@ -7,6 +7,7 @@ back to green, either the fault was not undone or the city does not heal by itse
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -279,6 +280,11 @@ FAULTS = {
 }
 
 
+# One fault a check; what else turns a check red is tried in make test-long.
+FIRST = {fault.check: name for name, fault in reversed(FAULTS.items())}.values()
+TRIED = list(FAULTS) if os.environ.get("EGOV_LONG") else [name for name in FAULTS if name in FIRST]
+
+
 @contextmanager
 def planted(city_lab, hosts: tuple[str, ...], plant: str, undo: str) -> Iterator[None]:
     done = []
@@ -302,10 +308,10 @@ def test_a_city_as_planned_is_green_in_every_check(context: Context, city_lab) -
 
 
 def test_every_check_of_the_plan_has_a_fault_that_turns_it_red() -> None:
-    assert {fault.check for fault in FAULTS.values()} == set(content.checklists().get("as-planned").checks)
+    assert {FAULTS[name].check for name in TRIED} == set(content.checklists().get("as-planned").checks)
 
 
-@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize("name", TRIED)
 def test_a_planted_fault_is_seen_and_named_and_its_end_too(context: Context, city_lab, name: str) -> None:
     fault = FAULTS[name]
     lan = next(item for item in context.city.lans if item.site == EDUCATION)
