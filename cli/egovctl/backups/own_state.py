@@ -55,7 +55,7 @@ def seal(context: Context, chain: Chain) -> Record:
     deadline = Deadline.after(SECONDS)
     with staged(inventory) as still:
         _ensure(repository, deadline)
-        name = f"{STATE_SERVICE}-{datetime.now():%Y-%m-%dT%H:%M:%S}"
+        name = f"{STATE_SERVICE}-{datetime.now():%Y-%m-%dT%H:%M:%S.%f}"  # two within a second are two
         paths = [str(still.files), str(still.proof)]
         heads = {path.stem: Chain(path).head() for path in (still.files / "evidence").glob("*.jsonl")}
         where = ["--comment", comment_of(heads), f"{repository.location}::{name}"]
