@@ -31,6 +31,14 @@ def _room(report: pytest.TestReport) -> str:
     return next((room for room, pattern in ROOMS.items() if re.match(pattern, path.name)), "the rest")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is marked `long` takes minutes and proves what seldom changes: make test-long alone runs it."""
+    left_out = [] if os.environ.get("EGOV_LONG") else [item for item in items if item.get_closest_marker("long")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     _seconds[_room(report)] += report.duration
     if report.skipped and os.environ.get("EGOV_CI") == "1" and not hasattr(report, "wasxfail"):

@@ -21,8 +21,6 @@ from egovctl.paths import Inventory
 REPOSITORY = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 PORT_BASE, PRIVATE_PORT_BASE = "29000", "29500"
-# What make test-long alone runs: it takes minutes, and proves a procedure that seldom changes.
-collect_ignore = [] if os.environ.get("EGOV_LONG") else ["test_zy_loss_of_noc_lab.py"]
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ FILES = ("/etc/chrony/chrony.conf", "/etc/default/prometheus-node-exporter", "/e
 WAYS = ("step", "program", "step, then power", "controller", "step", "power")
 STEPS = 14
 LOOK = "cat /var/lib/egov/journal.json 2>/dev/null || echo '{}'"
-ROUNDS = 60 if os.environ.get("EGOV_LONG") else 12
+ROUNDS = 60 if os.environ.get("EGOV_LONG") else 6
 
 
 def variant(city_lab: Any, folder: Path, word: str) -> Path:

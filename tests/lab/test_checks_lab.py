@@ -27,6 +27,7 @@ from egovctl.evidence import Chain
 pytestmark = pytest.mark.lab
 PATIENCE = 150.0
 RULES = "nft -f /etc/nftables.conf"
+LOOK = "systemctl start egov-log-metrics.service"  # its timer comes once a minute
 ARRIVAL = "/var/lib/prometheus/node-exporter/egov_log_arrival.prom"
 DOCUMENTS = "/var/lib/prometheus/node-exporter/egov_backup_documents.prom"
 
@@ -205,7 +206,7 @@ FAULTS = {
         ("noc",),
         # What is already open is cut too, and what came last looks as old as it would be a while later.
         "nft insert rule inet egov input ip saddr {core2} tcp dport 6514 drop"
-        " && touch -d '-10 min' /var/log/egov/core2/*.log",
+        f" && touch -d '-10 min' /var/log/egov/core2/*.log && {LOOK}",
         RULES,
         "",
         ("nothing for 3 minutes: core2", "never: none"),
@@ -231,8 +232,8 @@ FAULTS = {
     "closed day not sealed": Fault(
         "logs-sealed",
         ("noc",),
-        "touch /var/log/egov/core1/2026-01-01.log",
-        "rm /var/log/egov/core1/2026-01-01.log",
+        f"touch /var/log/egov/core1/2026-01-01.log && {LOOK}",
+        f"rm /var/log/egov/core1/2026-01-01.log && {LOOK}",
         "",
         ("not sealed in time: noc",),
     ),

@@ -25,7 +25,7 @@ from egovctl.evidence import open_chain
 from egovctl.plan import load_city
 from egovctl.prometheus import prometheus_url, query
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.long]
 NOC = "noc"
 OF_THE_LAB = ("first_contact.yml", "lab")  # what stands for consoles and the machine room is not lost
 LISTED = "BORG_BASE_DIR=/var/cache/egov-borg borgmatic --config /etc/borgmatic.d/monitoring.yaml list --json"

@@ -175,6 +175,7 @@ def city_interface(city: Grower) -> str:
     return next(item.name for item in host.interfaces if item.peer_host == NEW)
 
 
+@pytest.mark.long
 def test_a_county_is_a_hub_and_its_offices(city: Grower) -> None:
     city.edit(city.plan, "counties:\n", f"counties:\n{COUNTY}")
     city.add(city.plan, COUNTY_SITES)
@@ -183,6 +184,7 @@ def test_a_county_is_a_hub_and_its_offices(city: Grower) -> None:
     assert not way.keys() & {"hub-minqin", "minqin-education", "education"}, "another county is not touched"
 
 
+@pytest.mark.long
 def test_an_uplink_is_moved_while_the_other_carries(city: Grower) -> None:
     city.edit(
         city.plan,
@@ -210,6 +212,7 @@ def test_an_uplink_is_moved_while_the_other_carries(city: Grower) -> None:
     assert hub.address_v4 in neighbours
 
 
+@pytest.mark.long
 def test_a_router_is_replaced_under_its_name(city: Grower) -> None:
     old = read_record(city.lab.inventory, NEW)
     assert city.grow("--anew", NEW).count("(a new one)") == 1
