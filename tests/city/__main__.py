@@ -58,14 +58,21 @@ def steps(inventory: Path) -> list[tuple[str, list[str], tuple[int, ...]]]:
         ("third apply", [*playbook, "playbooks/site.yml"], (0,)),
         ("assess", [*egovctl, "assess", "run", "as-planned", *at, "--format", "json"], (0,)),
         ("reachability", [*egovctl, "assess", "run", "as-planned", "--only", "reachability", *at], (0,)),
+        ("level 3", [*egovctl, "assess", "run", "mlps-level-3", *at], (0, 1, 3)),
+        ("level 3, cached", [*egovctl, "assess", "run", "mlps-level-3", "--max-age", "1h", *at], (0, 1, 3)),
     ]
 
 
 def measured(name: str, command: list[str], project: Path, log: Path) -> dict[str, Any]:
-    """Run one step; wall, processor time of control and of the rest of the machine, memory afterwards."""
+    """Run one step; wall, processor time of control and of the rest of the machine, memory afterwards.
+
+    `peak_mib` is the largest process of the step, its descendants included.
+    """
     wall, cpu, own = time.monotonic(), machine_cpu(), sum(os.times()[2:4])
     with log.open("wb") as out:
-        code = subprocess.run(command, cwd=project, stdout=out, stderr=subprocess.STDOUT, check=False).returncode
+        child = subprocess.Popen(command, cwd=project, stdout=out, stderr=subprocess.STDOUT)
+        _, status, used = os.wait4(child.pid, 0)
+        code = child.returncode = os.waitstatus_to_exitcode(status)
     control = sum(os.times()[2:4]) - own
     return {
         "step": name,
@@ -74,6 +81,7 @@ def measured(name: str, command: list[str], project: Path, log: Path) -> dict[st
         "control_cpu_seconds": round(control, 1),
         "hosts_cpu_seconds": round(machine_cpu() - cpu - control, 1),
         "memory_mib": memory_used(),
+        "peak_mib": used.ru_maxrss // 1024,
     }
 
 
@@ -93,7 +101,8 @@ def said(name: str, log: Path) -> str:
         start = text.find("{")
         totals = json.loads(text[start:])["totals"] if start >= 0 else {}
         return ", ".join(f"{key} {value}" for key, value in totals.items() if value)
-    return next((line for line in reversed(text.splitlines()) if "results:" in line), "")
+    wanted = r"^rate " if name.startswith("level") else r"results:"
+    return next((line for line in reversed(text.splitlines()) if re.search(wanted, line)), "")
 
 
 def patient(plan: Path) -> None:
@@ -140,7 +149,7 @@ def main() -> int:
             print(
                 f"{name:14} exit {figure['exit']}  wall {figure['wall_seconds']:7.1f} s  control "
                 f"{figure['control_cpu_seconds']:6.1f} s  hosts {figure['hosts_cpu_seconds']:7.1f} s  memory "
-                f"{figure['memory_mib'] - begun_with:6d} MiB  {figures[-1]['said']}",
+                f"{figure['memory_mib'] - begun_with:6d} MiB  largest {figure['peak_mib']:4d} MiB  {figures[-1]['said']}",
                 flush=True,
             )
             disturbed = name in UNCHANGED and not figures[-1]["said"].startswith("0 hosts changed")
