@@ -149,7 +149,8 @@ def main() -> int:
             print(
                 f"{name:14} exit {figure['exit']}  wall {figure['wall_seconds']:7.1f} s  control "
                 f"{figure['control_cpu_seconds']:6.1f} s  hosts {figure['hosts_cpu_seconds']:7.1f} s  memory "
-                f"{figure['memory_mib'] - begun_with:6d} MiB  largest {figure['peak_mib']:4d} MiB  {figures[-1]['said']}",
+                f"{figure['memory_mib'] - begun_with:6d} MiB  "
+                f"largest {figure['peak_mib']:4d} MiB  {figures[-1]['said']}",
                 flush=True,
             )
             disturbed = name in UNCHANGED and not figures[-1]["said"].startswith("0 hosts changed")
