@@ -348,6 +348,19 @@ def ask(context: Context) -> Any:
     return prometheus.collect(context, [Request("targets-up", ("lab",), wanted)])[0]["lab"]
 
 
+def test_a_city_that_is_called_as_one_of_its_services_is_a_city(context: Context, prometheus_server) -> None:
+    prometheus_server.answer = b'{"status": "success", "data": {"resultType": "vector", "result": []}}'
+    wanted = Collect.model_validate({"by": "prometheus", "queries": {"up": {"expr": "up", "key": ["host"]}}})
+    ((city,), (service,)) = (
+        one.values()
+        for one in prometheus.collect(
+            context, [Request("a", ("documents",), wanted), Request("b", ("documents",), wanted, "service")]
+        )
+    )
+    assert city["planned"] == expected.planned_city(context.city)
+    assert service["planned"] != city["planned"]
+
+
 def test_prometheus_samples_are_named_by_their_labels(context: Context, prometheus_server) -> None:
     series = [
         {"metric": {"job": "node", "host": "noc"}, "value": [1, "1"]},

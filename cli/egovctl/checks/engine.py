@@ -142,7 +142,7 @@ def _choose(context: Context, check: Check, narrow: str, among: Collection[str] 
 
 
 def _run_group(context: Context, name: str, members: list[tuple[Check, Chosen]]) -> list[Result]:
-    requests = [Request(check.id, tuple(subjects), check.collect) for check, subjects in members]
+    requests = [Request(check.id, tuple(subjects), check.collect, check.subject) for check, subjects in members]
     observed: list[dict[str, Facts]]
     collector = COLLECTORS.get(name)
     try:

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from egovctl.checks.context import Context
-from egovctl.checks.model import Collect
+from egovctl.checks.model import Collect, SubjectKind
 
 
 @dataclass(frozen=True)
 class Request:
-    """What one check wants observed: of which subjects, and what."""
+    """What one check wants observed, of which subjects of a kind: a city may bear the name of one of its services."""
 
     check: str
     subjects: tuple[str, ...]
     collect: Collect
+    kind: SubjectKind = "city"
 
 
 # For one subject: {"planned": ..., "seen": ...}, or why there is nothing.

@@ -22,9 +22,11 @@ def collect(context: Context, requests: list[Request]) -> list[Observed]:
 def _facts(context: Context, url: str, request: Request, name: str) -> Facts:
     try:
         seen = {key: _series(url, item, name) for key, item in request.collect.queries.items()}
-        services = {service.name: service for service in context.plan.services}
         city = context.city
-        planned = planned_service(city, services[name]) if name in services else planned_city(city)
+        if request.kind == "service":
+            planned = planned_service(city, next(one for one in context.plan.services if one.name == name))
+        else:
+            planned = planned_city(city)
     except (CannotMeasure, NotApplicable) as error:
         return error
     return {"planned": planned, "seen": seen}
