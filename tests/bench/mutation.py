@@ -23,6 +23,7 @@ import as_planned_cases
 import facts_cases
 import measured_cases
 import register_cases
+import website_cases
 
 from egovctl.checks import content
 from egovctl.checks.collect.registers import facts
@@ -95,16 +96,17 @@ def cases_of(check: Check) -> Iterator[Facts]:
             found = facts(given, check.collect.sections)
             assert isinstance(found, dict), found
             yield {"subject": subject, **found}
-    for module in (measured_cases, as_planned_cases):
+    for module in (measured_cases, as_planned_cases, website_cases):
         if name not in module.GOOD:
             continue
         changes = [None, *module.RED[name], *(change for other, _, change in module.OTHER if other == name)]
         for change in changes:
             planned, seen = module.case(name, change)
-            yield {"subject": subject, "planned": planned, "seen": seen}
+            yield {"subject": getattr(module, "SUBJECT", subject), "planned": planned, "seen": seen}
         for change in getattr(module, "GREEN", {}).get(name, []):
             planned, seen = module.case(name, change)
-            yield {"subject": getattr(module, "SUBJECTS", {}).get(name, subject), "planned": planned, "seen": seen}
+            about = getattr(module, "SUBJECTS", {}).get(name, getattr(module, "SUBJECT", subject))
+            yield {"subject": about, "planned": planned, "seen": seen}
 
 
 def status(check: Check, known: Facts) -> str:

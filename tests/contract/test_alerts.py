@@ -165,6 +165,7 @@ def words(language: str) -> dict[str, set[str]]:
         "standard": set(standards().entries),
         "item": {name for entry in standards().entries.values() for name in entry.by_id},
         "certificate": {"logs", "mail"},
+        "website": {"x" * 32},
     }
 
 
@@ -218,6 +219,7 @@ def emitters(name: str) -> Iterator[str]:
 
 SOURCES = [
     *(PROJECT / "exporters/egov_exporters/snmp").glob("*.py"),
+    *(PROJECT / "exporters/egov_exporters/websites").glob("*.py"),
     *(PROJECT / "exporters/egov_notify").glob("*.py"),
     *(PROJECT / "exporters/egov_exporters/profiles").glob("*.yml"),
     PROJECT / "cli/egovctl/checks/metrics.py",

@@ -14,6 +14,7 @@ from egovctl.i18n import tr
 from egovctl.paths import Inventory
 from egovctl.plan import City, Host, Lan, Plan, Service
 from egovctl.plan.load import load
+from egovctl.plan.models import Website
 from egovctl.plan.paths import planned_next_hops
 from egovctl.plan.routing import Edge
 
@@ -46,6 +47,9 @@ class Context:
                 return {service.name: _service(service) for service in self.plan.services}
             case "lan":
                 return {lan.site: _lan(lan) for lan in self.city.lans}
+            case "website":
+                planned = self.plan.websites.websites if self.plan.websites else ()
+                return {website.name: _website(website) for website in planned}
 
     def service(self, name: str) -> Service:
         """The service called `name`; KeyError when there is none."""
@@ -101,6 +105,16 @@ def _service(service: Service) -> dict[str, Any]:
         "hosts": list(service.hosts),
         "backup": "" if service.backup is None else service.backup.engine,
         "provides": service.provides or "",
+    }
+
+
+def _website(website: Website) -> dict[str, Any]:
+    return {
+        "name": website.name,
+        "kind": "website",
+        "owner": website.owner,
+        "url": website.url,
+        "columns": [column.name for column in website.columns],
     }
 
 

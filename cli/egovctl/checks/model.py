@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from egovctl.i18n import pick
 
-SubjectKind = Literal["city", "host", "service", "lan"]
+SubjectKind = Literal["city", "host", "service", "lan", "website"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
 
 

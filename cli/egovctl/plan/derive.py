@@ -278,7 +278,12 @@ def _hosts_of(plan: Plan, numbering: Numbering, site: Site, wiring: _Wiring, lis
                     site,
                     role,
                     site.platform,
-                    [*_backups(lists, site, name), *_telling(plan, site), *_provided(plan, site, name)],
+                    [
+                        *_backups(lists, site, name),
+                        *_telling(plan, site),
+                        *_visiting(plan, site),
+                        *_provided(plan, site, name),
+                    ],
                 ),
                 outside=wiring.outside.get(name),
                 tunnels=tuple(wiring.tunnels[name]),
@@ -340,6 +345,12 @@ def _telling(plan: Plan, site: Site) -> list[str]:
     group = TELLING_KINDS.get(site.kind) if plan.contacts is not None else None
     bundle = {"notifier": "notify"}.get(group or "", group)
     return [group] if group and (site.manage is None or bundle in site.manage) else []
+
+
+def _visiting(plan: Plan, site: Site) -> list[str]:
+    """The group of the NOC when it visits websites."""
+    there = plan.websites is not None and site.kind == "noc"
+    return ["websites"] if there and (site.manage is None or "websites" in site.manage) else []
 
 
 def _provided(plan: Plan, site: Site, router: str) -> list[str]:

@@ -14,7 +14,7 @@ from egovctl.plan.addresses import PoolTooSmall
 from egovctl.plan.beside import beside_faults
 from egovctl.plan.derive import derive
 from egovctl.plan.derived import City
-from egovctl.plan.models import CalendarFile, CityFile, ContactsFile, PeopleFile, Plan, ServicesFile
+from egovctl.plan.models import CalendarFile, CityFile, ContactsFile, PeopleFile, Plan, ServicesFile, WebsitesFile
 from egovctl.plan.names import expand_hosts
 from egovctl.plan.overlap import overlaps
 from egovctl.plan.rules import faults
@@ -26,7 +26,8 @@ REVISION_LENGTH = 12
 FILES = ("city", "services")
 # What a plan may be without. people: a file of its own, for people other than those who plan the network write it;
 # none: no control. calendar: windows of maintenance, which come and go while the network stays. contacts: who is told.
-OPTIONAL = ("people", "calendar", "contacts")
+# websites: what is visited as anybody would.
+OPTIONAL = ("people", "calendar", "contacts", "websites")
 
 
 def load_plan(inventory: Inventory) -> Plan:
@@ -50,7 +51,7 @@ def load(inventory: Inventory) -> tuple[Plan, City]:
 
 def check(sources: Mapping[str, Source], name: str) -> tuple[Plan, City]:
     """The plan and city that these sources mean (all of FILES, any of OPTIONAL); PlanError, one sentence a fault."""
-    city_file, services_file, people_file, calendar_file, contacts_file = _files(sources)
+    city_file, services_file, people_file, calendar_file, contacts_file, websites_file = _files(sources)
     plan = Plan(
         revision=_revision(sources),
         city=city_file.city,
@@ -65,6 +66,7 @@ def check(sources: Mapping[str, Source], name: str) -> tuple[Plan, City]:
         administrators=people_file.administrators if people_file else (),
         maintenance=calendar_file.maintenance if calendar_file else (),
         contacts=contacts_file,
+        websites=websites_file,
     )
     _raise_for([f"{sources[file].at(where)}: {sentence}" for file, where, sentence in faults(plan)])
     plan = expand_hosts(plan)
@@ -78,16 +80,17 @@ def check(sources: Mapping[str, Source], name: str) -> tuple[Plan, City]:
 
 def _files(
     sources: Mapping[str, Source],
-) -> tuple[CityFile, ServicesFile, PeopleFile | None, CalendarFile | None, ContactsFile | None]:
+) -> tuple[CityFile, ServicesFile, PeopleFile | None, CalendarFile | None, ContactsFile | None, WebsitesFile | None]:
     wrong: list[str] = []
     city_file = _validated(CityFile, sources["city"], wrong)
     services_file = _validated(ServicesFile, sources["services"], wrong)
     people_file = _validated(PeopleFile, sources["people"], wrong) if "people" in sources else None
     calendar_file = _validated(CalendarFile, sources["calendar"], wrong) if "calendar" in sources else None
     contacts_file = _validated(ContactsFile, sources["contacts"], wrong) if "contacts" in sources else None
+    websites_file = _validated(WebsitesFile, sources["websites"], wrong) if "websites" in sources else None
     _raise_for(wrong)
     assert city_file is not None and services_file is not None  # noqa: S101 - _raise_for has left otherwise
-    return city_file, services_file, people_file, calendar_file, contacts_file
+    return city_file, services_file, people_file, calendar_file, contacts_file, websites_file
 
 
 def _validated(model: type[M], source: Source, wrong: list[str]) -> M | None:

@@ -39,6 +39,8 @@ SITE_AVAILABILITY: dict[SiteKind, float] = {
     "village": 98.0,
     "mobile": 95.0,
 }
+# Within how many seconds something new is promised in a column of a website where its entry does not say.
+COLUMN_FRESH = {"news": 14 * 86_400, "notices": 182 * 86_400, "other": 365 * 86_400}
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?\Z")
 MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(Z|[+-][0-9]{2}:[0-9]{2})\Z")
 DURATION = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d)\Z")
@@ -573,6 +575,45 @@ class ContactsFile(Model):
     rota: Rota | None = None
 
 
+class WebColumn(Model):
+    """A column (栏目) of a website: its page, and within which time something new is promised there.
+
+    Without `fresh` that is COLUMN_FRESH of its `sort`: news (动态、要闻), notices (通知公告、政策文件), or other.
+    """
+
+    name: Label
+    title: Text
+    path: Annotated[str, Field(max_length=300, pattern=r"^/[!-~]*$")]
+    sort: Literal["news", "notices", "other"] = "other"
+    fresh: Seconds | None = None
+
+    @property
+    def promised(self) -> int:
+        """Within how many seconds something new is promised there."""
+        return COLUMN_FRESH[self.sort] if self.fresh is None else self.fresh
+
+
+class Website(Model):
+    """A government website: its home page, the site of the plan that answers for it, and its columns."""
+
+    name: Label
+    title: Text
+    owner: Label
+    url: WebAddress
+    columns: tuple[WebColumn, ...] = ()
+
+
+class WebsitesFile(Model):
+    """plan/websites.yml, which a plan may be without: what the NOC visits as anybody would.
+
+    Websites are on the LANs of services, on the Internet, or in one of `networks`; nothing else is asked.
+    """
+
+    version: Literal[1] = Field(alias="schema")
+    networks: tuple[Prefix4 | Prefix6, ...] = ()
+    websites: Annotated[tuple[Website, ...], Field(min_length=1, max_length=200)]
+
+
 class CityFile(Model):
     """plan/city.yml."""
 
@@ -624,6 +665,7 @@ class Plan(Model):
     administrators: tuple[Administrator, ...] = ()
     maintenance: tuple[Maintenance, ...] = ()
     contacts: ContactsFile | None = None
+    websites: WebsitesFile | None = None
 
     def site(self, name: str) -> Site:
         """The site called `name`; KeyError when there is none."""

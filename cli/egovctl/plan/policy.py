@@ -166,7 +166,7 @@ def policy_of(city: City) -> Policy:
     postgresql: WAL goes from them to the backup node, which fetches the rest itself. notifier: tells people of alerts;
     deadman: asks it whether it lives. mail: where people have their mailboxes. sms_gateway:
     takes text messages, where that is a host of the plan. sms: where departments send theirs; smsc: the operator's
-    message centre, where that is a host of the plan.
+    message centre, where that is a host of the plan. websites: what visits them.
     """
     hosts = list(city.hosts.values())
     groups = [
@@ -193,10 +193,13 @@ def policy_of(city: City) -> Policy:
     groups += [_lans(VERTICAL + name, (lan for lan in city.lans if lan.vertical == name)) for name in verticals]
     within = (Permission(VERTICAL + name, VERTICAL + name, "any") for name in verticals)
     tell = (Permission(name, "sms_gateway", "tcp", city.gateway_ports) for name in ("notifier", "deadman"))
+    # Only where websites are planned: a policy without them does not speak of them.
+    visitors = [host for host in hosts if "websites" in host.groups]
+    groups += [_hosts("websites", visitors)] if visitors else []
+    visit = [Permission("websites", "services", "tcp", (HTTP, HTTPS))] if visitors else []
     carry = [Permission("sms", "smsc", "tcp", city.smsc_ports)] if city.smsc_ports else []
-    return Policy(
-        {group.name: group for group in groups}, (*PERMISSIONS, *(tell if city.gateway_ports else ()), *carry, *within)
-    )
+    more = (*(tell if city.gateway_ports else ()), *carry, *visit, *within)
+    return Policy({group.name: group for group in groups}, (*PERMISSIONS, *more))
 
 
 def lan_services(lan: Lan) -> tuple[Service, ...]:

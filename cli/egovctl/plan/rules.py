@@ -15,9 +15,11 @@ from egovctl.plan.rules_offsite import offsite_fits
 from egovctl.plan.rules_people import people_separated
 from egovctl.plan.rules_retired import retired_stay_retired
 from egovctl.plan.rules_services import services_known
+from egovctl.plan.rules_websites import websites_known
 from egovctl.plan.source import KeyPath
 
 Fault = tuple[KeyPath, str]
+File = Literal["city", "services", "people", "calendar", "contacts", "websites"]
 # Linux forwards multicast on at most 32 virtual interfaces a router (MAXVIFS); the PIM register and loopback take two.
 MULTICAST_INTERFACES = 30
 UPLINKS_NEEDED = {
@@ -35,7 +37,7 @@ UPLINKS_NEEDED = {
 }
 
 
-def faults(plan: Plan) -> Iterator[tuple[Literal["city", "services", "people", "calendar", "contacts"], KeyPath, str]]:
+def faults(plan: Plan) -> Iterator[tuple[File, KeyPath, str]]:
     """All that is wrong, with the file it is in; nothing when the plan is good."""
     for rule in SITE_RULES:
         for where, sentence in rule(plan):
@@ -48,6 +50,8 @@ def faults(plan: Plan) -> Iterator[tuple[Literal["city", "services", "people", "
         yield "calendar", where, sentence
     for where, sentence in contacts_reachable(plan):
         yield "contacts", where, sentence
+    for where, sentence in websites_known(plan):
+        yield "websites", where, sentence
 
 
 def _unique_sites(plan: Plan) -> Iterator[Fault]:

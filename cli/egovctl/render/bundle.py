@@ -34,6 +34,7 @@ Selector = Literal[
     "deadman",
     "mail",
     "sms",
+    "websites",
     "control",
 ]
 Mode = Annotated[str, Field(pattern=r"^0[0-7]{3}$")]
@@ -127,7 +128,7 @@ class Bundle:
                 return host.role in ("access", "hub")
             case "backup_client":
                 return "backup_clients" in host.groups
-            case "mariadb" | "postgresql" | "postgresql_backups" | "notifier" | "deadman" | "mail" | "sms":
+            case "mariadb" | "postgresql" | "postgresql_backups" | "notifier" | "deadman" | "mail" | "sms" | "websites":
                 return self.spec.hosts in host.groups
             case _:
                 return host.role == self.spec.hosts

@@ -28,6 +28,7 @@ from egovctl.render.shaping import shaped_links
 from egovctl.render.sms import sms_backups, sms_of
 from egovctl.render.topology import topology_for_rules
 from egovctl.render.watch import link_names, watched
+from egovctl.render.websites import websites_config
 from egovctl.render.workshop import Workshop
 
 PROTOCOL = 1
@@ -101,6 +102,7 @@ def render_city(inventory: Inventory) -> Rendered:
         "mail": mail_of(plan),
         "tellers": tellers,
         "sms": sms_of(plan, city, tellers),
+        "websites": websites_config(plan, city),
     }
     # Whatever a host needs of the whole city is looked up, never searched for: a city has thousands of hosts.
     sites = {site.name: site for site in plan.sites}

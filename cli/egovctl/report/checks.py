@@ -88,7 +88,7 @@ def limit_of(check: Check, subjects: list[str], context: Context) -> str:
                 hosts += context.service(subject).hosts
             case "lan":
                 hosts += [lan.hosts[0] for lan in context.city.lans if lan.site == subject]
-            case "city":
+            case "city" | "website":
                 return ""
     return ",".join(dict.fromkeys(host for host in hosts if host != NO_SUBJECT))
 

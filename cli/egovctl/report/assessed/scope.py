@@ -59,6 +59,7 @@ def scope_of(context: Context, kind: Kind, name: str = "") -> Scope:
         sites = {name}
     hosts = frozenset(host.name for host in context.city.hosts.values() if host.site in sites)
     owned = {service.name for service in plan.services if service.owner in sites}
+    owned |= {website.name for website in (plan.websites.websites if plan.websites else ()) if website.owner in sites}
     return _scope(context, kind, name, title, hosts, owned | sites)
 
 
