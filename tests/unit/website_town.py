@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import socket
 import ssl
 import threading
@@ -10,9 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from egov_exporters.websites.config import Column, Config, read_config
+from egovctl.paths import Inventory, project_root
 
 Say = Callable[[BaseHTTPRequestHandler], None]
 
@@ -127,3 +131,10 @@ def article(day: str, title: str = "Something") -> str:
         f'<html><head><meta name="ArticleTitle" content="{title}"><meta name="PubDate" content="{day} 09:00">'
         f'<meta name="ContentSource" content="office"></head><body><p>{title}</p></body></html>'
     )
+
+
+def lab_with_websites(folder: Path, websites: dict[str, Any]) -> Inventory:
+    """The sample city with these websites planned (JSON is YAML)."""
+    shutil.copytree(project_root() / "inventories/lab", folder / "town")
+    (folder / "town/plan/websites.yml").write_text(json.dumps(websites), encoding="utf-8")
+    return Inventory(folder / "town")
