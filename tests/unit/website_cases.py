@@ -43,7 +43,7 @@ GOOD: dict[str, Case] = {
     "websites-marked": ({}, {**WALKED, "marks": named({"badge": 1.0, "police": 1.0})}),
     "websites-labelled": (
         {},
-        {**WALKED, "labels": named({"SiteName": 1.0}), "articles": named({"yes": 1.0, "no": 0.0})},
+        {**WALKED, "labels": named({"SiteName": 1.0, "SiteDomain": 1.0}), "articles": named({"yes": 1.0, "no": 0.0})},
     ),
     "websites-https": ({}, {**LOOKED, **OPEN, "safe": named({"www": 1.0})}),
     "websites-certificate": ({}, {**LOOKED, "left": named({"www": 30 * DAY})}),
@@ -57,7 +57,19 @@ def columns(query: str, value: float | None, *names: str) -> Change:
     return said(**{query: named(base if value is None else {**base, **dict.fromkeys(names, value)})})
 
 
-DEAD = [put("links", "inside dead", 1.0), put("links", "outside dead", 1.0)]
+def both(*changes: Change) -> Change:
+    """One change after the other."""
+
+    def change(planned: Any, seen: Any) -> None:
+        for one in changes:
+            one(planned, seen)
+
+    return change
+
+
+# What is dead inside is sure, though nothing outside can be reached.
+CUT_OFF = both(put("links", "inside dead", 1.0), nothing("reached"))
+DEAD = [put("links", "inside dead", 1.0), put("links", "outside dead", 1.0), CUT_OFF]
 RED: dict[str, list[Change]] = {
     "websites-open": [said(visits=named({"failed": 5.0, "opened": 95.0})), put("visits", "opened", 0.0)],
     "websites-home-fresh": [put("age", "www", 14.5 * DAY + 1), nothing("age")],
@@ -78,7 +90,7 @@ RED: dict[str, list[Change]] = {
         put("articles", "no", 1.0),
         said(articles=named({"yes": 0.0, "no": 0.0})),
     ],
-    "websites-https": [nothing("safe")],
+    "websites-https": [nothing("safe"), *(both(nothing("safe"), said(open=named({f: 1.0}))) for f in "46")],
     "websites-certificate": [put("left", "www", 30 * DAY - 1), nothing("left")],
 }
 GREEN: dict[str, list[Change]] = {
@@ -89,24 +101,26 @@ GREEN: dict[str, list[Change]] = {
     "websites-ipv6": [said(open=named({"6": 1.0}))],
     "websites-https": [nothing("open"), said(open=named({"4": 1.0})), said(open=named({"6": 1.0}))],
     "websites-links-home": [said(links=named({"inside good": 0.0}))],
-    "websites-open": [put("days", "www", 8.0), put("visits", "failed", 0.0)],
+    "websites-open": [put("visits", "failed", 0.0), said(visits=named({"failed": 49.99, "opened": 950.01}))],
+    "websites-marked": [said(marks=named({"badge": 1.0}))],
 }
 # Nothing was looked at, not of late, or not enough to say.
 UNLOOKED = [nothing("looked"), put("looked", "www", 7200.0)]
 UNWALKED = [nothing("walked"), put("walked", "www", 259200.0), nothing("read")]
+UNREAD = said(there=named({"a": 1.0}))  # the walk ended before the other columns
 UNKNOWN: dict[str, list[Change]] = {
-    "websites-open": [*UNLOOKED, put("days", "www", 6.0), nothing("days"), nothing("visits")],
+    "websites-open": [*UNLOOKED, put("days", "www", 6.999), nothing("days"), nothing("visits")],
     "websites-home-fresh": UNWALKED,
-    "websites-columns-kept": [*UNWALKED, nothing("there")],
-    "websites-columns-fresh": [*UNWALKED, nothing("there")],
-    "websites-columns-few-blank": [*UNWALKED, nothing("there")],
-    "websites-columns-filled": [*UNWALKED, nothing("there")],
+    "websites-columns-kept": [*UNWALKED, nothing("there"), UNREAD],
+    "websites-columns-fresh": [*UNWALKED, nothing("there"), UNREAD],
+    "websites-columns-few-blank": [*UNWALKED, nothing("there"), UNREAD],
+    "websites-columns-filled": [*UNWALKED, nothing("there"), UNREAD],
     "websites-links-home": [*UNWALKED, nothing("reached"), nothing("links")],
     "websites-links-other": [*UNWALKED, nothing("reached"), nothing("links")],
     "websites-ipv6": [*UNLOOKED, nothing("open")],
     "websites-marked": [*UNWALKED, nothing("marks")],
     "websites-labelled": [*UNWALKED, nothing("labels"), nothing("articles")],
-    "websites-https": [*UNLOOKED, lambda planned, seen: seen.update(safe=named({}), open=named({}))],
+    "websites-https": [*UNLOOKED, both(nothing("safe"), nothing("open"))],
     "websites-certificate": UNLOOKED,
 }
 
