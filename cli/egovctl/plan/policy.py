@@ -166,7 +166,7 @@ def policy_of(city: City) -> Policy:
     postgresql: WAL goes from them to the backup node, which fetches the rest itself. notifier: tells people of alerts;
     deadman: asks it whether it lives. mail: where people have their mailboxes. sms_gateway:
     takes text messages, where that is a host of the plan. sms: where departments send theirs; smsc: the operator's
-    message centre, where that is a host of the plan. websites: what visits them.
+    message centre, where that is a host of the plan. websites: LANs where they are; visitors: what visits them.
     """
     hosts = list(city.hosts.values())
     groups = [
@@ -195,11 +195,16 @@ def policy_of(city: City) -> Policy:
     tell = (Permission(name, "sms_gateway", "tcp", city.gateway_ports) for name in ("notifier", "deadman"))
     # Only where websites are planned: a policy without them does not speak of them.
     visitors = [host for host in hosts if "websites" in host.groups]
-    groups += [_hosts("websites", visitors)] if visitors else []
-    visit = [Permission("websites", "services", "tcp", (HTTP, HTTPS))] if visitors else []
+    groups += [_hosts("visitors", visitors), _lans("websites", lans_of_websites(city))] if visitors else []
+    visit = [Permission("visitors", "websites", "tcp", (HTTP, HTTPS))] if visitors else []
     carry = [Permission("sms", "smsc", "tcp", city.smsc_ports)] if city.smsc_ports else []
     more = (*(tell if city.gateway_ports else ()), *carry, *visit, *within)
     return Policy({group.name: group for group in groups}, (*PERMISSIONS, *more))
+
+
+def lans_of_websites(city: City) -> list[Lan]:
+    """Where the city's websites are: LANs of sites for services. The backup node's is in their zone, and none."""
+    return [lan for lan in city.lans if city.hosts[lan.hosts[0]].role == "services"]
 
 
 def lan_services(lan: Lan) -> tuple[Service, ...]:

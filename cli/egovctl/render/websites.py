@@ -6,6 +6,7 @@ from ipaddress import collapse_addresses
 from typing import Any
 
 from egovctl.plan import City, Plan
+from egovctl.plan.policy import lans_of_websites
 
 PORTS = (80, 443)
 
@@ -19,7 +20,7 @@ def websites_config(plan: Plan, city: City) -> dict[str, Any] | None:
     if plan.websites is None:
         return None
     pools = plan.addressing
-    services = [lan for lan in city.lans if lan.zone == "services"]
+    services = lans_of_websites(city)
     interfaces = [item for host in city.hosts.values() for item in host.interfaces]
     own4 = [pools.loopback_v4, pools.transit_v4, pools.lan_v4, *(lan.v4 for lan in city.lans)]
     own6 = [pools.v6, *(lan.v6 for lan in city.lans)]
