@@ -337,6 +337,12 @@ def test_a_page_made_to_take_long_does_not(piece: bytes) -> None:
     assert time.monotonic() - started < 15
 
 
+def test_a_page_has_so_many_links_and_no_more() -> None:
+    many = "".join(f"<a href='/{n}'>x</a>" for n in range(6000))
+    page = read_page("http://a.example/", f"<a href='/{'y' * 2000}'>x</a>{many}".encode(), "text/html", TODAY)
+    assert len(page.links) == 5000 and page.links[0] == "http://a.example/0"
+
+
 def certificate(tmp_path: Path, days: int) -> tuple[Path, Path]:
     """A certificate for localhost that is its own authority, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())

@@ -30,6 +30,7 @@ DAYS_IN_ADDRESS = (
 # show today's date at the top.
 ROWS = frozenset({"li", "tr", "dd", "dl", "p", "article"})
 LONGEST_ROW = 400
+MOST_LINKS, LONGEST_LINK = 5000, 2000  # of a page, and in characters: what is beyond is not there
 LINKS = (("a", "href"), ("area", "href"), ("img", "src"), ("iframe", "src"))
 LABELS = ("SiteName", "SiteDomain", "SiteIDCode")
 ARTICLE_LABELS = ("ArticleTitle", "PubDate", "ContentSource")
@@ -85,6 +86,8 @@ def read_page(url: str, body: bytes, content_type: str, today: date) -> Page:
     dated: dict[str, date] = {}
     rows: dict[Any, list[date]] = {}  # each row is read once, however many links are in it
     for element, target in _targets(tree, root):
+        if len(links) >= MOST_LINKS:
+            break
         links.setdefault(target)
         if element.tag == "a" and (day := _newest(_days_of(element, target, rows), today)):
             dated[target] = max(day, dated.get(target, day))
@@ -126,7 +129,7 @@ def _targets(tree: Any, root: str) -> Iterator[tuple[Any, str]]:
                 place = urlsplit(target)
             except ValueError:
                 continue
-            if place.scheme in ("http", "https") and place.hostname:
+            if place.scheme in ("http", "https") and place.hostname and len(target) <= LONGEST_LINK:
                 yield element, target
 
 

@@ -21,6 +21,7 @@ from egov_exporters.websites.page import ARTICLE_LABELS, LABELS, Page, read_page
 
 ARTICLES = 10  # of a column, newest on its page first, whose own PubDate is read
 ROBOTS_BYTES = 100_000
+WAITING = 50_000  # addresses that are kept to be read on
 # Statuses that say nothing of whether people see something there: logins, and servers that want no machines.
 UNCLEAR = frozenset({401, 402, 403, 405, 406, 407, 408, 418, 429, 451, 999})
 
@@ -123,7 +124,8 @@ class Walk:
                 self.found.whole = False
                 return
             page = await self._page(link)
-            waiting.extend((found, depth + 1) for found in (page.links if page else ()))
+            if page and len(waiting) < WAITING:
+                waiting.extend((found, depth + 1) for found in page.links)
 
     async def _try_links(self) -> None:
         """Every link that pages had, once; what is dead is tried again at the end, since a moment's fault is none."""
@@ -174,6 +176,8 @@ class Walk:
 
     def _note(self, links: Iterable[str], page: str) -> None:
         for link in links:
+            if len(self._where) > self.limits.links:
+                return  # more than will be tried; that there are more is known
             self._where.setdefault(link, (page, page == self.website.url))
 
     async def _ask(self, link: str, most: int | None) -> Answer:
