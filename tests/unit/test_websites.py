@@ -90,8 +90,8 @@ def test_over_ipv6_alone_it_is_open_too(tmp_path: Path) -> None:
         (lambda handler: send(handler, b"broken", 500), "500"),
         (None, "404"),
         ("", "empty"),
-        (dripping(5.0), "silent"),
-        (lambda handler: time.sleep(3), "silent"),
+        (dripping(30.0), "silent"),
+        (lambda handler: time.sleep(30), "silent"),
         (lambda handler: handler.wfile.write(b"no HTTP at all\r\n\r\n"), "unreachable"),
         (moved("/"), "loop"),
         (moved("http://10.64.2.1/"), "refused"),
@@ -105,7 +105,7 @@ def test_a_page_that_people_would_not_see_is_not_open(tmp_path: Path, page: Any,
         place.pages["/"] = page
         started = time.monotonic()
         found = visited(place, tmp_path, seconds=0.6)
-    assert found.v4 == said and not found.opened and time.monotonic() - started < 3
+    assert found.v4 == said and not found.opened and time.monotonic() - started < 20
 
 
 def test_a_home_page_that_leads_to_another_website_is_elsewhere(tmp_path: Path) -> None:
@@ -221,6 +221,13 @@ def test_links_to_elsewhere_count_only_where_one_of_them_answers(tmp_path: Path)
     }
 
 
+def test_a_link_that_is_not_asked_is_neither_good_nor_dead_nor_a_sign_of_being_cut_off(tmp_path: Path) -> None:
+    with town() as place:
+        place.pages["/"] = "<html><a href='http://10.64.2.1/reload'>x</a></html>"
+        found = walked(place, tmp_path)
+    assert found.tried == {(True, False, "unclear"): 1} and found.outside_reached and found.dead == []
+
+
 def test_a_maze_ends_at_the_limits(tmp_path: Path) -> None:
     count = 0
 
@@ -332,9 +339,9 @@ def test_no_page_is_an_error(body: bytes) -> None:
 
 @pytest.mark.parametrize("piece", [b"<li>", b"<a href=/x>", b"<!--", b"<ul><li><a href=/y>2026-11-20", b"<", b"ICP "])
 def test_a_page_made_to_take_long_does_not(piece: bytes) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     read_page("http://a.example/", (piece * (2_000_000 // len(piece)))[:1_000_000], "text/html", TODAY)
-    assert time.monotonic() - started < 15
+    assert time.process_time() - started < 10
 
 
 def test_a_page_has_so_many_links_and_no_more() -> None:

@@ -67,7 +67,6 @@ def _of_visits(website: Website, visits: list[Visit], midnight: datetime) -> Ite
     opened = sum(visit.opened for visit in week)
     for result, count in (("opened", opened), ("failed", len(week) - opened)):
         yield "egov_website_week_visits", (f'{{{site},result="{result}"}}', count)
-    yield "egov_website_week_visits_open_v6", (f"{{{site}}}", sum(visit.v6 == "open" for visit in week))
     days = Counter(datetime.fromtimestamp(visit.at).date() for visit in week)
     yield "egov_website_week_full_days", (f"{{{site}}}", sum(count >= VISITS_A_DAY for count in days.values()))
 
@@ -119,12 +118,11 @@ TEXTS = {
     "egov_website_certificate_ends_timestamp_seconds": "When the certificate ends",
     "egov_website_look_timestamp_seconds": "When the home page was last visited",
     "egov_website_week_visits": "Visits of the last seven whole days, by result",
-    "egov_website_week_visits_open_v6": "Those of them that opened it over IPv6",
     "egov_website_week_full_days": "Those of these days that had at least 20 visits",
     "egov_website_walk_timestamp_seconds": "When the last walk through the website began",
     "egov_website_walk_read": "Whether it could read the home page",
     "egov_website_walk_whole": "Whether no limit ended it early",
-    "egov_website_walk_outside_reached": "Whether any link to elsewhere answered, so that those can be judged",
+    "egov_website_walk_outside_reached": "Whether some link to elsewhere answered, or none was asked",
     "egov_website_pages": "Pages that it read",
     "egov_website_links": "Links tried, by the page they are on, by whose they are, and by what came of it",
     "egov_website_newest_timestamp_seconds": "Noon of the day of the newest article on the home page",

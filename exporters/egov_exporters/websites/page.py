@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import islice
 from typing import Any
 from urllib.parse import urldefrag, urljoin, urlsplit
 
@@ -85,7 +86,7 @@ def read_page(url: str, body: bytes, content_type: str, today: date) -> Page:
     links: dict[str, None] = {}
     dated: dict[str, date] = {}
     rows: dict[Any, list[date]] = {}  # each row is read once, however many links are in it
-    for element, target in _targets(tree, root):
+    for element, target in islice(_targets(tree, root), 4 * MOST_LINKS):
         if len(links) >= MOST_LINKS:
             break
         links.setdefault(target)

@@ -142,8 +142,9 @@ class Walk:
         for link in [link for link, state in states.items() if state == "dead" and time.monotonic() <= self._ends]:
             del self._answers[link]
             states[link] = _state(await self._ask(link, 0))
-        outside = [link for link in states if not self._is_inside(link)]
-        self.found.outside_reached = not outside or any(self._answers[link].status for link in outside)
+        outside = [self._answers[link] for link in states if not self._is_inside(link)]
+        asked = [answer for answer in outside if answer.outcome != "refused"]
+        self.found.outside_reached = not asked or any(answer.status for answer in asked)
         for link, state in states.items():
             page, home = self._where[link]
             inside = self._is_inside(link)
