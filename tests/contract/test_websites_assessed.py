@@ -97,6 +97,7 @@ def looked_at(place: Town, config: Config, home: Path, failed: int) -> str:
 def assessed(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> list[Assessment]:
     """By the indicators, and by what is apart."""
     inventory = lab_with_websites(tmp_path, PLAN)
+    monkeypatch.setenv("EGOV_PROJECT", str(tmp_path))
     context = open_context(inventory)
     folder = tmp_path / "prometheus"
     folder.mkdir()
