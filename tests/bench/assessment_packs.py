@@ -22,6 +22,7 @@ sys.path.insert(0, str(PROJECT / "tests/unit"))
 
 import assessed_town  # noqa: E402
 
+from egovctl.assess.scope import scope_of  # noqa: E402
 from egovctl.assess.standards import standards  # noqa: E402
 from egovctl.checks import content  # noqa: E402
 from egovctl.checks.context import Context, open_context  # noqa: E402
@@ -31,8 +32,7 @@ from egovctl.i18n import set_language  # noqa: E402
 from egovctl.paths import Inventory  # noqa: E402
 from egovctl.report.assessed.gather import assessed, read_past  # noqa: E402
 from egovctl.report.assessed.made import made  # noqa: E402
-from egovctl.report.assessed.packs import FORMS, write_packs  # noqa: E402
-from egovctl.report.assessed.scope import scope_of  # noqa: E402
+from egovctl.report.assessed.packs import FORMS, parts, write_packs  # noqa: E402
 from egovctl.report.document import content as written  # noqa: E402
 
 STANDARD = "mlps-level-3"
@@ -77,7 +77,8 @@ def main() -> int:
             assessed_town.record(inventory, chain, f"run{number}", standard, seen(context, luck), now)
         begun, before = time.monotonic(), spent()
         past = read_past(context, STANDARD, chain)
-        codes = write_packs(context, past, "department", root / "packs", FORMS, now + timedelta(hours=1), force=False)
+        pasts = parts(context, past, "department")
+        codes = write_packs(context, pasts, "department", root / "packs", FORMS, now + timedelta(hours=1), force=False)
         clock, cpu = time.monotonic() - begun, spent() - before
         size = sum(path.stat().st_size for path in (root / "packs").rglob("*") if path.is_file())
         share = GOAL_PACKS / len(codes)

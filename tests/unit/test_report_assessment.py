@@ -25,6 +25,7 @@ from docx.oxml.ns import qn
 from docx.shared import Mm, Pt
 
 from egovctl.assess.run import folder_of
+from egovctl.assess.scope import scope_of
 from egovctl.checks.context import open_context
 from egovctl.checks.metrics import exposition
 from egovctl.commands.main import main
@@ -34,7 +35,6 @@ from egovctl.paths import Inventory
 from egovctl.report.assessed.gather import Assessed, assessed, read_past
 from egovctl.report.assessed.made import made
 from egovctl.report.assessed.oscal import oscal
-from egovctl.report.assessed.scope import scope_of
 from egovctl.report.document import Document, Table, content
 from egovctl.report.document.model import shown
 from egovctl.report.document.official import chinese

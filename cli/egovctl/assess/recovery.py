@@ -94,7 +94,7 @@ def _service(given: Given, known: Levels, service: Service) -> Consistency:
     there = present(given, service, restored)
     needed = known.levels[level - 1].elements if level else ()
     missing = tuple(name for name in needed if name not in there)
-    return Consistency(service.name, service.grade, service.rto, service.rpo, rto, rpo, level, missing, measured)
+    return Consistency(service.name, service.level, service.rto, service.rpo, rto, rpo, level, missing, measured)
 
 
 def level_of(known: Levels, rto: float, rpo: float) -> int:

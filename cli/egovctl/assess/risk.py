@@ -186,7 +186,7 @@ def services_on(context: Context, subject: str) -> tuple[str, ...]:
 
 def asset_value(context: Context, subject: str) -> int:
     """1 to 5: one more than the highest grade of what it carries, or what its role is worth."""
-    grades = {one.name: one.grade for one in context.plan.services}
+    grades = {one.name: one.level for one in context.plan.services}
     carried = [grades[name] + 1 for name in services_on(context, subject)]
     host = context.city.hosts.get(subject)
     return max([*carried, LEAST_VALUE if host is None else ROLE_VALUES.get(host.role, LEAST_VALUE)])
@@ -199,5 +199,5 @@ def business(context: Context, risks: Iterable[Risk]) -> list[Business]:
     for service in context.plan.services:
         levels = [one.level for one in rows if service.name in one.services]
         worst = max(levels, default=1)
-        found.append(Business(service.name, service.grade, worst, levels.count(worst)))
+        found.append(Business(service.name, service.level, worst, levels.count(worst)))
     return sorted(found, key=lambda one: (-one.level, -one.worst, one.service))

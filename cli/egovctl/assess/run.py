@@ -8,7 +8,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +17,8 @@ from typing import Any
 from uuid import uuid4
 
 from egovctl.assess import cache
+from egovctl.assess.objects import OBJECTS, Graded, is_object, service_of
+from egovctl.assess.scope import Scope, scope_of
 from egovctl.assess.score import Score, score
 from egovctl.assess.standards import Standard, standards
 from egovctl.assess.statements import acceptances, statements
@@ -39,7 +41,7 @@ MISSING_MOST = 5
 class Assessment:
     """One self-assessment. `wanting` names what would narrow the interval most: a check, or statements, and how many
     requirements wait for it. `reused` are hosts that were not asked again, and when they were observed; `odd` are those
-    that were, since what was kept of them is not what the evidence says."""
+    that were, since what was kept of them is not what the evidence says. `graded`: of a grading object, its grades."""
 
     run: str
     standard: str
@@ -54,6 +56,7 @@ class Assessment:
     head: Head | None = None
     reused: dict[str, str] = field(default_factory=dict)
     odd: tuple[str, ...] = ()
+    graded: str = ""
 
     @property
     def exit_code(self) -> int:
@@ -77,15 +80,42 @@ def run_standard(
     (Prometheus, flows) always is.
     UsageError for a standard that is not known; CannotMeasure when another assessment runs or the disk is full.
     """
+    return _assessed(context, name, (standards(context.inventory).get(name),), chain, progress, max_age)[0]
+
+
+def run_objects(
+    context: Context,
+    objects: Sequence[Graded],
+    chain: Chain,
+    progress: Callable[[str], None] = lambda text: None,
+    max_age: timedelta | None = None,
+) -> tuple[Assessment, ...]:
+    """Assess grading objects, each by its grades and by what is its own and the city's; hosts are asked once for all.
+
+    Each has a record of its own, as a standard has.
+    """
+    return _assessed(context, OBJECTS, objects, chain, progress, max_age)
+
+
+def _assessed(
+    context: Context,
+    name: str,
+    asked: Sequence[Standard],
+    chain: Chain,
+    progress: Callable[[str], None],
+    max_age: timedelta | None,
+) -> tuple[Assessment, ...]:
     listed = standards(context.inventory)
-    standard = listed.get(name)
-    hazards = None if standard.hazards is None else listed.get(standard.hazards)
-    wanted = set(standard.by_id) | (set(hazards.by_id) if hazards else set())
+    hazards = {one.id: None if one.hazards is None else listed.get(one.hazards) for one in asked}
+    wanted = {item for one in (*asked, *hazards.values()) if one is not None for item in one.by_id}
     shelf = content.checks(context.inventory)
     checks = [check for check in shelf.entries.values() if wanted & {*check.items, *check.supports}]
+    planned = {"standard": name, "checks": [check.id for check in checks]}
+    if grades := {one.service: one.graded for one in asked if isinstance(one, Graded)}:
+        planned["graded"] = grades
     with _alone(context.inventory):
         run, started_at, begun = uuid4().hex[:12], now(), time.monotonic()
-        chain.append("assess.planned", {"run": run, "standard": name, "checks": [check.id for check in checks]})
+        chain.append("assess.planned", {"run": run, **planned})
         found, odd = cache.kept(context.inventory, chain, max_age, datetime.now(UTC)) if max_age else ({}, [])
         context = replace(context, looks={}, kept=found, reused={})
         try:
@@ -101,25 +131,37 @@ def run_standard(
         results = [_dated(result, shelf.entries, reused) for result in results]
         at = datetime.now(UTC)
         stated, accepted = statements(context.inventory, chain, at), acceptances(chain, at)
-        judged = judge_standard(standard, shelf.entries, results, stated, accepted)
-        dangers = judge_standard(hazards, shelf.entries, results, stated, accepted) if hazards else []
-        areas = {item.id: area.id for area, _, item in standard.walk()}
-        seconds = round(time.monotonic() - begun, 3)
-        assessment = Assessment(
-            run,
-            name,
-            started_at,
-            seconds,
-            {host: look.cpu_seconds for host, look in context.looks.items()},
-            tuple(results),
-            tuple(judged),
-            tuple(dangers),
-            score(judged, areas, dangers),
-            wanting([*judged, *dangers], results),
-            reused=reused,
-            odd=tuple(odd),
-        )
-        return _recorded(context.inventory, chain, assessment)
+
+        def of(standard: Standard) -> Assessment:
+            scope, dangers = _scope(context, standard), hazards[standard.id]
+            seen = [result for result in results if scope.has(result.subject)]
+            judged = judge_standard(standard, shelf.entries, seen, stated, accepted)
+            bad = judge_standard(dangers, shelf.entries, seen, stated, accepted) if dangers else []
+            areas = {item.id: area.id for area, _, item in standard.walk()}
+            return Assessment(
+                run,
+                standard.id,
+                started_at,
+                round(time.monotonic() - begun, 3),
+                {host: look.cpu_seconds for host, look in context.looks.items() if host in scope.hosts},
+                tuple(seen),
+                tuple(judged),
+                tuple(bad),
+                score(judged, areas, bad),
+                wanting([*judged, *bad], seen),
+                reused={host: when for host, when in reused.items() if host in scope.hosts},
+                odd=tuple(odd),
+                graded=standard.graded if isinstance(standard, Graded) else "",
+            )
+
+        return tuple(_recorded(context.inventory, chain, of(standard)) for standard in asked)
+
+
+def _scope(context: Context, standard: Standard) -> Scope:
+    """What a standard is judged by: all of the city, or what is a grading object's own and the city's."""
+    if isinstance(standard, Graded):
+        return scope_of(context, "service", standard.service)
+    return scope_of(context, "city")
 
 
 def _dated(result: Result, checks: Mapping[str, Check], reused: Mapping[str, str]) -> Result:
@@ -157,7 +199,7 @@ def _recorded(inventory: Inventory, chain: Chain, assessment: Assessment) -> Ass
     }
     data = json.dumps(whole, ensure_ascii=False, sort_keys=True).encode()
     folder = folder_of(inventory)
-    target = folder / f"{assessment.run}.json"
+    target = folder / _file(assessment.run, assessment.standard)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         target.write_bytes(data)
@@ -175,6 +217,7 @@ def _recorded(inventory: Inventory, chain: Chain, assessment: Assessment) -> Ass
         "seconds": assessment.seconds,
         "score": asdict(assessment.score),
         "verdicts": {one.item: one.verdict.value for one in (*assessment.judged, *assessment.hazards)},
+        **({"graded": assessment.graded} if assessment.graded else {}),
         **({"reused": assessment.reused} if assessment.reused else {}),
         "results_sha256": hashlib.sha256(data).hexdigest(),
     }
@@ -195,11 +238,17 @@ def last_run(inventory: Inventory, chain: Chain, standard: Standard) -> tuple[Re
     return records[-1], results_of(inventory, records[-1])[0]
 
 
+def _file(run: str, standard: str) -> str:
+    """The name of the file of results: objects that were assessed together have one each."""
+    service = service_of(standard)
+    return Path(f"{run}-{service}.json" if service else f"{run}.json").name
+
+
 def results_of(inventory: Inventory, record: Record) -> tuple[dict[str, Any] | None, str]:
     """The whole results of an assessment, and the hash of their file as it is now ("" when it cannot be read). None
     in place of the results when that hash is not the record's."""
     try:
-        data = (folder_of(inventory) / f"{Path(record.body['run']).name}.json").read_bytes()
+        data = (folder_of(inventory) / _file(record.body["run"], record.body["standard"])).read_bytes()
     except OSError:
         return None, ""
     found = hashlib.sha256(data).hexdigest()
@@ -207,8 +256,22 @@ def results_of(inventory: Inventory, record: Record) -> tuple[dict[str, Any] | N
 
 
 def judges(record: Record, standard: Standard) -> bool:
-    """Whether an assessment has verdicts on a standard: it was against it, or counted it as its list of hazards."""
-    return record.body["standard"] == standard.id or standard.areas[0].points[0].items[0].id in record.body["verdicts"]
+    """Whether an assessment has verdicts on a standard: it was against it, or counted it as its list of hazards. Those
+    on a grading object are on nothing else."""
+    if record.body["standard"] == standard.id:
+        return True
+    first = standard.areas[0].points[0].items[0].id
+    return (
+        not is_object(record.body["standard"])
+        and not isinstance(standard, Graded)
+        and (first in record.body["verdicts"])
+    )
+
+
+def regraded(before: Record, after: Record) -> tuple[str, str] | None:
+    """The grades before and now of an object that is graded otherwise since: it has other requirements."""
+    old, new = before.body.get("graded", ""), after.body.get("graded", "")
+    return (old, new) if old != new else None
 
 
 @dataclass(frozen=True)

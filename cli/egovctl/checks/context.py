@@ -101,7 +101,7 @@ def _service(service: Service) -> dict[str, Any]:
         "name": service.name,
         "kind": "service",
         "owner": service.owner,
-        "grade": service.grade,
+        "grade": service.level,
         "hosts": list(service.hosts),
         "backup": "" if service.backup is None else service.backup.engine,
         "provides": service.provides or "",

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from egovctl import transport
+from egovctl.assess.objects import OBJECTS, is_object, service_of
 from egovctl.assess.run import changes
 from egovctl.assess.verdict import BAD
 from egovctl.checks.context import Context
@@ -60,7 +61,7 @@ def publish(context: Context, chain: Chain) -> str:
     for host in context.city.hosts.values():
         if host.role == "noc" and "managed" in host.groups:
             heads = {item.writer: item.head() for item in chains(context.inventory)}
-            text = exposition(chain.records(), heads)
+            text = exposition((record for record in chain.records() if _still(context, record)), heads)
             transport.write_file(context.inventory, host.name, TEXTFILE, text.encode())
             return host.name
     name = context.inventory.name
@@ -70,6 +71,12 @@ def publish(context: Context, chain: Chain) -> str:
             f"inventory {name} has no managed host of role noc to show the results on",
         )
     )
+
+
+def _still(context: Context, record: Record) -> bool:
+    """Whether it is of something that there still is: nobody can assess a service again that is gone."""
+    name = record.body["standard"] if record.kind == "assess.standard" else ""
+    return not is_object(name) or service_of(name) in {service.name for service in context.plan.services}
 
 
 def exposition(records: Iterable[Record], heads: Mapping[str, Head]) -> str:
@@ -124,7 +131,7 @@ def _latest(records: list[Record]) -> Iterator[Sample]:
     for last in assessed.values():
         yield from _assess_samples(last[-1])
         yield from _worse_samples(last)
-        yield from _accepted_samples(last[-1], accepted)
+    yield from _accepted_samples([last[-1] for last in assessed.values()], accepted)
     if sealed:
         yield "egov_backup_sealed_timestamp_seconds", {}, _seconds(sealed)
     for writer, at in signed.items():
@@ -174,13 +181,19 @@ def _worse_samples(last: list[Record]) -> Iterator[Sample]:
         yield "egov_assess_worse_items", {"standard": last[-1].body["standard"]}, worse
 
 
-def _accepted_samples(record: Record, accepted: dict[str, str]) -> Iterator[Sample]:
-    """Of risks that are still there; an acceptance that had run out before this assessment says nothing any more."""
-    for item, found in record.body["verdicts"].items():
-        until = accepted.get(item, "")
-        if found in BAD and until >= record.at[:10]:
-            labels = {"standard": record.body["standard"], "item": item}
-            yield "egov_assess_accepted_until_timestamp_seconds", labels, _seconds(f"{until}T00:00:00Z") + DAY
+def _accepted_samples(records: list[Record], accepted: dict[str, str]) -> Iterator[Sample]:
+    """Of risks that are still there; an acceptance that had run out before an assessment says nothing any more. A risk
+    of several grading objects is one."""
+    still: dict[tuple[str, str], str] = {}
+    for record in records:
+        name = record.body["standard"]
+        for item, found in record.body["verdicts"].items():
+            until = accepted.get(item, "")
+            if found in BAD and until >= record.at[:10]:
+                still[OBJECTS if is_object(name) else name, item] = until
+    for (name, item), until in still.items():
+        labels = {"standard": name, "item": item}
+        yield "egov_assess_accepted_until_timestamp_seconds", labels, _seconds(f"{until}T00:00:00Z") + DAY
 
 
 def _look_samples(labels: dict[str, str], at: str, found: dict[str, Any]) -> Iterator[Sample]:

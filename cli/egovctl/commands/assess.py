@@ -10,6 +10,7 @@ from datetime import timedelta
 import click
 from rich.console import Console
 
+from egovctl.assess.objects import OBJECTS, is_object
 from egovctl.assess.standards import standards
 from egovctl.backups import witness
 from egovctl.checks import content, open_context, require_network, run_checklist
@@ -56,16 +57,28 @@ def assess() -> None:
     metavar="30m|2h|1d",
     help="Of a standard: hosts looked at within this time are not asked again.",
 )
+@click.option("--service", help="With mlps: this grading object only. / 只测评这个定级对象。")
 @inventory_option
 @format_option
 def run(
-    checklist: str, only: tuple[str, ...], every: bool, max_age: str | None, inventory: Inventory, output: str
+    checklist: str,
+    only: tuple[str, ...],
+    every: bool,
+    max_age: str | None,
+    service: str | None,
+    inventory: Inventory,
+    output: str,
 ) -> None:
     """Run CHECKLIST, such as as-planned, or assess against a standard, such as mlps-level-3.
 
-    Exit 0 all well, 1 something is not, 3 something could not be measured.
+    mlps: every service as a grading object, each by the lists of its own grades. Exit 0 all well, 1 something is not,
+    3 something could not be measured.
     """
-    if checklist in standards(inventory).entries:
+    if service is not None:
+        if checklist != OBJECTS:
+            raise UsageError(tr(f"--service 只用于 {OBJECTS}", f"--service goes with {OBJECTS}"))
+        checklist = f"{OBJECTS}:{service}"
+    if is_object(checklist) or checklist in standards(inventory).entries:
         if only:
             raise UsageError(tr("测评标准时不能用 --only", "--only goes with a checklist, not with a standard"))
         sys.exit(run_and_print(inventory, checklist, output, every, COLLECTOR_WORDS, _age(max_age)))

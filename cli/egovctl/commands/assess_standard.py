@@ -11,13 +11,15 @@ import click
 from rich.console import Console
 
 from egovctl.assess import statements
-from egovctl.assess.run import Assessment, changes, history, last_run, run_standard
+from egovctl.assess.objects import OBJECTS, Graded, is_object, named
+from egovctl.assess.run import Assessment, changes, history, last_run, regraded, run_objects, run_standard
 from egovctl.assess.standards import Standard, standard_of, standards
 from egovctl.checks import content, open_context, require_network
+from egovctl.commands.assess_objects import asked, list_objects, print_objects, status_of_objects
 from egovctl.commands.options import format_option, inventory_option
 from egovctl.errors import UsageError
 from egovctl.evidence import Chain, open_chain
-from egovctl.i18n import tr
+from egovctl.i18n import pick, tr
 from egovctl.paths import Inventory
 from egovctl.report import assessment as report
 from egovctl.report.tables import plain_table, short_time
@@ -31,18 +33,24 @@ def run_and_print(
     words: dict[str, tuple[str, str]],
     max_age: timedelta | None = None,
 ) -> int:
-    """Assess against a standard, print it and show what it came to on the NOC; returns the exit code."""
+    """Assess against a standard, or grading objects by their grades; print it and show what it came to on the NOC.
+
+    Returns the exit code: of several objects the worst.
+    """
     from egovctl.commands.assess import publish_or_say
 
     context = open_context(inventory)
     require_network(inventory)
-    standard = standards(inventory).get(name)
+    wanted = asked(context, name)
     chain = open_chain(inventory, context.city.plan_revision)
     with Console(stderr=True).status(tr("测评中", "assessing")) as status:
         told = lambda step: status.update(tr(*words.get(step, (step, step))))  # noqa: E731 - one line of it
-        done = run_standard(context, name, chain, told, max_age)
-    if done.odd:
-        hosts = ", ".join(done.odd)
+        if graded := [one for one in wanted if isinstance(one, Graded)]:
+            found = run_objects(context, graded, chain, told, max_age)
+        else:
+            found = (run_standard(context, name, chain, told, max_age),)
+    if found[0].odd:
+        hosts = ", ".join(found[0].odd)
         click.echo(
             tr(
                 f"注意：{hosts} 的留存结果与证据不符，已重新采集",
@@ -50,12 +58,18 @@ def run_and_print(
             ),
             err=True,
         )
+    for reason in content.checks(inventory).broken.values():
+        click.echo(tr(f"注意：检查没有运行：{pick(reason)}", f"note: a check was not run: {pick(reason)}"), err=True)
     if output == "json":
-        click.echo(json.dumps(report.as_json(done), ensure_ascii=False))
+        told_all = [report.as_json(done) for done in found]
+        click.echo(json.dumps(told_all if name == OBJECTS else told_all[0], ensure_ascii=False))
+    elif name == OBJECTS:
+        print_objects(found, graded)
     else:
-        _print(inventory, done, standard, every)
+        _print(inventory, found[0], wanted[0], every)
     publish_or_say(context, chain)
-    return done.exit_code
+    codes = {done.exit_code for done in found}
+    return next((code for code in (1, 3) if code in codes), 0)
 
 
 def _print(inventory: Inventory, done: Assessment, standard: Standard, every: bool) -> None:
@@ -89,6 +103,9 @@ def _print(inventory: Inventory, done: Assessment, standard: Standard, every: bo
 def standard_(name: str | None, inventory: Inventory, output: str) -> None:
     """List the standards, or the requirements of NAME and the checks that are evidence for each."""
     shelf = standards(inventory)
+    if name == OBJECTS:
+        list_objects(inventory, output)
+        return
     if name is None:
         table = plain_table(
             tr("编号", "id"), tr("标准", "standard"), tr("文号", "document"), tr("条", "items"), wrap=(1,)
@@ -96,14 +113,21 @@ def standard_(name: str | None, inventory: Inventory, output: str) -> None:
         for entry in shelf.entries.values():
             table.add_row(entry.id, str(entry.title), entry.document, str(entry.items))
         Console().print(table)
+        click.echo(
+            tr(
+                f"{OBJECTS}：每项业务作为一个定级对象，按各自的 S、A 等级取第二、三级的要求；{OBJECTS}:业务 为其中一个",
+                f"{OBJECTS}: each service as a grading object, by the lists of its grades of S and A; "
+                f"{OBJECTS}:SERVICE is one of them",
+            )
+        )
         return
-    chosen = shelf.get(name)
+    chosen = named(open_context(inventory), name) if is_object(name) else shelf.get(name)
     evidence: dict[str, list[str]] = {}
     for check in content.checks(inventory).entries.values():
-        for named in check.items:
-            evidence.setdefault(named, []).append(check.id)
-        for named in check.supports:
-            evidence.setdefault(named, []).append(f"({check.id})")
+        for entry_id in check.items:
+            evidence.setdefault(entry_id, []).append(check.id)
+        for entry_id in check.supports:
+            evidence.setdefault(entry_id, []).append(f"({check.id})")
     if output == "json":
         rows = [{**item.model_dump(), "checks": evidence.get(item.id, [])} for _, _, item in chosen.walk()]
         click.echo(json.dumps(rows, ensure_ascii=False))
@@ -169,12 +193,22 @@ def accept(item: str, reason: str, owner: str, approver: str, days: int, invento
 
 @click.command()
 @click.argument("item")
+@click.option("--service", help="Its verdict for this grading object. / 对此定级对象的判定。")
 @inventory_option
 @format_option
-def explain(item: str, inventory: Inventory, output: str) -> None:
+def explain(item: str, service: str | None, inventory: Inventory, output: str) -> None:
     """Say what ITEM asks, and what its verdict in the last assessment rests on. Asks no host."""
-    standard = standard_of(item, inventory)
-    found = last_run(inventory, _chain(inventory), standard)
+    standard = of = standard_of(item, inventory)
+    if service is not None:
+        of = named(open_context(inventory), f"{OBJECTS}:{service}")
+        if isinstance(of, Graded) and item not in of.by_id and standard.id != of.hazards:
+            raise UsageError(
+                tr(
+                    f"{item} 不适用于 {service}（{of.graded}）",
+                    f"{item} does not apply to {service}, which is {of.graded}",
+                )
+            )
+    found = last_run(inventory, _chain(inventory), of)
     record, whole = found if found is not None else (None, None)
     if record is not None and whole is None:
         raise UsageError(
@@ -210,8 +244,14 @@ def explain(item: str, inventory: Inventory, output: str) -> None:
 @click.argument("name")
 @inventory_option
 def status(name: str, inventory: Inventory) -> None:
-    """List the assessments against a standard, with what each came to. Asks no host."""
-    standard = standards(inventory).get(name)
+    """List the assessments against a standard, with what each came to. Asks no host.
+
+    mlps: the last one of each grading object.
+    """
+    if name == OBJECTS:
+        status_of_objects(inventory, _chain(inventory))
+        return
+    standard = named(open_context(inventory), name)
     records = history(_chain(inventory), standard)
     if not records:
         raise UsageError(tr(f"还没有按 {name} 测评过", f"nothing was assessed against {name} yet"))
@@ -224,13 +264,21 @@ def status(name: str, inventory: Inventory) -> None:
 def diff(name: str, inventory: Inventory) -> None:
     """Say what the last assessment judges differently from the one before. Exit 1 when something became worse."""
     shelf = standards(inventory)
-    standard = shelf.get(name)
-    chain = _chain(inventory)
+    context, chain = open_context(inventory), _chain(inventory)
+    standard = named(context, name)
     records = history(chain, standard)
     if len(records) < 2:
         raise UsageError(tr(f"按 {name} 至少要测评过两次", f"it takes two assessments against {name}"))
     found = last_run(inventory, chain, standard)
     changed = changes(records[-2], records[-1], None if found is None else found[1])
+    if grades := regraded(records[-2], records[-1]):
+        old, new = grades
+        click.echo(
+            tr(
+                f"定级由 {old} 改为 {new}：只比较两次都有的要求",
+                f"graded {new} now and {old} before: only requirements of both are compared",
+            )
+        )
     titles = standard.by_id | (shelf.get(standard.hazards).by_id if standard.hazards else {})
     for line in report.change_lines(changed, titles):
         click.echo(line)

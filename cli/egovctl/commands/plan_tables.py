@@ -97,7 +97,7 @@ def _print_services(services: list[Data]) -> None:
         (
             pick(service["title"]),
             service["owner"],
-            service["grade"],
+            str(service["grade"]),
             service["availability_percent"],
             duration(service["rto_seconds"]),
             duration(service["rpo_seconds"]),

@@ -10,18 +10,19 @@ from typing import cast
 
 import click
 
+from egovctl.assess.objects import OBJECTS, is_object, objects, service_of
+from egovctl.assess.scope import MANY, Kind, Scope, scope_of
 from egovctl.checks import open_context
 from egovctl.checks.context import Context
 from egovctl.commands.options import inventory_option
-from egovctl.errors import UsageError
+from egovctl.errors import CannotMeasure, UsageError
 from egovctl.evidence import open_chain
 from egovctl.i18n import tr
 from egovctl.paths import Inventory
 from egovctl.report.assessed.gather import Past, assessed, read_past
 from egovctl.report.assessed.made import items_table, made
 from egovctl.report.assessed.oscal import oscal
-from egovctl.report.assessed.packs import FORMS, refuse_folder, worst, write_packs
-from egovctl.report.assessed.scope import MANY, Kind, Scope, scope_of
+from egovctl.report.assessed.packs import FORMS, parts, refuse_folder, worst, write_packs
 from egovctl.report.document import FORMATS, content, refuse_existing, write
 from egovctl.report.document.write import csv_of
 
@@ -58,6 +59,8 @@ def assessment(
 ) -> None:
     """The last self-assessment against STANDARD, from the evidence. Exit 1 something is not met, 3 something is open.
 
+    mlps with --service: of that service as a grading object, by its own grades; with --all services: of each.
+
     Also 3 when the file of results is not the one that the evidence chain names.
     """
     now = datetime.now(UTC)
@@ -71,6 +74,8 @@ def assessment(
             )
         )
     context = open_context(inventory)
+    if is_object(standard):
+        standard, given = _object(standard, given, many)
     kind, name = given[0] if given else ("city", "")
     scope = scope_of(context, cast("Kind", kind), name)
     if many is not None:
@@ -102,6 +107,36 @@ def assessment(
     sys.exit(report.exit_code)
 
 
+def _object(standard: str, given: list[tuple[str, str]], many: str | None) -> tuple[str, list[tuple[str, str]]]:
+    """A grading object is a service: mlps --service NAME is mlps:NAME, and its part of the city is that service."""
+    kinds = {kind for kind, _ in given} - {"service"}
+    if kinds or many not in (None, "services"):
+        raise UsageError(
+            tr(
+                f"{OBJECTS} 按业务（定级对象）出报告：只能用 --service 或 --all services",
+                f"{OBJECTS} is reported by service, as graded: give --service or --all services",
+            )
+        )
+    if many is not None:
+        return OBJECTS, []
+    service = given[0][1] if given else service_of(standard)
+    return (f"{OBJECTS}:{service}", [("service", service)]) if service else (OBJECTS, [])
+
+
+def _pasts(context: Context, run: str | None) -> dict[str, Past]:
+    """The last assessment of every grading object; of an object that has none, none."""
+    chain, found = open_chain(context.inventory), {}
+    last: CannotMeasure | None = None
+    for one in objects(context)[0]:
+        try:
+            found[one.service] = read_past(context, one.id, chain, run)
+        except CannotMeasure as error:
+            last = error
+    if last is not None and not found:
+        raise last
+    return found
+
+
 def _packs(
     context: Context,
     standard: str,
@@ -118,12 +153,16 @@ def _packs(
         raise UsageError(tr(f"报告包的格式只能是 {names} 之一", f"packs have one of the formats {names}"))
     if out is not None:
         refuse_folder(out, force=force)
-    past = read_past(context, standard, open_chain(context.inventory), run)
+    if standard == OBJECTS:
+        pasts = _pasts(context, run)
+    else:
+        pasts = parts(context, read_past(context, standard, open_chain(context.inventory), run), MANY[many])
     folder = out
     if folder is None:
-        folder = context.inventory.build / "reports" / f"assessment-{standard}-{past.run.name}-{many}"
+        name = next(iter(pasts.values())).run.name
+        folder = context.inventory.build / "reports" / f"assessment-{standard}-{name}-{many}"
         folder.parent.mkdir(parents=True, exist_ok=True)
-    codes = write_packs(context, past, MANY[many], folder, forms, now, force=force)
+    codes = write_packs(context, pasts, MANY[many], folder, forms, now, force=force)
     bad = sum(code == 1 for code in codes.values())
     click.echo(
         tr(
@@ -136,7 +175,7 @@ def _packs(
 
 def _name(past: Past, scope: Scope) -> str:
     part = "" if scope.whole else f"-{scope.kind}-{scope.name}"
-    return f"assessment-{past.standard.id}-{past.run.name}{part}"
+    return f"assessment-{OBJECTS if is_object(past.standard.id) else past.standard.id}-{past.run.name}{part}"
 
 
 def _form_of(out: Path | None) -> str:

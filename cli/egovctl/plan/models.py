@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
 
 from egovctl.i18n import tr
+from egovctl.plan.grades import Levels, levels, written_grade
 from egovctl.plan.public_keys import read_public_key
 
 SiteKind = Literal[
@@ -175,6 +176,7 @@ Lan6 = Annotated[Prefix6, _length(64, 64)]
 Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$")]
 KeyLine = Annotated[str, Field(max_length=4000, pattern=r"^[!-~]+( [!-~]+){1,2}$"), AfterValidator(_public_key)]
 Seconds = Annotated[int, BeforeValidator(_seconds)]
+Grade = Annotated[int | str, BeforeValidator(written_grade)]
 Day = Annotated[date, BeforeValidator(_date)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 Outside4 = Annotated[IPv4Interface, BeforeValidator(_written_prefix)]
@@ -421,7 +423,8 @@ class SmsService(Model):
 
 
 class Service(Model):
-    """What runs and is promised. RTO and RPO in seconds; `grade` is the classified-protection level (等保).
+    """What runs and is promised. RTO and RPO in seconds; `grade` is the classified-protection level (等保), 3 or
+    S3A2G3.
 
     In a file `hosts` may also say all-hubs, all-departments or all-towns (names.HOST_WORDS);
     a loaded plan names every host. What it `provides` the suite sets up itself: mail or sms, on one host;
@@ -431,7 +434,7 @@ class Service(Model):
     name: Label
     title: Text
     owner: Label
-    grade: Annotated[Integer, Field(ge=1, le=4)]
+    grade: Grade
     availability: Percent
     rto: Seconds
     rpo: Seconds
@@ -439,6 +442,16 @@ class Service(Model):
     backup: Backup | None = None
     provides: Literal["mail", "sms"] | None = None
     sms: SmsService | None = None
+
+    @property
+    def levels(self) -> Levels:
+        """The grades of information and of service."""
+        return levels(self.grade)
+
+    @property
+    def level(self) -> int:
+        """The grade as one number: the larger of both."""
+        return self.levels.general
 
 
 class Administrator(Model):

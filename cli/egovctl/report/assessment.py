@@ -63,6 +63,7 @@ def as_json(assessment: Assessment) -> dict[str, Any]:
         "kind": "self-assessment",
         "run": assessment.run,
         "standard": assessment.standard,
+        **({"graded": assessment.graded} if assessment.graded else {}),
         "started_at": assessment.started_at,
         "seconds": assessment.seconds,
         "cpu_seconds": assessment.cpu_seconds,

@@ -14,6 +14,8 @@ from pydantic import Field, Strict, model_validator
 
 from egovctl.checks.content import Shelf, read_shelf
 from egovctl.checks.model import Model, Name
+from egovctl.plan.grades import levels
+from egovctl.plan.models import Grade
 
 Day = Annotated[date, Strict()]
 Line = Annotated[str, Field(min_length=1, max_length=300, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -33,7 +35,7 @@ class Training(Entry):
     """Who was taught what."""
 
     kind: Literal["trainings"]
-    topic: Literal["awareness", "skills", "emergency-plans"]
+    topic: Literal["awareness", "skills", "emergency-plans", "duties"]
     who: Names
 
 
@@ -102,7 +104,7 @@ class Filing(Entry):
 
     kind: Literal["filings"]
     service: Line
-    grade: Annotated[int, Strict(), Field(ge=1, le=4)]
+    grade: Grade
     number: Line
 
 
@@ -126,13 +128,18 @@ class Connection(Entry):
 
 
 class Outsider(Entry):
-    """Somebody from outside who had access until when; `removed` is when it was taken back."""
+    """Somebody from outside who had access until when: when it was applied for in writing, who opened the account with
+    which rights, when confidentiality was signed; `removed` is when access was taken back."""
 
     kind: Literal["outsiders"]
     who: Line
     organisation: Line
     approved_by: Line
     until: Day
+    applied: Day | None = None
+    opened_by: Line | None = None
+    rights: Line | None = None
+    secrecy: Day | None = None
     removed: Day | None = None
 
 
@@ -193,6 +200,7 @@ class SecurityTest(Entry):
     origin: Literal["own", "contracted"]
     passed: Annotated[bool, Strict()]
     cryptography: Annotated[bool, Strict()] = False
+    report: Line | None = None
 
 
 class SupplierAudit(Entry):
@@ -220,6 +228,39 @@ class SourceChange(Entry):
     approved_by: Line
 
 
+class Post(Entry):
+    """Who holds which post from a day on, until when; `account` is that of an administrator in the plan."""
+
+    kind: Literal["posts"]
+    who: Line
+    post: Line
+    account: Line | None = None
+    full_time: Annotated[bool, Strict()] = False
+    until: Day | None = None
+
+
+class Leaver(Entry):
+    """Somebody who left on a day: when their rights ended, what they handed back, when they signed confidentiality."""
+
+    kind: Literal["leavers"]
+    who: Line
+    account: Line | None = None
+    rights_ended: Day | None = None
+    returned: Line | None = None
+    secrecy: Day | None = None
+    approved_by: Line | None = None
+
+
+class ApprovalMatter(Entry):
+    """What needs approval, by which department and which persons; `day` is when that was last found right."""
+
+    kind: Literal["approval-matters"]
+    about: Literal["change", "operation", "physical-access", "system-access", "other"]
+    matter: Line
+    department: Line
+    approvers: Names
+
+
 AnyEntry = Annotated[
     Training
     | SkillsTest
@@ -239,7 +280,10 @@ AnyEntry = Annotated[
     | SecurityTest
     | SupplierAudit
     | Custodian
-    | SourceChange,
+    | SourceChange
+    | Post
+    | Leaver
+    | ApprovalMatter,
     Field(discriminator="kind"),
 ]
 KINDS: tuple[str, ...] = tuple(
@@ -277,7 +321,10 @@ def registers(folder: Path) -> Shelf[Register]:
 
 
 def plain(entry: Entry, today: date) -> dict[str, Any]:
-    """An entry for CEL: days count back from today (negative: still to come), what is missing is "" and 0 days."""
+    """An entry for CEL: days count back from today (negative: still to come), what is missing is "" and 0 days.
+
+    `levels` is "" where a grade is one number: S and A were not set apart there.
+    """
     found: dict[str, Any] = {}
     for name in type(entry).model_fields:
         value = getattr(entry, name)
@@ -285,6 +332,8 @@ def plain(entry: Entry, today: date) -> dict[str, Any]:
             continue
         if isinstance(value, date):
             found[name], found["days" if name == "day" else f"{name}_days"] = value.isoformat(), (today - value).days
+        elif name == "grade":
+            found[name], found["levels"] = levels(value).general, "" if isinstance(value, int) else value
         elif value is None:
             found[name] = ""
         else:

@@ -27,8 +27,15 @@ def wanted(context: Context) -> dict[str, Any]:
     plan, city = context.plan, context.city
     return {
         "administrators": sorted(person.name for person in plan.administrators),
+        "security": sorted(person.name for person in plan.administrators if person.role == "security"),
         "services": [
-            {"name": one.name, "grade": one.grade, "owner": one.owner, "backed": one.backup is not None}
+            {
+                "name": one.name,
+                "grade": one.level,
+                "levels": str(one.levels),
+                "owner": one.owner,
+                "backed": one.backup is not None,
+            }
             for one in plan.services
         ],
         "outside": sorted(host.name for host in city.hosts.values() if host.outside is not None),
@@ -133,8 +140,8 @@ def plans_of_backups(context: Context) -> dict[str, Any]:
     services = context.plan.services
     return {
         "services": len(services),
-        "unsaved": sorted(one.name for one in services if one.backup is None and one.grade >= 2),
-        "single": sorted(one.name for one in services if one.grade >= 3 and len(one.hosts) < 2),
+        "unsaved": sorted(one.name for one in services if one.backup is None and one.level >= 2),
+        "single": sorted(one.name for one in services if one.level >= 3 and len(one.hosts) < 2),
         "offsite": sorted(host.name for host in context.city.hosts.values() if host.role == "offsite"),
         "logs_saved": sorted(host for host in _log_keepers(context.city) if _saved(context, host)),
         "log_keepers": sorted(_log_keepers(context.city)),

@@ -8,7 +8,9 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from egovctl.assess.objects import Graded, named, of_record
 from egovctl.assess.run import ASSESSED, results_of, wanting
+from egovctl.assess.scope import Scope
 from egovctl.assess.score import Interval, Score, score
 from egovctl.assess.standards import Standard, standards
 from egovctl.assess.statements import Acceptance, Statement, read_acceptance, read_statement
@@ -21,7 +23,6 @@ from egovctl.evidence import Chain, Head, Record
 from egovctl.evidence import Verdict as ChainVerdict
 from egovctl.i18n import told, tr
 from egovctl.paths import Inventory
-from egovctl.report.assessed.scope import Scope
 
 RUNS_SHOWN = 12  # of the trend
 FACTS = "assess.facts"
@@ -148,7 +149,7 @@ def read_past(context: Context, name: str, chain: Chain, run: str | None = None)
     or a run that is not there; CannotMeasure when nothing was assessed yet."""
     inventory = context.inventory
     listed = standards(inventory)
-    standard = listed.get(name)
+    named(context, name)
     records = list(chain.records())
     assessed = [record for record in records if record.kind == ASSESSED and record.body["standard"] == name]
     if not assessed:
@@ -165,6 +166,7 @@ def read_past(context: Context, name: str, chain: Chain, run: str | None = None)
                 tr(f"没有按 {name} 的测评 {run}", f"there is no assessment {run} against {name}"),
             )
         assessed = assessed[: names.index(run) + 1]
+    standard = of_record(context, assessed[-1])
     runs = tuple(_run(inventory, record) for record in assessed[-RUNS_SHOWN:])
     marks = [one for entry in runs for one in entry.judged.values()]
     stated, accepted = {one.statement for one in marks}, {one.accepted for one in marks}
@@ -187,7 +189,7 @@ def assessed(past: Past, scope: Scope) -> Assessed:
     """The last assessment for a part. CannotMeasure for less than the city when the results are not those on record:
     the chain has the verdicts on the whole city alone."""
     run = past.run
-    if run.results is None and not scope.whole:
+    if run.results is None and not _recorded(past, scope):
         raise CannotMeasure(
             told(
                 f"测评 {run.name} 的结果文件{'被改动' if run.found else '缺失'}，无法按部分出报告",
@@ -209,9 +211,14 @@ def assessed(past: Past, scope: Scope) -> Assessed:
     )
 
 
+def _recorded(past: Past, scope: Scope) -> bool:
+    """Whether the record itself is of this part: it is of the whole city, or of the grading object that this is."""
+    return scope.whole or isinstance(past.standard, Graded)
+
+
 def _verdicts(past: Past, run: Run, scope: Scope) -> tuple[list[Judged], list[Judged]]:
-    """Of the whole city as they were recorded; of a part as its results come to."""
-    if not scope.whole:
+    """Of the whole city and of a grading object as they were recorded; of a part as its results come to."""
+    if not _recorded(past, scope):
         return past.judge(run, (result for result in run.results or () if scope.has(result.subject)))
     listed = past.standard.by_id
     hazards = {} if past.hazards is None else past.hazards.by_id
@@ -222,7 +229,7 @@ def _verdicts(past: Past, run: Run, scope: Scope) -> tuple[list[Judged], list[Ju
 
 
 def _score(past: Past, run: Run, scope: Scope, judged: list[Judged], hazards: list[Judged]) -> Score:
-    if not scope.whole:
+    if not _recorded(past, scope):
         return score(judged, past.areas, hazards)
     return _recorded_score(run.record.body["score"])
 
@@ -247,7 +254,7 @@ def _recorded_score(said: Mapping[str, Any]) -> Score:
 
 def _trend(past: Past, scope: Scope) -> Iterable[Point]:
     for run in past.runs:
-        if run.results is None and not scope.whole:
+        if run.results is None and not _recorded(past, scope):
             continue
         judged, hazards = _verdicts(past, run, scope)
         verdicts = {one.item: one.verdict for one in (*judged, *hazards)}

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from egovctl.assess.objects import Graded
+from egovctl.assess.scope import KINDS
 from egovctl.checks.context import Context
 from egovctl.i18n import language, pick, tr
 from egovctl.report.assessed import figures, items
 from egovctl.report.assessed.gather import Assessed
-from egovctl.report.assessed.scope import KINDS
 from egovctl.report.document import Document, Table
 from egovctl.report.monthly.made import Made
 from egovctl.report.monthly.month import ZONE
@@ -52,7 +54,8 @@ def banner(found: Assessed) -> str:
 
 def title(context: Context, found: Assessed) -> str:
     city = pick(context.plan.city.name.model_dump())
-    part = "" if found.scope.whole else found.scope.title
+    # The name of a grading object's standard says whose it is.
+    part = "" if found.scope.whole or isinstance(found.past.standard, Graded) else found.scope.title
     standard = found.past.standard.title
     return tr(
         f"{city}{part}{standard}自查报告",
@@ -81,7 +84,22 @@ def facts(context: Context, found: Assessed, now: datetime) -> list[tuple[str, s
     ]
     if not found.scope.whole:
         said.insert(2, (tr("说明", "Note"), _part(found)))
+    if isinstance(past.standard, Graded):
+        said.insert(3, (tr("定级", "Graded"), _graded(past.standard)))
     return said
+
+
+def _graded(standard: Graded) -> str:
+    """Its grades, and how many requirements are of which level."""
+    counts = Counter(item.id[1:2] for _, _, item in standard.walk())
+    parts = [
+        tr(f"第{'二' if level == '2' else '三'}级 {counts[level]} 项", f"{counts[level]} of level {level}")
+        for level in sorted(counts)
+    ]
+    return tr(
+        f"{standard.graded}（业务信息安全 S，系统服务安全 A，通用 G）：{'，'.join(parts)}",
+        f"{standard.graded} (S: security of information, A: of service, G: general): {', '.join(parts)}",
+    )
 
 
 def _part(found: Assessed) -> str:
@@ -131,6 +149,7 @@ def as_json(context: Context, found: Assessed, now: datetime) -> dict[str, Any]:
         "inventory": context.inventory.name,
         "scope": {"kind": found.scope.kind, "name": found.scope.name, "hosts": sorted(found.scope.hosts)},
         "standard": past.standard.id,
+        **({"graded": past.standard.graded} if isinstance(past.standard, Graded) else {}),
         "run": run.name,
         "at": run.record.at,
         "record": {"seq": run.record.seq, "sha256": run.record.hash},

@@ -7,17 +7,18 @@ import multiprocessing
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from egovctl.assess.scope import Kind, all_names, scope_of
 from egovctl.checks.context import Context
 from egovctl.errors import UsageError
 from egovctl.i18n import tr
 from egovctl.report.assessed.gather import Past, assessed
 from egovctl.report.assessed.made import made
-from egovctl.report.assessed.scope import Kind, all_names, scope_of
 from egovctl.report.document import content
 
 FORMS = ("html", "docx", "xlsx")
@@ -30,7 +31,7 @@ class Work:
     """What every pack is made from. It reaches the workers by fork: what was read is not read again."""
 
     context: Context
-    past: Past
+    pasts: Mapping[str, Past]
     kind: Kind
     folder: Path
     forms: tuple[str, ...]
@@ -56,18 +57,30 @@ def refuse_folder(folder: Path, *, force: bool) -> None:
         )
 
 
-def write_packs(
-    context: Context, past: Past, kind: Kind, folder: Path, forms: tuple[str, ...], now: datetime, *, force: bool
-) -> dict[str, int]:
-    """Make a pack for each part of a kind; by name the exit code that its report would have. UsageError when there is
-    none of this kind, or as `refuse_folder`."""
+def parts(context: Context, past: Past, kind: Kind) -> dict[str, Past]:
+    """Every part of a kind, each with the same assessment. UsageError when there is none of this kind."""
     names = all_names(context, kind)
     if not names:
         raise UsageError(tr("规划中没有这样的部分", "the plan has no such part"))
+    return dict.fromkeys(names, past)
+
+
+def write_packs(
+    context: Context,
+    pasts: Mapping[str, Past],
+    kind: Kind,
+    folder: Path,
+    forms: tuple[str, ...],
+    now: datetime,
+    *,
+    force: bool,
+) -> dict[str, int]:
+    """Make a pack for each of these parts; by name the exit code that its report would have. UsageError as
+    `refuse_folder`."""
     refuse_folder(folder, force=force)
     half = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
-        codes = _made(Work(context, past, kind, half, forms, now), names)
+        codes = _made(Work(context, pasts, kind, half, forms, now))
         files = sorted(path for path in half.rglob("*") if path.is_file())
         lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(half)}\n" for path in files]
         (half / SUMS).write_text("".join(lines), encoding="utf-8")
@@ -86,12 +99,14 @@ def worst(codes: dict[str, int]) -> int:
     return next((code for code in (1, 3) if code in found), 0)
 
 
-def _made(work: Work, names: list[str]) -> dict[str, int]:
+def _made(work: Work) -> dict[str, int]:
     global _work
     _work = work
+    names = list(work.pasts)
     try:
         # What all have in common is worked out before the fork, once.
-        _ = work.past.differs, work.past.areas
+        for past in work.pasts.values():
+            _ = past.differs, past.areas
         workers = min(len(names), len(os.sched_getaffinity(0)))
         with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork")) as pool:
             return dict(zip(names, pool.map(_pack, names), strict=True))
@@ -102,7 +117,7 @@ def _made(work: Work, names: list[str]) -> dict[str, int]:
 def _pack(name: str) -> int:
     assert _work is not None  # noqa: S101 - set before the fork
     scope = scope_of(_work.context, _work.kind, name)
-    report = made(_work.context, assessed(_work.past, scope), _work.now, charts=False)
+    report = made(_work.context, assessed(_work.pasts[name], scope), _work.now, charts=False)
     folder = _work.folder / name
     folder.mkdir()
     for form in _work.forms:
