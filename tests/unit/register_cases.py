@@ -38,9 +38,18 @@ def entry(days: float = 30, **more: Any) -> dict[str, Any]:
     return {"day": ago(days), "by": "Li Ming", **more}
 
 
+LET_IN = {"organisation": "Maker", "approved_by": "Wang Fang", "opened_by": "system1", "rights": "read"}
+GOING = {"approved_by": "Wang Fang", "secrecy": ago(40)}
 ENTRIES: dict[str, list[dict[str, Any]]] = {
-    "trainings": [entry(365, topic=topic, who=MANAGERS) for topic in ("awareness", "skills", "emergency-plans")],
-    "tests": [entry(365, who=[*MANAGERS, "guest"], passed=MANAGERS)],
+    "trainings": [
+        *(entry(365, topic=topic, who=MANAGERS) for topic in ("awareness", "skills", "emergency-plans")),
+        *(entry(365, topic=topic, who=["Zhao"]) for topic in ("awareness", "skills")),
+        entry(365, topic="duties", who=["Zhao", *MANAGERS]),
+    ],
+    "tests": [
+        entry(365, who=[*MANAGERS, "guest"], passed=MANAGERS),
+        entry(365, who=["Zhao", "guest"], passed=["Zhao"]),
+    ],
     "incidents": [
         entry(40, threat="failure", what="disk", reported=ago(40), closed=ago(35), cause="age", lesson="spare disk"),
         entry(30, threat="attack", what="scan", reported=ago(30)),
@@ -67,8 +76,8 @@ ENTRIES: dict[str, list[dict[str, Any]]] = {
         for host in ("core1", "core2", "hub-minqin", "town-caiqi", "mobile1")
     ],
     "outsiders": [
-        entry(60, who="Sun", organisation="Maker", approved_by="Wang Fang", until=ago(50), removed=ago(50)),
-        entry(5, who="Qian", organisation="Maker", approved_by="Wang Fang", until=ago(0)),
+        entry(60, who="Sun", until=ago(50), removed=ago(50), applied=ago(60), secrecy=ago(60), **LET_IN),
+        entry(5, who="Qian", until=ago(0), applied=ago(9), secrecy=ago(400), **LET_IN),
     ],
     "media": [
         entry(365, medium="tape 1", action="counted", place="safe"),
@@ -96,7 +105,10 @@ ENTRIES: dict[str, list[dict[str, Any]]] = {
         entry(5, what="screen", approved_by="Wang Fang", has_data=False, encrypted=False),
     ],
     "security-tests": [
-        *(entry(0, service=n, phase="going-live", origin="own", passed=True, cryptography=True) for n in GRADE_3),
+        *(
+            entry(0, service=n, phase="going-live", origin="own", passed=True, cryptography=True, report="7")
+            for n in GRADE_3
+        ),
         entry(9, service="portal", phase="development", origin="own", passed=True),
         entry(9, service="portal", phase="delivery", origin="contracted", passed=True),
         entry(9, service="portal", phase="going-live", origin="own", passed=False),
@@ -108,6 +120,24 @@ ENTRIES: dict[str, list[dict[str, Any]]] = {
     ],
     "custodians": [entry(0, site=place, who="Zhou") for place in PLACES],
     "source-changes": [entry(9, service="portal", version="1.2", approved_by="Wang Fang")],
+    "posts": [
+        entry(700, who="Sun Li", post="security", account="security1", full_time=True),
+        entry(700, who="Chen", post="system", account="system1"),
+        entry(700, who="Zhou", post="audit", account="audit1", until=ago(0)),
+        entry(0, who="Zhao", post="database"),
+        entry(900, who="Sun Li", post="database", until=ago(1)),
+        entry(900, who="Gone", post="database", until=ago(1)),
+        entry(-1, who="Coming", post="database"),
+    ],
+    "leavers": [
+        entry(40, who="Gone", account="system9", rights_ended=ago(40), returned="card", **GOING),
+        entry(40, who="Clerk", rights_ended=ago(50), returned="card", **GOING),
+        entry(-9, who="Chen", account="system1"),
+    ],
+    "approval-matters": [
+        entry(365, about=about, matter=about, department="Office", approvers=["Wang Fang"])
+        for about in ("change", "operation", "physical-access", "system-access")
+    ],
 }
 
 
@@ -128,6 +158,17 @@ def checked(days: float, *checks: str, status: str = "pass") -> Record:
 def looked(days: float, *hosts: str, missing: tuple[str, ...] = (), strange: tuple[str, ...] = ()) -> Record:
     found = {host: {"missing": list(missing), "strange": list(strange)} for host in hosts}
     return record("backup.look", days, {"hosts": found})
+
+
+def share(kind: str, low: float | None, high: float | None) -> dict[str, Any]:
+    return {"kind": kind, "installed": 10, "low": low, "high": high}
+
+
+def counted(days: float, *classes: dict[str, Any]) -> Record:
+    return record("software.counted", days, {"classes": list(classes)})
+
+
+NOTHING = share("anti-virus", None, None)
 
 
 def apply_begun(run: str, days: float, **who: str) -> Record:
@@ -183,6 +224,7 @@ RECORDS = (
     looked(8, *BACKED_UP, missing=("a",)),
     looked(7, *BACKED_UP),
     record("backup.sealed", 1, {}),
+    record("software.counted", 365, {"classes": [share("system", 1.0, 1.0), share("office", 1.0, 1.0), NOTHING]}),
 )
 
 
@@ -421,6 +463,8 @@ RED: dict[str, list[Change]] = {
     "grades-as-filed": [
         without("filings", 0),
         edited("filings", 1, grade=2),
+        edited("filings", 1, grade="S2A3"),
+        both(serviced("register", grade="S3A2G3"), edited("filings", 1, grade="S2A3G3")),
         edited("filings", 1, service="mail"),
         edited("filings", 1, **FUTURE),
         NO_SERVICES,
@@ -440,6 +484,73 @@ RED: dict[str, list[Change]] = {
         ),
     ],
     "outsiders-approved": [edited("outsiders", 1, approved_by="Qian"), edited("outsiders", 1, until=ago(6))],
+    "outsiders-registered": [
+        edited("outsiders", 0, applied=None),
+        edited("outsiders", 0, applied=ago(59)),
+        edited("outsiders", 1, opened_by=None),
+        edited("outsiders", 1, rights=None),
+    ],
+    "outsiders-bound": [edited("outsiders", 0, secrecy=None), edited("outsiders", 0, secrecy=ago(59))],
+    "security-post-single": [
+        without("posts", 0),
+        edited("posts", 0, account="security2"),
+        edited("posts", 0, post="system"),
+        edited("posts", 0, full_time=False),
+        edited("posts", 0, until=ago(1)),
+        edited("posts", 0, **FUTURE),
+        edited("posts", 1, who="Sun Li"),
+        edited("posts", 2, who="Sun Li"),
+        edited("posts", 4, until=ago(0)),
+        edited("posts", 4, until=None),
+        persons("security"),
+    ],
+    "posts-trained": [
+        *(change for number in (3, 4, 5) for change in dated("trainings", number)),
+        edited("trainings", 0, who=["audit1", "security1"]),
+        edited("trainings", 1, who=["audit1", "security1"]),
+        edited("trainings", 5, who=MANAGERS),
+        edited("trainings", 5, who=["Zhao", "audit1", "security1"]),
+        edited("posts", 5, until=ago(0)),
+        edited("posts", 6, day=ago(0)),
+        kept("posts", []),
+        kept("posts", [entry(9, who="Gone", post="system", until=ago(1))]),
+    ],
+    "posts-tested": [
+        *dated("tests", 1),
+        edited("tests", 0, passed=["audit1", "security1"]),
+        edited("tests", 1, passed=["guest"]),
+        edited("posts", 5, until=ago(0)),
+        edited("posts", 6, day=ago(0)),
+        kept("posts", []),
+        kept("posts", [entry(9, who="Gone", post="system", until=ago(1))]),
+    ],
+    "leavers-rights-ended": [
+        edited("leavers", 0, rights_ended=None),
+        edited("leavers", 0, rights_ended=ago(39)),
+        edited("leavers", 1, returned=None),
+        edited("leavers", 0, account="system1"),
+        edited("leavers", 2, day=ago(0)),
+    ],
+    "leavers-bound": [
+        edited("leavers", 0, secrecy=None),
+        edited("leavers", 0, secrecy=ago(39)),
+        edited("leavers", 1, approved_by=None),
+        edited("leavers", 1, approved_by="Clerk"),
+        edited("leavers", 2, day=ago(0)),
+    ],
+    "approval-matters-named": [
+        *(without("approval-matters", number) for number in range(4)),
+        edited("approval-matters", 1, **FUTURE),
+        edited("approval-matters", 0, approvers=["Zhao"]),
+        edited("approvals", 0, approved_by="Zhao"),
+        edited("approvals", 0, approved_by="Zhao", day=ago(183)),
+        edited("approvals", 0, approved_by="Zhao", day=ago(0)),
+    ],
+    "approval-matters-current": [
+        edited("approval-matters", 3, **TOO_OLD),
+        edited("approval-matters", 3, **FUTURE),
+        kept("approval-matters", []),
+    ],
     "outsiders-removed": [edited("outsiders", 0, removed=ago(49)), edited("outsiders", 1, until=ago(1))],
     "media-counted": [
         edited("media", 0, day=ago(366)),
@@ -472,6 +583,7 @@ RED: dict[str, list[Change]] = {
         without("security-tests", 0),
         edited("security-tests", 0, passed=False),
         edited("security-tests", 0, cryptography=False),
+        edited("security-tests", 0, report=None),
         edited("security-tests", 0, phase="delivery"),
         edited("security-tests", 0, service="mail"),
         edited("security-tests", 0, **FUTURE),
@@ -559,12 +671,28 @@ RED: dict[str, list[Change]] = {
         rehearsed(covered("mail", None)),
         rehearsed(),
     ],
+    "software-genuine": [
+        and_recorded(counted(9, share("system", 0.699, 0.99), share("office", 1.0, 1.0))),
+        and_recorded(counted(9, share("system", 1.0, 1.0), share("office", 0.0, 0.0))),
+        and_recorded(counted(9, share("system", 0.7, 0.99), share("office", 0.6, 1.0))),
+    ],
     "evidence-whole": [
         lambda given: changed(given, whole=Verdict(False, Head(3, NO_RECORD), reason="record 2 was changed"))
     ],
 }
 # What must give another status than pass or fail.
 OTHER: list[tuple[str, Status, Change]] = [
+    ("software-genuine", Status.PARTIAL, and_recorded(counted(9, share("system", 0.7, 0.99)))),
+    (
+        "software-genuine",
+        Status.PARTIAL,
+        and_recorded(counted(9, share("system", 0.9, 0.9), share("office", 0.8, 1.0))),
+    ),
+    ("software-genuine", Status.UNKNOWN, and_recorded(counted(9, share("system", 0.9, 1.0)))),
+    ("software-genuine", Status.UNKNOWN, and_recorded(counted(9, NOTHING))),
+    ("software-genuine", Status.UNKNOWN, recorded(counted(366, share("system", 1.0, 1.0)))),
+    ("software-genuine", Status.MANUAL, recorded()),
+    ("software-genuine", Status.MANUAL, recorded(counted(-1, share("system", 1.0, 1.0)))),
     ("checks-full", Status.PARTIAL, and_recorded(assessed(365, 1))),
     ("checks-full", Status.PARTIAL, and_recorded(assessed(1, 1, "mlps-level-2"), assessed(500))),
     ("applies-ended", Status.UNKNOWN, recorded()),
@@ -592,6 +720,9 @@ GREEN: dict[str, list[Change]] = {
         fresh("filings", 0),
         ONE_SERVICE,
         both(serviced("documents", grade=1), without("filings", 0)),
+        edited("filings", 1, grade="S3A3"),
+        serviced("register", grade="S3A2G3"),
+        both(serviced("register", grade="S3A2G3"), edited("filings", 1, grade="S3A2")),
     ],
     "outside-contacts-listed": [fresh("outside-contacts", 0)],
     "ways-out-approved": [fresh("outside-connections", 0)],
@@ -626,8 +757,37 @@ GREEN: dict[str, list[Change]] = {
         and_recorded(looked(1, BACKED_UP[0], strange=("a",)), record("backup.accepted", 1, {"host": BACKED_UP[0]})),
     ],
     "state-sealed": [recorded(record("backup.sealed", 0, {}))],
+    "software-genuine": [and_recorded(counted(-1, share("system", 0.0, 0.0)), counted(0, share("system", 1.0, 1.0)))],
     "drills-within-a-year": [rehearsed(covered("mail", 0), covered("portal", None))],
     "taken-out-approved": [kept("taken-out", [])],
+    "outsiders-registered": [kept("outsiders", []), edited("outsiders", 0, applied=ago(61))],
+    "outsiders-bound": [kept("outsiders", []), edited("outsiders", 0, secrecy=ago(61))],
+    "security-post-single": [
+        edited("posts", 0, day=ago(0)),
+        edited("posts", 0, until=ago(0)),
+        edited("posts", 4, until=None, day=ago(-1)),
+        edited("posts", 6, who="Sun Li"),
+    ],
+    "posts-trained": [
+        fresh("trainings", 3),
+        fresh("trainings", 5),
+        edited("trainings", 5, who=["Zhao", "Chen", "Zhou", "Sun Li"]),
+        kept("posts", [entry(0, who="Zhao", post="system")]),
+    ],
+    "posts-tested": [
+        fresh("tests", 1),
+        edited("tests", 0, passed=["Chen", "Zhou", "Sun Li"]),
+        kept("posts", [entry(0, who="Zhao", post="system")]),
+    ],
+    "leavers-rights-ended": [kept("leavers", []), edited("leavers", 0, account=None)],
+    "leavers-bound": [kept("leavers", []), edited("leavers", 0, secrecy=ago(41))],
+    "approval-matters-named": [
+        kept("approvals", []),
+        edited("approval-matters", 1, day=ago(0)),
+        edited("approvals", 0, approved_by="Zhao", day=ago(184)),
+        edited("approvals", 0, approved_by="Zhao", day=ago(-1)),
+    ],
+    "approval-matters-current": [edited("approval-matters", 3, day=ago(0))],
     "zones-defined": [built(lans=lambda city: tuple(lan for lan in city.lans if lan.zone != "services"))],
 }
 

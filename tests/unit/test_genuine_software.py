@@ -19,6 +19,7 @@ from egovctl.assess import software as genuine
 from egovctl.assess.software import Entitlements, Installed, Line
 from egovctl.commands.assess import assess
 from egovctl.errors import UsageError
+from egovctl.evidence import open_chain
 from egovctl.paths import Inventory
 from egovctl.transport import HostSilent
 
@@ -138,6 +139,8 @@ def test_the_bill_of_materials_names_each_version_once() -> None:
 def test_the_command_asks_hosts_and_files_and_says_what_is_not_sure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Inventory, "state", property(lambda self: tmp_path / "state"))
+    (tmp_path / "state").mkdir()
     root = tmp_path / "town"
     (root / "software").mkdir(parents=True)
     (root / "plan").symlink_to(cases.LAB / "plan")
@@ -162,5 +165,7 @@ def test_the_command_asks_hosts_and_files_and_says_what_is_not_sure(
     assert json.loads(bill.read_text("utf-8"))["metadata"]["component"]["name"] == "town"
     told = json.loads(CliRunner().invoke(assess, [*words, "--no-hosts", "--format", "json"]).stdout)
     assert told["classes"][0]["installed"] == 3 and told["unreached"] > 2
+    (last,) = [record for record in open_chain(Inventory(root)).records() if record.seq == 1]
+    assert last.kind == "software.counted" and last.body["classes"] == told["classes"], "each count is on record"
     chinese = CliRunner().invoke(assess, [*words[:-1], "zh", "--no-hosts"])
     assert "正版率" in chinese.output and "不能确定" in chinese.output

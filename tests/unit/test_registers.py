@@ -85,7 +85,7 @@ def test_days_are_counted_back_from_today(today: date, days: int) -> None:
 
 
 def test_every_kind_has_its_entries_and_a_class_of_its_own() -> None:
-    assert len(set(KINDS)) == len(KINDS) == 19 and set(cases.ENTRIES) == set(KINDS)
+    assert len(set(KINDS)) == len(KINDS) == 22 and set(cases.ENTRIES) == set(KINDS)
 
 
 @given(st.floats(-1000, 1000))

@@ -107,7 +107,8 @@ def recovery_(inventory: Inventory, output: str) -> None:
 def software(hosts: bool, target: Path | None, inventory: Inventory, output: str) -> None:
     """Say which share of systems, office and anti-virus software is genuine, between two bounds.
 
-    Debian hosts are asked; other computers stand in inventories/CITY/software/*.csv. Exit 1 when a class is sure to
+    Debian hosts are asked; other computers stand in inventories/CITY/software/*.csv. What it came to is put on record:
+    self-assessments go by it. Exit 1 when a class is sure to
     miss 100 %, 3 when it cannot be said.
     """
     context = open_context(inventory)
@@ -120,6 +121,8 @@ def software(hosts: bool, target: Path | None, inventory: Inventory, output: str
     unreached = len(silent) + max(0, held.computers - len(others))
     rows = genuine.lines([*found, *seen], held, datetime.now(UTC).date())
     rates = genuine.rates(rows, unreached)
+    chain = open_chain(inventory, context.city.plan_revision)
+    chain.append("software.counted", {"unreached": unreached, "classes": list(map(asdict, rates))})
     if target is not None:
         bill = genuine.cyclonedx([*found, *seen], inventory.name, now())
         _write(target, json.dumps(bill, ensure_ascii=False, indent=1))

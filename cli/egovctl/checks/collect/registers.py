@@ -18,7 +18,7 @@ from egovctl.evidence import Record, Verdict, open_chain
 from egovctl.i18n import told
 
 FOLDER = "registers"
-JOURNALS = ("applies", "assessments", "backups", "evidence", "exercises")
+JOURNALS = ("applies", "assessments", "backups", "evidence", "exercises", "software")
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,8 @@ class Given:
                 return journals.assessments(self.records, self.now)
             case "backups":
                 return journals.backups(self.records, self.now)
+            case "software":
+                return journals.software(self.records, self.now)
             case "exercises":
                 return journals.exercises(self.covered, self.now)
             case "evidence":

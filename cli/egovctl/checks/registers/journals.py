@@ -77,6 +77,33 @@ def assessments(records: Iterable[Record], now: datetime) -> dict[str, Any]:
     return {"checked": checked, "standards": rows}
 
 
+CLASSES = {
+    "system": ("操作系统", "systems"),
+    "office": ("办公软件", "office"),
+    "anti-virus": ("杀毒软件", "anti-virus"),
+}
+
+
+def software(records: Iterable[Record], now: datetime) -> dict[str, Any]:
+    """The last count of genuine software: days since, and the share of each class that is installed, at least and at
+    most. NEVER for what was not counted yet."""
+    last, days = None, NEVER
+    for record in records:
+        if record.kind == "software.counted" and days_since(record.at, now) != NEVER:
+            last, days = record, days_since(record.at, now)
+    rows = []
+    for one in [] if last is None else last.body["classes"]:
+        if one["low"] is None:
+            continue
+        low, high = float(one["low"]), float(one["high"])
+        # Rounded down: 99.96 % is not all of it.
+        ends = [f"{int(1000 * value) / 10:g}" for value in (low, high)]
+        share = ends[0] if ends[0] == ends[1] else " – ".join(ends)
+        zh, en = CLASSES[one["kind"]]
+        rows.append({"kind": one["kind"], "low": low, "high": high, "zh": f"{zh} {share} %", "en": f"{en} {share} %"})
+    return {"days": days, "classes": rows}
+
+
 def backups(records: Iterable[Record], now: datetime) -> dict[str, Any]:
     """Days since control looked at each host's repository, what was wrong there, and since it sealed its own state."""
     looked: dict[str, int] = {}
