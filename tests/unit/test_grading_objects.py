@@ -161,6 +161,8 @@ def test_the_commands_of_objects(town: Inventory, hosts: Any, monkeypatch: pytes
     assert re.search(r"portal +S2A3G3 +\d+ ", every.output)
     one = invoke(town, "run", "mlps", "--service", "portal")
     assert one.exit_code == 1 and "S2A3G3" in one.output and "L2-4.1a" in one.output
+    facts = [record for record in open_chain(town).records() if record.kind == "assess.facts"]
+    assert {record.body["host"] for record in facts[-1:]} == set(PORTAL) and one.output.count("S2A3G3") == 1
     data = json.loads(invoke(town, "run", "mlps:documents", "--format", "json").stdout)
     assert data["graded"] == "S3A2G3" and data["standard"] == "mlps:documents"
     assert isinstance(invoke(town, "run", "mlps-level-3", "--service", "portal").exception, UsageError)

@@ -8,7 +8,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ from egovctl.assess.statements import acceptances, statements
 from egovctl.assess.verdict import BAD, OPEN, Judged, Verdict, judge_standard
 from egovctl.checks import content
 from egovctl.checks.context import Context
-from egovctl.checks.engine import broken, run_checks
+from egovctl.checks.engine import NO_SUBJECT, broken, is_of_some, run_checks
 from egovctl.checks.model import JUDGED, Check, Result, Status
 from egovctl.errors import CannotMeasure
 from egovctl.evidence import Chain, Head, Record
@@ -113,13 +113,14 @@ def _assessed(
     planned = {"standard": name, "checks": [check.id for check in checks]}
     if grades := {one.service: one.graded for one in asked if isinstance(one, Graded)}:
         planned["graded"] = grades
+    scopes = {one.id: _scope(context, one) for one in asked}
     with _alone(context.inventory):
         run, started_at, begun = uuid4().hex[:12], now(), time.monotonic()
         chain.append("assess.planned", {"run": run, **planned})
         found, odd = cache.kept(context.inventory, chain, max_age, datetime.now(UTC)) if max_age else ({}, [])
         context = replace(context, looks={}, kept=found, reused={})
         try:
-            results = run_checks(context, checks, progress=progress)
+            results = _seen(context, checks, scopes.values(), progress)
         except KeyboardInterrupt:
             chain.append("assess.aborted", {"run": run, "standard": name})
             raise
@@ -133,7 +134,7 @@ def _assessed(
         stated, accepted = statements(context.inventory, chain, at), acceptances(chain, at)
 
         def of(standard: Standard) -> Assessment:
-            scope, dangers = _scope(context, standard), hazards[standard.id]
+            scope, dangers = scopes[standard.id], hazards[standard.id]
             seen = [result for result in results if scope.has(result.subject)]
             judged = judge_standard(standard, shelf.entries, seen, stated, accepted)
             bad = judge_standard(dangers, shelf.entries, seen, stated, accepted) if dangers else []
@@ -155,6 +156,19 @@ def _assessed(
             )
 
         return tuple(_recorded(context.inventory, chain, of(standard)) for standard in asked)
+
+
+def _seen(
+    context: Context, checks: list[Check], scopes: Collection[Scope], progress: Callable[[str], None]
+) -> list[Result]:
+    """What the checks say of all that is in one of the scopes; nothing else is asked."""
+    if any(scope.whole for scope in scopes):
+        return run_checks(context, checks, progress=progress)
+    wanted = {subject for scope in scopes for subject in scope.subjects}
+    results = run_checks(context, checks, among=wanted, progress=progress)
+    elsewhere = {check.id for check in checks if is_of_some(context, check)}
+    # Of a check that is of other hosts only there is nothing to say.
+    return [result for result in results if result.subject != NO_SUBJECT or result.check not in elsewhere]
 
 
 def _scope(context: Context, standard: Standard) -> Scope:

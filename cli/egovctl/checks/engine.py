@@ -131,6 +131,14 @@ def run_checks(
     return results
 
 
+def is_of_some(context: Context, check: Check) -> bool:
+    """Whether the plan has a subject that this check is of; not where the check cannot say which."""
+    try:
+        return bool(_choose(context, check, "true"))
+    except BadExpression:
+        return False
+
+
 def _choose(context: Context, check: Check, narrow: str, among: Collection[str] | None = None) -> Chosen:
     chosen = {}
     for name, subject in context.subjects(check.subject).items():
