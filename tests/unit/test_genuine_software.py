@@ -11,8 +11,11 @@ import facts_cases
 import pytest
 import register_cases as cases
 from click.testing import CliRunner
-from hypothesis import given
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from packageurl import PackageURL
 
 from egovctl import transport
 from egovctl.assess import software as genuine
@@ -136,6 +139,51 @@ def test_the_bill_of_materials_names_each_version_once() -> None:
     assert len({one["bom-ref"] for one in bill["components"]}) == 5
 
 
+VALIDATOR = JsonStrictValidator(SchemaVersion.V1_5)
+
+
+def valid(bill: dict[str, Any]) -> str:
+    """What the official schema of CycloneDX 1.5 says against it; "" for nothing."""
+    return str(VALIDATOR.validate_str(json.dumps(bill, ensure_ascii=False)) or "")
+
+
+TOLD = st.builds(Installed, st.text(min_size=1, max_size=9), st.text(min_size=1, max_size=30), st.text(max_size=12))
+PACKAGED = st.builds(
+    Installed,
+    st.just("noc"),
+    st.from_regex("[a-z0-9][a-z0-9+.-]{1,9}", fullmatch=True),
+    st.from_regex("([0-9]:)?[0-9][A-Za-z0-9.+~-]{0,9}", fullmatch=True),
+    st.just("deb"),
+)
+
+
+@settings(max_examples=40)
+@given(st.lists(TOLD | PACKAGED, max_size=9))
+def test_whatever_is_installed_the_bill_of_materials_fits_the_official_schema(installed: list[Installed]) -> None:
+    bill = genuine.cyclonedx(installed, "lab", "2026-09-21T00:00:00.000Z")
+    assert not valid(bill), valid(bill)
+    names = {(one.package, one.name, one.version) for one in installed}
+    assert len(bill["components"]) == len(names)
+    for entry in bill["components"]:
+        if "purl" in entry:
+            found = PackageURL.from_string(entry["purl"])
+            assert (found.type, found.namespace) == ("deb", "debian")
+            assert (found.name, found.version) == (entry["name"], entry["version"])
+
+
+def test_the_official_schema_finds_what_is_wrong_in_a_bill_of_materials() -> None:
+    bill = genuine.cyclonedx([Installed("pc1", "WPS", "12")], "lab", "2026-09-21T00:00:00.000Z")
+    assert not valid(bill)
+    for spoilt in (
+        bill | {"serialNumber": "urn:uuid:1"},
+        bill | {"metadata": {"timestamp": "yesterday"}},
+        bill | {"components": bill["components"] * 2},
+        bill | {"extra": 1},
+        bill | {"components": [{"type": "thing", "name": "x"}]},
+    ):
+        assert valid(spoilt), spoilt
+
+
 def test_the_command_asks_hosts_and_files_and_says_what_is_not_sure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,6 +210,7 @@ def test_the_command_asks_hosts_and_files_and_says_what_is_not_sure(
     bill = tmp_path / "bom.json"
     done = CliRunner().invoke(assess, [*words, "--cyclonedx", str(bill)])
     assert done.exit_code == 1 and "2 were not reached" in done.output, done.output
+    assert not valid(json.loads(bill.read_text("utf-8")))
     assert json.loads(bill.read_text("utf-8"))["metadata"]["component"]["name"] == "town"
     told = json.loads(CliRunner().invoke(assess, [*words, "--no-hosts", "--format", "json"]).stdout)
     assert told["classes"][0]["installed"] == 3 and told["unreached"] > 2
