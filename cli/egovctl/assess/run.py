@@ -110,7 +110,7 @@ def _assessed(
     wanted = {item for one in (*asked, *hazards.values()) if one is not None for item in one.by_id}
     shelf = content.checks(context.inventory)
     checks = [check for check in shelf.entries.values() if wanted & {*check.items, *check.supports}]
-    planned = {"standard": name, "checks": [check.id for check in checks]}
+    planned: dict[str, Any] = {"standard": name, "checks": [check.id for check in checks]}
     if grades := {one.service: one.graded for one in asked if isinstance(one, Graded)}:
         planned["graded"] = grades
     scopes = {one.id: _scope(context, one) for one in asked}
