@@ -52,6 +52,7 @@ def test_a_broken_check_file_is_named_with_its_line_and_the_others_judge(
     assert f"{path}:" in line, done.stderr
     verdicts = {one["item"]: one["verdict"] for one in json.loads(done.stdout)["items"]}
     assert len(verdicts) == 41 and "not_met" in verdicts.values()
+    assert done.exit_code == 1, "what is wrong with a file does not make what was judged unknown"
 
 
 def test_hosts_that_are_slow_lie_in_their_types_or_are_of_the_future_are_unknown(town: Inventory, hosts: Any) -> None:

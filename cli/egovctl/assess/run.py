@@ -61,7 +61,9 @@ class Assessment:
     @property
     def exit_code(self) -> int:
         """3 when nothing was measured; else 1 when a requirement is not met, 3 when one is open, 0 when all are met."""
-        if self.results and not any(result.status in JUDGED for result in self.results):
+        # A check whose file is broken is of no subject, and no measurement that failed.
+        asked = [result for result in self.results if result.subject != NO_SUBJECT]
+        if asked and not any(result.status in JUDGED for result in asked):
             return 3
         verdicts = {one.verdict for one in self.judged}
         return 1 if verdicts & BAD else 3 if verdicts & OPEN else 0

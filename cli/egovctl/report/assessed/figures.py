@@ -168,7 +168,7 @@ def _row(point: Point) -> tuple[Cell, ...]:
     score = point.score
     return (
         point.run.at.astimezone(ZONE),
-        point.run.name,
+        f"{point.run.name} ({graded})" if (graded := point.run.record.body.get("graded")) else point.run.name,
         *(float(score.counts[name]) for name in ("met", "partly", "not_met")),
         float(score.counts["unknown"] + score.counts["needs_statement"]),
         percent(score.rate_partial_0),
