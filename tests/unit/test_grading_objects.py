@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,14 @@ from egovctl.plan.grades import Levels, levels, written_grade
 
 PROJECT = Path(__file__).resolve().parents[2]
 GRADES = {"documents": "S3A2", "portal": "S2A3G3", "mail": 1}  # the lab's others are 2 and 3
+
+
+@pytest.fixture(autouse=True)
+def english() -> Iterator[None]:
+    """The language that a command was told stays for the process."""
+    set_language("en")
+    yield
+    set_language(None)
 
 
 @pytest.fixture

@@ -98,7 +98,8 @@ def _graded(standard: Graded) -> str:
     ]
     return tr(
         f"{standard.graded}（业务信息安全 S，系统服务安全 A，通用 G；各控制点的标记凭记忆）：{'，'.join(parts)}",
-        f"{standard.graded} (S: security of information, A: of service, G: general; which point has which mark is from memory): {', '.join(parts)}",
+        f"{standard.graded} (S: security of information, A: of service, G: general; which point has which mark is from "
+        f"memory): {', '.join(parts)}",
     )
 
 
