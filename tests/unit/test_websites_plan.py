@@ -16,6 +16,7 @@ from website_town import lab_with_websites
 
 from egov_exporters.websites.config import read_config
 from egov_exporters.websites.guard import may_ask
+from egovctl.assess.scope import scope_of
 from egovctl.checks import content
 from egovctl.checks.context import open_context
 from egovctl.checks.engine import run_checks
@@ -24,7 +25,6 @@ from egovctl.plan import City, Plan
 from egovctl.plan.policy import Place, policy_of
 from egovctl.render import render_city
 from egovctl.render.websites import websites_config
-from egovctl.report.assessed.scope import scope_of
 
 WEBSITES: dict[str, Any] = {
     "schema": 1,
