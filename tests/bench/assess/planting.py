@@ -1,0 +1,132 @@
+"""Plant, look, take away: what was noticed of each seed, and whether the hosts are as they were."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lynis
+import noticing
+from noticing import Said
+from seeds import Seed
+
+from egovctl import lab
+from egovctl.checks.context import Context
+from egovctl.checks.model import Check
+
+SETTLE_SECONDS = 90  # a clock daemon or a routing session that was restarted needs a while
+COSTED = "minqin-education"
+Told = dict[str, list[str]]
+
+
+def run(context: Context, chosen: list[Seed], tools: Path | None, rounds: int) -> dict[str, Any]:
+    """All figures but what machine they are of."""
+    checks = noticing.checks_of_hosts(context)
+    hosts = sorted(name for name, subject in context.subjects("host").items() if subject["managed"])
+    first = {host: noticing.look(context, host, checks) for host in hosts}
+    again = {host: noticing.look(context, host, checks) for host in hosts}
+    audited = sorted({seed.host for seed in chosen} | {COSTED}) if tools else []
+    try:
+        for host in audited:
+            lynis.install(context.inventory, host, tools or Path())
+        costs = _costs(context, checks, rounds, bool(tools))
+        before = {host: lynis.audit(context.inventory, host).told for host in audited}
+        planted = _Planted(context, checks, first, before)
+        found = [planted.one(seed) for seed in chosen]
+    finally:
+        for host in audited:
+            lynis.remove(context.inventory, host)
+    touched = sorted({seed.host for seed in chosen})
+    left = {host: planted.settled(host) for host in touched}
+    return {
+        "checks": len(checks),
+        "hosts": len(hosts),
+        "pairs": sum(len(said.results) for said in first.values()),
+        "false_alarms": {host: names for host in hosts if (names := _between(first[host], again[host]))},
+        "red": _red(first),
+        "costs": costs,
+        "lynis": bool(tools),
+        "seeds": found,
+        "left_behind": {host: names for host, names in left.items() if names},
+    }
+
+
+def _between(one: Said, other: Said) -> list[str]:
+    return noticing.differing(one.results, other.results)
+
+
+def _red(said: dict[str, Said]) -> dict[str, int]:
+    """The checks that fail before anything is planted, and on how many hosts."""
+    names = [name for one in said.values() for name, result in one.results.items() if result.status in noticing.BAD]
+    return {name: names.count(name) for name in sorted(set(names))}
+
+
+def _costs(context: Context, checks: list[Check], rounds: int, audit: bool) -> list[dict[str, float]]:
+    """Alternating: one look with its judging, one run of Lynis, on the same host."""
+    found = []
+    for _ in range(rounds):
+        said = noticing.look(context, COSTED, checks)
+        one = {"look_wall": said.wall, "look_cpu_host": said.cpu_host, "look_cpu_here": said.cpu_here}
+        if audit:
+            run = lynis.audit(context.inventory, COSTED)
+            one |= {"lynis_wall": run.wall, "lynis_cpu": run.cpu}
+        found.append(one)
+    return found
+
+
+class _Planted:
+    """Plants one seed after the other; knows what the hosts said before, and what the last seed was noticed by."""
+
+    def __init__(
+        self, context: Context, checks: list[Check], first: dict[str, Said], audits: dict[str, frozenset[str]]
+    ) -> None:
+        self.context, self.checks, self.first, self.audits = context, checks, first, audits
+        self.last: dict[str, Told] = {}
+
+    def one(self, seed: Seed) -> dict[str, Any]:
+        """What was noticed of a seed. What the last one was noticed by may be its echo: then the host gets time to
+        settle, and the seed is planted once more."""
+        checks, audit = self._seen(seed)
+        if any(checks.get(name) == what for name, what in self.last.get(seed.host, {}).items()):
+            self.settled(seed.host)
+            checks, audit = self._seen(seed)
+        self.last[seed.host] = checks
+        by = ", ".join(sorted(checks)) or "NOTHING"
+        print(f"{seed.id}: {by}{'; lynis: ' + ', '.join(audit) if audit else ''}", flush=True)
+        return {
+            "id": seed.id,
+            "what": seed.what,
+            "source": seed.source,
+            "host": seed.host,
+            "checks": checks,
+            "lynis": audit,
+        }
+
+    def _seen(self, seed: Seed) -> tuple[Told, list[str]]:
+        inventory = self.context.inventory
+        self._shell(seed.host, seed.planting, f"{seed.id} could not be planted")
+        try:
+            said = noticing.look(self.context, seed.host, self.checks)
+            told = lynis.audit(inventory, seed.host).told if seed.host in self.audits else frozenset()
+        finally:
+            self._shell(seed.host, seed.removal, f"{seed.id} could not be taken away")
+        more = sorted(told - self.audits.get(seed.host, frozenset()))
+        return noticing.noticed(self.first[seed.host].results, said.results), more
+
+    def settled(self, host: str) -> list[str]:
+        """Wait until a host is as it was; the checks that say that it is not."""
+        return _until(lambda: _between(self.first[host], noticing.look(self.context, host, self.checks)))
+
+    def _shell(self, host: str, program: str, otherwise: str) -> None:
+        done = lab.exec_in(self.context.inventory, host, ["sh", "-s"], input=program)
+        if done.returncode != 0:
+            raise RuntimeError(f"{otherwise}: {done.stderr.strip()[-300:]}")
+
+
+def _until(ask: Callable[[], list[str]]) -> list[str]:
+    end = time.monotonic() + SETTLE_SECONDS
+    while (wrong := ask()) and time.monotonic() < end:
+        time.sleep(3)
+    return wrong
