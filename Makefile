@@ -12,7 +12,7 @@ APT := python3-venv mmdebstrap systemd-container iproute2 nftables socat apt-uti
 # What WeasyPrint sets PDFs with, and a font for Chinese.
 APT += libpango-1.0-0 libpangoft2-1.0-0 fontconfig fonts-noto-cjk
 # Programs that tests compare with or check by; unpacked into .tools/, never installed, so that none is started.
-TOOLS := prometheus prometheus-alertmanager prometheus-snmp-exporter snmp snmpd restic
+TOOLS := prometheus prometheus-alertmanager prometheus-snmp-exporter snmp snmpd restic lynis
 # Databases for the restore drills' tests, with the libraries that a plain Debian 12 lacks.
 TOOLS += postgresql-15 postgresql-client-15 libpq5 pgbackrest mariadb-server-core mariadb-client mariadb-client-core
 TOOLS += libmariadb3 libaio1 liburing2 libnuma1 libicu72 libxml2 libxslt1.1 libldap-2.5-0 libsasl2-2 libncurses6 libfaketime
