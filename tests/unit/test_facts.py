@@ -122,8 +122,9 @@ def test_nothing_that_a_terminal_would_obey_is_in_the_facts() -> None:
     answers["/etc/passwd"]["out"] += f"{evil}:x:1:1::/:/bin/sh\n"
     facts = decode("h", "accounts", answers, cases.AT)
     assert not unshowable(facts) and any("[2Jo" in name for name in facts["accounts"]["without_shadow"])
-    stats = {"files": {**cases.STATS["files"], f"/etc/sudoers.d/{evil}": [0o100000, 0o666, 0, 0]}, "writable": [evil]}
-    assert not unshowable(decode("h", "modes", {"stats": stats}, cases.AT))
+    files = {**cases.STATS["files"], f"/etc/sudoers.d/{evil}": [0o100000, 0o666, 0, 0]}
+    stats = {"files": files, "writable": [evil], "setuid": [evil], "jobs": [evil]}
+    assert not unshowable(decode("h", "modes", cases.answers_of("modes") | {"stats": stats}, cases.AT))
     failed = {"sshd": {"code": 1, "out": "", "err": f"bad\n{evil}" * 50}}
     with pytest.raises(CannotMeasure) as caught:
         decode("h", "sshd", failed, cases.AT)
@@ -138,7 +139,7 @@ def test_an_empty_answer_is_never_a_good_host() -> None:
         with pytest.raises(CannotMeasure):
             decode("h", group, answers, cases.AT)
     with pytest.raises(CannotMeasure):
-        decode("h", "modes", {"stats": {"files": {}, "writable": []}}, cases.AT)
+        decode("h", "modes", cases.answers_of("modes") | {"stats": {**cases.STATS, "files": {}}}, cases.AT)
     found = system.firewall(Answers(cases.answers_of("firewall") | {"chains": cases.said('{"nftables": []}')}))
     assert found["input"] == found["forward"] == []
     assert not found["input_denies"] and not found["forward_denies"] and found["stateful"]
@@ -296,6 +297,8 @@ def test_the_queries_only_read() -> None:
         ("systemctl", "list-units"),
         ("dpkg-query", "-W"),
         ("apt-get", "-s"),
+        ("apt-config", "shell"),
+        ("wg", "show"),
         ("systemd-analyze", "cat-config"),
         ("auditctl", "-s"),
         ("auditctl", "-l"),

@@ -93,7 +93,8 @@ def _costs(results: Results) -> list[str]:
     ours = f"{middle['look_wall']:.1f} | {middle['look_cpu_host']:.1f} | {middle['look_cpu_here']:.1f}"
     lines.append(f"| one look, {results['checks']} checks judged | {ours} |")
     if "lynis_wall" in middle:
-        lines.append(f"| one `lynis audit system --quick` | {middle['lynis_wall']:.1f} | {middle['lynis_cpu']:.1f} | 0 |")
+        theirs = f"{middle['lynis_wall']:.1f} | {middle['lynis_cpu']:.1f} | 0"
+        lines.append(f"| one `lynis audit system --quick` | {theirs} |")
     return lines
 
 
@@ -114,8 +115,9 @@ def write_page(results: Results) -> None:
     alone = by_drift_alone(results)
     text = "\n".join(
         [
-            f"Measured {results['at']}, revision {results['revision']}, {results['cpus']} CPUs, {results['hosts']} hosts, "
-            f"{results['checks']} checks that ask hosts; costs are medians of {len(results['costs'])} alternating runs.",
+            f"Measured {results['at']}, revision {results['revision']}; {results['cpus']} CPUs, "
+            f"{results['hosts']} hosts, {results['checks']} checks that ask hosts; "
+            f"costs are medians of {len(results['costs'])} alternating runs.",
             "",
             table(results),
             "",

@@ -55,8 +55,7 @@ def look(context: Context, host: str, checks: Iterable[Check]) -> Said:
 
 def _cpu() -> float:
     return sum(
-        one.ru_utime + one.ru_stime
-        for one in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        one.ru_utime + one.ru_stime for one in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     )
 
 
