@@ -1,6 +1,6 @@
 """make bench-assess: what the self-assessment notices of misconfigurations planted on hosts, and Lynis beside it.
 
-    python tests/bench/assess [--inventory NAME] [--only ID,ID] [--without-lynis] [--rounds 5]
+    python tests/bench/assess [--inventory NAME] [--only ID,ID] [--lynis lynis,ssg,own] [--rounds 5]
     python tests/bench/assess --to-docs build/bench-assess.json
 
 Builds the city of inventories/lab on this machine and applies it (or takes the lab that is up, by --inventory), looks
@@ -38,7 +38,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--inventory", help="a lab that is up and applied; else one is built")
     parser.add_argument("--only", default="", help="seeds by name, with commas between them")
-    parser.add_argument("--without-lynis", action="store_true")
+    kinds = "whose seeds Lynis looks at, too (half a minute each and more)"
+    parser.add_argument("--lynis", default="lynis,ssg,own", help=kinds)
     parser.add_argument("--rounds", type=int, default=5, help="alternating looks and audits for the costs; 0: none")
     parser.add_argument("--out", type=Path, default=figures.REPOSITORY / "build" / "bench-assess.json")
     parser.add_argument("--to-docs", type=Path)
@@ -73,12 +74,13 @@ def city(name: str | None) -> Iterator[Inventory]:
 
 def measured(options: argparse.Namespace, chosen: list[seeds.Seed]) -> dict[str, Any]:
     """Everything, as it goes into the file of figures."""
-    tools = None if options.without_lynis else figures.REPOSITORY / ".tools"
+    kinds = [word for word in options.lynis.split(",") if word]
+    tools = figures.REPOSITORY / ".tools" if kinds else None
     if tools and not lynis.available(tools):
-        raise SystemExit("error: .tools has no lynis: run make .tools/.ready, or give --without-lynis")
+        raise SystemExit("error: .tools has no lynis: run make .tools/.ready, or give --lynis ''")
     with city(options.inventory) as inventory:
         context = open_context(inventory)
-        return figures.about() | planting.run(context, chosen, tools, options.rounds)
+        return figures.about() | planting.run(context, chosen, tools, options.rounds, kinds)
 
 
 def main() -> int:

@@ -43,9 +43,10 @@ def recall(results: Results, kind: str = "") -> tuple[int, int]:
     return sum(bool(seed["checks"]) for seed in of), len(of)
 
 
-def by_lynis(results: Results, kind: str = "") -> int:
-    """Seeds after which Lynis named a warning or suggestion that it did not name before."""
-    return sum(bool(seed["lynis"]) for seed in results["seeds"] if seed["source"].startswith(kind))
+def by_lynis(results: Results, kind: str = "") -> tuple[int, int]:
+    """Seeds (of one kind of source) of which Lynis' report had more to tell, of how many that it looked at."""
+    of = [seed for seed in results["seeds"] if seed["source"].startswith(kind) and seed["lynis"] is not None]
+    return sum(bool(seed["lynis"]) for seed in of), len(of)
 
 
 def misses(results: Results) -> list[str]:
@@ -80,7 +81,8 @@ def table(results: Results) -> str:
     for kind, name in (*KINDS, ("", "all")):
         seen, of = recall(results, kind)
         if of:
-            beside = f"{by_lynis(results, kind)} ({by_lynis(results, kind) / of:.0%})" if results["lynis"] else "-"
+            theirs, looked = by_lynis(results, kind)
+            beside = f"{theirs} of {looked}" if looked else "-"
             lines.append(f"| {name} | {of} | {seen} ({seen / of:.1%}) | {beside} |")
     return "\n".join([*lines, "", *_costs(results)])
 
@@ -103,10 +105,14 @@ def each(results: Results) -> str:
     lines = ["| seed | by | noticed by | by Lynis |", "|---|---|---|---|"]
     for seed in results["seeds"]:
         checks = ", ".join(f"`{name}`" for name in sorted(seed["checks"])) or "**nothing**"
-        tests = sorted({line.partition("=")[2].split("|")[0] for line in seed["lynis"]})
+        tests = sorted({line.partition("=")[2].split("|")[0] for line in seed["lynis"] or ()})
         source = seed["source"].replace("_", "\\_")
-        lines.append(f"| {seed['id']}: {seed['what']} | {source} | {checks} | {', '.join(tests) or '-'} |")
+        lines.append(f"| {seed['id']}: {seed['what']} | {source} | {checks} | {', '.join(tests) or _none(seed)} |")
     return "\n".join(lines)
+
+
+def _none(seed: Mapping[str, Any]) -> str:
+    return "not asked" if seed["lynis"] is None else "-"
 
 
 def write_page(results: Results) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,10 @@ COSTED = "minqin-education"
 Told = dict[str, list[str]]
 
 
-def run(context: Context, chosen: list[Seed], tools: Path | None, rounds: int) -> dict[str, Any]:
-    """All figures but what machine they are of."""
+def run(
+    context: Context, chosen: list[Seed], tools: Path | None, rounds: int, kinds: Collection[str] = ()
+) -> dict[str, Any]:
+    """All figures but what machine they are of. `kinds`: the sources of the seeds that Lynis looks at, too."""
     checks = noticing.checks_of_hosts(context)
     hosts = sorted(name for name, subject in context.subjects("host").items() if subject["managed"])
     first = {host: noticing.look(context, host, checks) for host in hosts}
@@ -32,8 +34,7 @@ def run(context: Context, chosen: list[Seed], tools: Path | None, rounds: int) -
         for host in audited:
             lynis.install(context.inventory, host, tools or Path())
         costs = _costs(context, checks, rounds, bool(tools))
-        before = {host: lynis.audit(context.inventory, host).told for host in audited}
-        planted = _Planted(context, checks, first, before)
+        planted = _Planted(context, checks, first, kinds if tools else ())
         found = [planted.one(seed) for seed in chosen]
     finally:
         for host in audited:
@@ -47,7 +48,7 @@ def run(context: Context, chosen: list[Seed], tools: Path | None, rounds: int) -
         "false_alarms": {host: names for host in hosts if (names := _between(first[host], again[host]))},
         "red": _red(first),
         "costs": costs,
-        "lynis": bool(tools),
+        "lynis": sorted(kinds) if tools else [],
         "seeds": found,
         "left_behind": {host: names for host, names in left.items() if names},
     }
@@ -79,21 +80,22 @@ def _costs(context: Context, checks: list[Check], rounds: int, audit: bool) -> l
 class _Planted:
     """Plants one seed after the other; knows what the hosts said before, and what the last seed was noticed by."""
 
-    def __init__(
-        self, context: Context, checks: list[Check], first: dict[str, Said], audits: dict[str, frozenset[str]]
-    ) -> None:
-        self.context, self.checks, self.first, self.audits = context, checks, first, audits
+    def __init__(self, context: Context, checks: list[Check], first: dict[str, Said], kinds: Collection[str]) -> None:
+        self.context, self.checks, self.first, self.kinds = context, checks, first, kinds
         self.last: dict[str, Told] = {}
+        self.audits: dict[tuple[str, str], frozenset[str]] = {}
 
     def one(self, seed: Seed) -> dict[str, Any]:
         """What was noticed of a seed. What the last one was noticed by may be its echo: then the host gets time to
-        settle, and the seed is planted once more."""
-        checks, audit = self._seen(seed)
-        if any(checks.get(name) == what for name, what in self.last.get(seed.host, {}).items()):
+        settle, and the seed is planted once more. One that cannot be planted is a miss, and says why."""
+        fault = ""
+        try:
+            checks, audit = self._twice(seed)
+        except RuntimeError as error:
+            checks, audit, fault = {}, None, str(error)
             self.settled(seed.host)
-            checks, audit = self._seen(seed)
         self.last[seed.host] = checks
-        by = ", ".join(sorted(checks)) or "NOTHING"
+        by = ", ".join(sorted(checks)) or fault or "NOTHING"
         print(f"{seed.id}: {by}{'; lynis: ' + ', '.join(audit) if audit else ''}", flush=True)
         return {
             "id": seed.id,
@@ -102,18 +104,31 @@ class _Planted:
             "host": seed.host,
             "checks": checks,
             "lynis": audit,
+            "fault": fault,
         }
 
-    def _seen(self, seed: Seed) -> tuple[Told, list[str]]:
+    def _twice(self, seed: Seed) -> tuple[Told, list[str] | None]:
+        if self._audited(seed) and (seed.host, seed.area) not in self.audits:
+            self.audits[seed.host, seed.area] = lynis.audit(self.context.inventory, seed.host, seed.area).told
+        checks, audit = self._seen(seed)
+        if any(checks.get(name) == what for name, what in self.last.get(seed.host, {}).items()):
+            self.settled(seed.host)
+            checks, audit = self._seen(seed)
+        return checks, audit
+
+    def _seen(self, seed: Seed) -> tuple[Told, list[str] | None]:
         inventory = self.context.inventory
-        self._shell(seed.host, seed.planting, f"{seed.id} could not be planted")
         try:
+            self._shell(seed.host, seed.planting, f"{seed.id} could not be planted")
             said = noticing.look(self.context, seed.host, self.checks)
-            told = lynis.audit(inventory, seed.host).told if seed.host in self.audits else frozenset()
+            before = self.audits.get((seed.host, seed.area)) if self._audited(seed) else None
+            more = None if before is None else sorted(lynis.audit(inventory, seed.host, seed.area).told - before)
         finally:
             self._shell(seed.host, seed.removal, f"{seed.id} could not be taken away")
-        more = sorted(told - self.audits.get(seed.host, frozenset()))
         return noticing.noticed(self.first[seed.host].results, said.results), more
+
+    def _audited(self, seed: Seed) -> bool:
+        return seed.source.partition(":")[0] in self.kinds
 
     def settled(self, host: str) -> list[str]:
         """Wait until a host is as it was; the checks that say that it is not."""

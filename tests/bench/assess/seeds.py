@@ -22,6 +22,7 @@ class Seed:
     id: str
     what: str
     source: str
+    area: str
     host: str
     plant: str
     undo: str = ""
@@ -31,16 +32,16 @@ class Seed:
     def planting(self) -> str:
         """The shell program, run by root on the host, that plants it."""
         lines = ["set -eu", f"rm -rf {KEEP}", f"mkdir -m 700 {KEEP}"]
-        for path in map(shlex.quote, self.files):
-            lines.append(f"if [ -e {path} ]; then cp -a --parents {path} {KEEP}; fi")
+        for number, path in enumerate(map(shlex.quote, self.files)):
+            lines.append(f"if [ -e {path} ]; then cp -a {path} {KEEP}/{number}; fi")
         return "\n".join([*lines, self.plant, ""])
 
     @property
     def removal(self) -> str:
         """The shell program that takes it away; what could not be planted whole is taken away whole."""
         lines = []
-        for path in map(shlex.quote, self.files):
-            kept = KEEP + path
+        for number, path in enumerate(map(shlex.quote, self.files)):
+            kept = f"{KEEP}/{number}"
             # Put in place by one rename, so that a program that reads it meanwhile finds a whole file.
             lines.append(f"if [ -d {kept} ] || [ ! -e {kept} ]; then rm -rf {path}; fi")
             lines.append(f"if [ -e {kept} ]; then cp -a {kept} {path}.seed && mv -fT {path}.seed {path}; fi")
