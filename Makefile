@@ -34,7 +34,7 @@ missing=$$({ dpkg-query -W -f='$${db:Status-Status} $${Package}\n' $(1) 2>/dev/n
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
 endef
 
-.PHONY: help setup demo test test-fast test-long lint bench bench-snmp bench-wall bench-drill bench-converge lab-city dashboards goldens lock clean
+.PHONY: help setup demo test test-fast test-long lint bench bench-snmp bench-wall bench-drill bench-assess bench-converge lab-city dashboards goldens lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -99,6 +99,9 @@ bench-wall: setup .tools/.ready .tools/.browser ## What the boards cost on 30 da
 
 bench-drill: setup .tools/.ready ## What a file restore drill costs: against bare borg extract, restic beside it (ROUNDS=5; 6 minutes)
 	@$(BIN)/python tests/bench/drill --rounds $(or $(ROUNDS),5)
+
+bench-assess: setup .tools/.ready ## What the self-assessment notices of planted misconfigurations, Lynis beside it (root; ONLY=pam-open,...; an hour and more for all)
+	@$(BIN)/python tests/bench/assess $(if $(ONLY),--only "$(ONLY)")
 
 bench-converge: setup ## Many hosts brought to many files: ours, Ansible, mitogen, pyinfra (root; HOSTS=12 or 90; hours at 90)
 	@$(BIN)/python tests/bench/converge --hosts $(or $(HOSTS),12)

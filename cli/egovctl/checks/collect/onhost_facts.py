@@ -102,7 +102,7 @@ LINES = {
     "databases": {
         "/etc/postgresql/*/*/postgresql.conf": r"\s*archive_(?:mode|command|library)\b",
         "/etc/postgresql/*/*/conf.d/*.conf": r"\s*archive_(?:mode|command|library)\b",
-        "/etc/postgresql/*/*/pg_hba.conf": r"\s*host\w*\s.*\btrust\b",
+        "/etc/postgresql/*/*/pg_hba.conf": r"\s*host\w*\s.*\strust\s*(?:#.*)?$",
     },
     "packages": {
         "/etc/apt/sources.list": r"\s*deb",
