@@ -22,7 +22,15 @@ pytestmark = [
     pytest.mark.lab,
     pytest.mark.skipif(not os.environ.get("EGOV_LONG"), reason="minutes; make test-long runs it"),
 ]
-CHOSEN = ("ssh-strict-modes", "pam-open", "route-localnet", "web-server", "setuid-shell", "rescue-shell", "stranger-peer")
+CHOSEN = (
+    "ssh-strict-modes",
+    "pam-open",
+    "route-localnet",
+    "web-server",
+    "setuid-shell",
+    "rescue-shell",
+    "stranger-peer",
+)
 
 
 def test_seeds_are_noticed_and_taken_away_without_a_trace(city_lab: CityLab) -> None:

@@ -345,7 +345,7 @@ GOOD["databases"] = {
 }
 GOOD["certificates"] = {
     "/etc/egov/keys/mail.crt": said("notAfter=Nov 24 02:54:39 2036 GMT\n"),
-    "/etc/egov/keys/syslog.crt": said("notAfter=Oct  6 14:13:20 2026 GMT\n"),
+    "/etc/egov/keys/syslog.crt": said("notAfter=Nov 24 02:54:39 2036 GMT\n"),
 }
 PLANNED = {"interfaces": ["eth0", "lo", "wg0"], "v6": "2001:db8:", "ports": ["udp 23604"]}
 
@@ -523,7 +523,7 @@ RED: dict[str, list[Change]] = {
     ],
     "databases-ask": [more(POSTGRESQL + "pg_hba.conf", "host all all 0.0.0.0/0 trust\n")],
     "certificates-current": [
-        put("/etc/egov/keys/syslog.crt", "Oct  6", "Oct  4"),
+        put("/etc/egov/keys/syslog.crt", "Nov 24 02:54:39 2036", "Oct  4 14:13:20 2026"),
         put("/etc/egov/keys/mail.crt", "Nov 24 02:54:39 2036", "Jan  1 00:00:00 2025"),
         gone("/etc/egov/keys/mail.crt"),
     ],
@@ -854,6 +854,7 @@ GREEN: dict[str, list[Change]] = {
     "tunnels-planned": [gone("peers"), put("peers", f"wg0\t{KEY}\n", "")],
     "databases-archived": [put(POSTGRESQL + "conf.d/50-archive.conf", "archive_mode = on", "archive_mode = 'always'")],
     "packages-signed": [add("apt", "ALLOW_INSECURE='false'\n")],
+    "certificates-current": [put("/etc/egov/keys/syslog.crt", "Nov 24 02:54:39 2036", "Oct  6 14:13:20 2026")],
     "pam-asks": [more("/etc/pam.d/sudo", "auth required pam_permit.so\naccount sufficient pam_permit.so\n")],
     "accounts-shells-known": [shell(name) for name in ("postgres", "pgbackrest", "pgbackrest-read", "egov-restore")],
     "integrity-watched": [put("enabled", "dailyaidecheck", name) for name in ("aide", "debsums")],
