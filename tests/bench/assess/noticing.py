@@ -53,6 +53,15 @@ def look(context: Context, host: str, checks: Iterable[Check]) -> Said:
     return Said(host, {result.check: result for result in found}, wall, on_host, here)
 
 
+def look_at_all(context: Context, hosts: Collection[str], checks: Iterable[Check]) -> dict[str, dict[str, Result]]:
+    """What the checks say of each host, all looked at together."""
+    found: dict[str, dict[str, Result]] = {host: {} for host in hosts}
+    for result in run_checks(replace(context, looks={}, reused={}), checks, among=set(hosts)):
+        if result.subject in found:
+            found[result.subject][result.check] = result
+    return found
+
+
 def _cpu() -> float:
     return sum(
         one.ru_utime + one.ru_stime for one in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

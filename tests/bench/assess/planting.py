@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import lynis
 import noticing
-from noticing import Said
 from seeds import Seed
 
 from egovctl import lab
 from egovctl.checks.context import Context
-from egovctl.checks.model import Check
+from egovctl.checks.model import Check, Result
 
 SETTLE_SECONDS = 90  # a clock daemon or a routing session that was restarted needs a while
 COSTED = "minqin-education"
 Told = dict[str, list[str]]
+Results = dict[str, Result]
 
 
 def run(
@@ -27,8 +27,8 @@ def run(
     """All figures but what machine they are of. `kinds`: the sources of the seeds that Lynis looks at, too."""
     checks = noticing.checks_of_hosts(context)
     hosts = sorted(name for name, subject in context.subjects("host").items() if subject["managed"])
-    first = {host: noticing.look(context, host, checks) for host in hosts}
-    again = {host: noticing.look(context, host, checks) for host in hosts}
+    first = noticing.look_at_all(context, hosts, checks)
+    again = noticing.look_at_all(context, hosts, checks)
     audited = sorted({seed.host for seed in chosen} | {COSTED}) if tools else []
     try:
         for host in audited:
@@ -44,8 +44,8 @@ def run(
     return {
         "checks": len(checks),
         "hosts": len(hosts),
-        "pairs": sum(len(said.results) for said in first.values()),
-        "false_alarms": {host: names for host in hosts if (names := _between(first[host], again[host]))},
+        "pairs": sum(map(len, first.values())),
+        "false_alarms": {host: names for host in hosts if (names := noticing.differing(first[host], again[host]))},
         "red": _red(first),
         "costs": costs,
         "lynis": sorted(kinds) if tools else [],
@@ -54,13 +54,9 @@ def run(
     }
 
 
-def _between(one: Said, other: Said) -> list[str]:
-    return noticing.differing(one.results, other.results)
-
-
-def _red(said: dict[str, Said]) -> dict[str, int]:
+def _red(said: Mapping[str, Results]) -> dict[str, int]:
     """The checks that fail before anything is planted, and on how many hosts."""
-    names = [name for one in said.values() for name, result in one.results.items() if result.status in noticing.BAD]
+    names = [name for one in said.values() for name, result in one.items() if result.status in noticing.BAD]
     return {name: names.count(name) for name in sorted(set(names))}
 
 
@@ -80,7 +76,9 @@ def _costs(context: Context, checks: list[Check], rounds: int, audit: bool) -> l
 class _Planted:
     """Plants one seed after the other; knows what the hosts said before, and what the last seed was noticed by."""
 
-    def __init__(self, context: Context, checks: list[Check], first: dict[str, Said], kinds: Collection[str]) -> None:
+    def __init__(
+        self, context: Context, checks: list[Check], first: Mapping[str, Results], kinds: Collection[str]
+    ) -> None:
         self.context, self.checks, self.first, self.kinds = context, checks, first, kinds
         self.last: dict[str, Told] = {}
         self.audits: dict[tuple[str, str], frozenset[str]] = {}
@@ -125,14 +123,18 @@ class _Planted:
             more = None if before is None else sorted(lynis.audit(inventory, seed.host, seed.area).told - before)
         finally:
             self._shell(seed.host, seed.removal, f"{seed.id} could not be taken away")
-        return noticing.noticed(self.first[seed.host].results, said.results), more
+        return noticing.noticed(self.first[seed.host], said.results), more
 
     def _audited(self, seed: Seed) -> bool:
         return seed.source.partition(":")[0] in self.kinds
 
     def settled(self, host: str) -> list[str]:
         """Wait until a host is as it was; the checks that say that it is not."""
-        return _until(lambda: _between(self.first[host], noticing.look(self.context, host, self.checks)))
+
+        def differing() -> list[str]:
+            return noticing.differing(self.first[host], noticing.look(self.context, host, self.checks).results)
+
+        return _until(differing)
 
     def _shell(self, host: str, program: str, otherwise: str) -> None:
         done = lab.exec_in(self.context.inventory, host, ["sh", "-s"], input=program)
