@@ -12,7 +12,7 @@ APT := python3-venv mmdebstrap systemd-container iproute2 nftables socat apt-uti
 # What WeasyPrint sets PDFs with, and a font for Chinese.
 APT += libpango-1.0-0 libpangoft2-1.0-0 fontconfig fonts-noto-cjk
 # Programs that tests compare with or check by; unpacked into .tools/, never installed, so that none is started.
-TOOLS := prometheus prometheus-alertmanager prometheus-snmp-exporter snmp snmpd restic
+TOOLS := prometheus prometheus-alertmanager prometheus-snmp-exporter snmp snmpd restic lynis
 # Databases for the restore drills' tests, with the libraries that a plain Debian 12 lacks.
 TOOLS += postgresql-15 postgresql-client-15 libpq5 pgbackrest mariadb-server-core mariadb-client mariadb-client-core
 TOOLS += libmariadb3 libaio1 liburing2 libnuma1 libicu72 libxml2 libxslt1.1 libldap-2.5-0 libsasl2-2 libncurses6 libfaketime
@@ -34,7 +34,7 @@ missing=$$({ dpkg-query -W -f='$${db:Status-Status} $${Package}\n' $(1) 2>/dev/n
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
 endef
 
-.PHONY: help setup demo test test-fast test-long lint bench bench-snmp bench-wall bench-drill bench-converge lab-city dashboards goldens lock clean
+.PHONY: help setup demo test test-fast test-long lint bench bench-snmp bench-wall bench-drill bench-assess bench-converge lab-city dashboards goldens lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -99,6 +99,9 @@ bench-wall: setup .tools/.ready .tools/.browser ## What the boards cost on 30 da
 
 bench-drill: setup .tools/.ready ## What a file restore drill costs: against bare borg extract, restic beside it (ROUNDS=5; 6 minutes)
 	@$(BIN)/python tests/bench/drill --rounds $(or $(ROUNDS),5)
+
+bench-assess: setup .tools/.ready ## What the self-assessment notices of planted misconfigurations, Lynis beside it (root; ONLY=pam-open,...; an hour and more for all)
+	@$(BIN)/python tests/bench/assess $(if $(ONLY),--only "$(ONLY)")
 
 bench-converge: setup ## Many hosts brought to many files: ours, Ansible, mitogen, pyinfra (root; HOSTS=12 or 90; hours at 90)
 	@$(BIN)/python tests/bench/converge --hosts $(or $(HOSTS),12)

@@ -36,6 +36,11 @@ x11forwarding no
 permitemptypasswords no
 permituserenvironment no
 allowagentforwarding no
+permittunnel no
+gatewayports no
+hostbasedauthentication no
+ignorerhosts yes
+strictmodes yes
 loglevel INFO
 ciphers chacha20-poly1305@openssh.com,aes128-ctr,aes192-ctr,aes256-ctr,aes128-gcm@openssh.com,aes256-gcm@openssh.com
 macs hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,umac-128-etm@openssh.com
@@ -85,6 +90,7 @@ SUDOERS = """#
 Defaults\tenv_reset
 Defaults\tmail_badpass
 Defaults\tsecure_path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+Defaults\tuse_pty
 Defaults\tlog_output
 root\tALL=(ALL:ALL) ALL
 %sudo\tALL=(ALL:ALL) ALL
@@ -152,6 +158,7 @@ SYSCTLS = {
     "kernel.randomize_va_space": "2",
     "net.ipv4.conf.all.accept_redirects": "0",
     "net.ipv4.conf.all.accept_source_route": "0",
+    "net.ipv4.conf.all.route_localnet": "0",
     "net.ipv4.conf.all.send_redirects": "0",
     "net.ipv4.icmp_echo_ignore_broadcasts": "1",
     "net.ipv4.tcp_syncookies": "1",
@@ -162,6 +169,7 @@ SYSCTLS = {
 ACTIVE = """ssh.service loaded active running OpenBSD Secure Shell server
 rsyslog.service loaded active running System Logging Service
 systemd-journald.service loaded active running Journal Service
+logrotate.timer loaded active waiting Daily rotation of log files
 chrony.service loaded active running chrony, an NTP client/server
 clamav-clamonacc.service loaded active running ClamAV On-Access Scanner
 rspamd.service loaded active running rapid spam filtering system
@@ -215,9 +223,32 @@ STATS = {
         "/root": [FOLDER, 0o700, 0, 0],
         "/home/egov-deploy/.ssh/authorized_keys": [REGULAR, 0o600, 1000, 1000],
         "/var/log/journal": [FOLDER, 0o2755, 0, 999],
+        "/var/log": [FOLDER, 0o755, 0, 0],
+        "/home/egov-deploy": [FOLDER, 0o755, 1000, 1000],
+        "/etc/shadow-": [REGULAR, 0o600, 0, 42],
+        "/etc/egov/keys/mail.crt": [REGULAR, 0o644, 0, 0],
+        "/etc/egov/keys/wireguard": [REGULAR, 0o600, 0, 0],
+        "/srv/borg": [FOLDER, 0o700, 998, 998],
+        "/tmp": [FOLDER, 0o1777, 0, 0],
     },
     "writable": [],
+    "setuid": ["/usr/bin/passwd", "/usr/bin/sudo"],
+    "jobs": [],
 }
+MOUNTS = """tmpfs /tmp tmpfs rw,nosuid,nodev,size=2468412k 0 0
+tmpfs /dev/shm tmpfs rw,nosuid,nodev 0 0
+"""
+GROUP = """root:x:0:
+daemon:x:1:
+sudo:x:27:
+_chrony:x:110:
+borg:x:998:
+egov-deploy:x:1000:
+nogroup:x:65534:
+users:x:777:
+"""
+KEY, OTHER_KEY = "hQ4kF2m1sYv0b8n6c5x3z7l9p1o2i3u4y5t6r7e8w9A=", "zQ4kF2m1sYv0b8n6c5x3z7l9p1o2i3u4y5t6r7e8w9A="
+POSTGRESQL = "/etc/postgresql/15/egov/"
 GOOD: dict[str, Any] = {
     "sshd": {"sshd": said(SSHD)},
     "passwords": {
@@ -225,10 +256,12 @@ GOOD: dict[str, Any] = {
         "/etc/pam.d/common-password": said(COMMON_PASSWORD),
         "/etc/pam.d/common-auth": said(COMMON_AUTH),
         "/etc/pam.d/sshd": said(PAM_SSHD),
+        "/etc/pam.d/su": said("auth       sufficient pam_rootok.so\n@include common-auth\n"),
+        "/etc/pam.d/sudo": said("@include common-auth\n"),
         "/etc/security/pwquality.conf": said("# minlen = 8\n"),
         "/etc/security/faillock.conf": said("deny = 5\n"),
     },
-    "accounts": {"/etc/passwd": said(PASSWD), "/etc/group": said("sudo:x:27:\n"), "shadow": said(SHADOW)},
+    "accounts": {"/etc/passwd": said(PASSWD), "/etc/group": said(GROUP), "shadow": said(SHADOW)},
     "sudo": {
         "/etc/sudoers": said(SUDOERS),
         "/etc/sudoers.d/egov-deploy": said("egov-deploy ALL=(ALL:ALL) NOPASSWD: ALL\n"),
@@ -240,6 +273,9 @@ GOOD: dict[str, Any] = {
         "/etc/bash.bashrc": said(""),
         "/etc/issue": said("Debian GNU/Linux 12 \\n \\l\n"),
         "/etc/issue.net": absent("/etc/issue.net"),
+        "/etc/ld.so.preload": absent("/etc/ld.so.preload"),
+        "/etc/environment": said('PATH="/usr/local/bin:/usr/bin:/bin"\n'),
+        "/root/.profile": said('PATH="$HOME/bin:$PATH"\numask 022\n'),
     },
     "listening": {"ss": said(SS)},
     "firewall": {"chains": said(json.dumps(CHAINS)), "rules": said(RULES)},
@@ -250,19 +286,31 @@ GOOD: dict[str, Any] = {
         "active": said(ACTIVE),
         "failed": said(""),
     },
-    "packages": {"installed": said(DPKG), "upgrades": said(""), "lists": AT - 2 * DAY},
+    "packages": {
+        "installed": said(DPKG),
+        "upgrades": said(""),
+        "lists": AT - 2 * DAY,
+        "states": said("install installed openssh-server\ndeinstall config-files telnetd\n"),
+        "apt": said(""),
+        "/etc/apt/sources.list": said(
+            "deb http://deb.debian.org/debian bookworm main\ndeb [trusted=yes] file:///srv/x ./\n"
+        ),
+        "/etc/apt/sources.list.d/own.sources": said("URIs: https://packages.example/debian\n\n"),
+    },
     "modules": {
         "/proc/modules": said("nf_tables 303104 120 nft_ct, Live 0x0000000000000000\n"),
         "/etc/modprobe.d/usb.conf": said("install usb-storage /bin/false\n"),
         "/etc/usbguard/rules.conf": absent("/etc/usbguard/rules.conf"),
     },
-    "modes": {"stats": STATS},
+    "modes": {"stats": STATS, "/proc/self/mounts": said(MOUNTS)},
     "journal": {"journald": said(JOURNALD)},
     "logs": {"/etc/rsyslog.conf": said(RSYSLOG)},
     "audit": {"status": said(AUDIT), "rules": said("-w /etc/passwd -p wa -k identity\n")},
     "system": {
         "/etc/os-release": said('PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nVERSION_ID="12"\nID=debian\n'),
         "/proc/uptime": said("53400.11 102000.00\n"),
+        "/etc/resolv.conf": said("nameserver 10.240.0.9\nnameserver 2001:db8:5:1::1\nnameserver fe80::1%eth0\n"),
+        "/etc/exports": said("# none\n/srv/share 10.64.5.10(rw,root_squash)\n"),
     },
 }
 
@@ -281,8 +329,25 @@ def links(*more: tuple[str, str]) -> dict[str, Any]:
     return said(json.dumps([{"ifname": name, "operstate": state} for name, state in (*LINKS, *more)]))
 
 
-GOOD["interfaces"] = {"link": links()}
-PLANNED = {"interfaces": ["eth0", "lo", "wg0"]}
+GOOD["interfaces"] = {
+    "link": links(),
+    "peers": said(f"wg0\t{KEY}\n"),
+    "/etc/wireguard/wg0.conf": said(f"PublicKey = {KEY}\n"),
+}
+GOOD["consoles"] = {
+    "/etc/systemd/system/rescue.service": said("ExecStart=-/lib/systemd/systemd-sulogin-shell rescue\n"),
+    "/etc/systemd/system/getty@tty1.service.d/clear.conf": said("ExecStart=\nExecStart=-/sbin/agetty --noclear %I\n"),
+}
+GOOD["databases"] = {
+    POSTGRESQL + "postgresql.conf": said("archive_mode = off\n"),
+    POSTGRESQL + "conf.d/50-archive.conf": said("archive_mode = on\narchive_command = 'egov-push %p %f'\n"),
+    POSTGRESQL + "pg_hba.conf": said(""),
+}
+GOOD["certificates"] = {
+    "/etc/egov/keys/mail.crt": said("notAfter=Nov 24 02:54:39 2036 GMT\n"),
+    "/etc/egov/keys/syslog.crt": said("notAfter=Nov 24 02:54:39 2036 GMT\n"),
+}
+PLANNED = {"interfaces": ["eth0", "lo", "wg0"], "v6": "2001:db8:", "ports": ["udp 23604"]}
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -294,6 +359,24 @@ def put(query: str, old: str, new: str) -> Change:
         text = answers[query]["out"]
         assert old in text, (query, old)
         answers[query]["out"] = text.replace(old, new)
+
+    return change
+
+
+def others(key: str, path: str) -> Change:
+    """One more path in a list of the modes."""
+
+    def change(answers: dict[str, Any]) -> None:
+        answers["stats"][key].append(path)
+
+    return change
+
+
+def there(path: str, entry: list[int]) -> Change:
+    """One more file, or the same with another owner."""
+
+    def change(answers: dict[str, Any]) -> None:
+        answers["stats"]["files"][path] = entry
 
     return change
 
@@ -364,7 +447,86 @@ RED: dict[str, list[Change]] = {
         put("sshd", "logingracetime 20", "logingracetime 120"),
         put("sshd", "logingracetime 20", "logingracetime 0"),
     ],
-    "sshd-users-named": [put("sshd", "allowusers", "acceptenv")],
+    "sshd-users-named": [put("sshd", "allowusers", "acceptenv"), more("sshd", "allowusers *\n")],
+    "sshd-trusts-nobody": [
+        put("sshd", "hostbasedauthentication no", "hostbasedauthentication yes"),
+        put("sshd", "ignorerhosts yes", "ignorerhosts no"),
+        put("sshd", "ignorerhosts yes", "ignorerhosts shosts-only"),
+        put("sshd", "strictmodes yes", "strictmodes no"),
+        put("sshd", "usepam yes", "usepam no"),
+        put("sshd", "usepam yes", "port 23"),
+    ],
+    "files-none-trusting": [
+        there(path, [REGULAR, 0o600, 0, 0]) for path in ("/root/.netrc", "/home/a/.rhosts", "/etc/hosts.equiv")
+    ],
+    "session-umask-closed": [
+        more("/etc/profile", "umask 000\n"),
+        more("/etc/bash.bashrc", "\tumask 0020\n"),
+        more("/root/.profile", "umask 0\n"),
+    ],
+    "session-path-closed": [
+        more("/root/.profile", "PATH=.:$PATH\n"),
+        more("/etc/profile", "export PATH=/usr/bin::/bin\n"),
+        more("/etc/environment", "PATH=/usr/bin:/tmp/bin\n"),
+        add("/etc/ld.so.preload", "/usr/local/lib/hook.so\n"),
+    ],
+    "pam-asks": [
+        put("/etc/pam.d/common-auth", "auth\trequired", "auth sufficient pam_permit.so\nauth\trequired"),
+        more("/etc/pam.d/sudo", "auth sufficient pam_succeed_if.so user ingroup users\n"),
+        more("/etc/pam.d/su", "-auth [success=done default=ignore] pam_permit.so\n"),
+    ],
+    "sudo-guarded": [
+        put("/etc/sudoers", "use_pty", "insults"),
+        more("/etc/sudoers.d/egov-deploy", "Defaults !use_pty\n"),
+        more("/etc/sudoers.d/egov-deploy", "Defaults:eve insults, !syslog\n"),
+    ],
+    "ports-known": [
+        more("ss", "tcp LISTEN 0 5 0.0.0.0:8000 0.0.0.0:*\n"),
+        more("ss", "udp UNCONN 0 0 *:514 *:*\n"),
+        more("ss", "udp UNCONN 0 0 *:32767 *:*\n"),
+        more("ss", "tcp LISTEN 0 5 0.0.0.0:49152 0.0.0.0:*\n"),
+    ],
+    "resolvers-inside": [
+        more("/etc/resolv.conf", "nameserver 8.8.8.8\n"),
+        more("/etc/resolv.conf", "nameserver 2400:3200::1\n"),
+    ],
+    "tunnels-planned": [more("peers", f"wg0\t{OTHER_KEY}\n"), gone("/etc/wireguard/wg0.conf")],
+    "files-setuid-known": [others("setuid", "/usr/local/bin/sh"), others("setuid", "/usr/bin/passwd2")],
+    "mounts-closed": [
+        put("/proc/self/mounts", "/dev/shm tmpfs rw,nosuid,nodev", "/dev/shm tmpfs rw,nodev"),
+        put("/proc/self/mounts", "/tmp tmpfs rw,nosuid,nodev", "/tmp tmpfs rw,nosuid,dev"),
+    ],
+    "jobs-closed": [others("jobs", "/usr/local/bin/job")],
+    "exports-narrow": [
+        more("/etc/exports", "/srv *(ro)\n"),
+        more("/etc/exports", "/srv 10.64.5.0/24(rw,no_root_squash)\n"),
+        add("/etc/exports.d/x.exports", "/srv \\\n (rw)\n"),
+    ],
+    "packages-signed": [
+        add("apt", "ALLOW_UNAUTHENTICATED='true'\n"),
+        add("apt", "ALLOW_INSECURE='1'\n"),
+        put("/etc/apt/sources.list", "deb http:", "deb [arch=amd64 trusted=yes] http:"),
+        put("/etc/apt/sources.list.d/own.sources", "\n\n", "\nTrusted: yes\n\n"),
+    ],
+    "packages-whole": [more("states", "hold installed sudo\n"), more("states", "install half-configured sudo\n")],
+    "consoles-ask": [
+        put("/etc/systemd/system/rescue.service", "/lib/systemd/systemd-sulogin-shell rescue", "/bin/bash"),
+        more("/etc/systemd/system/rescue.service", "Environment=SYSTEMD_SULOGIN_FORCE=1\n"),
+        put("/etc/systemd/system/getty@tty1.service.d/clear.conf", "--noclear", "--autologin root"),
+        put("/etc/systemd/system/getty@tty1.service.d/clear.conf", "--noclear", "-a root"),
+    ],
+    "databases-archived": [
+        put(POSTGRESQL + "conf.d/50-archive.conf", "archive_mode = on", "archive_mode = off"),
+        add(POSTGRESQL + "conf.d/zz.conf", "archive_command = '/bin/true'\n"),
+        put(POSTGRESQL + "conf.d/50-archive.conf", "'egov-push %p %f'", "''"),
+        forget(POSTGRESQL + "conf.d/50-archive.conf"),
+    ],
+    "databases-ask": [more(POSTGRESQL + "pg_hba.conf", "host all all 0.0.0.0/0 trust\n")],
+    "certificates-current": [
+        put("/etc/egov/keys/syslog.crt", "Nov 24 02:54:39 2036", "Oct  4 14:13:20 2026"),
+        put("/etc/egov/keys/mail.crt", "Nov 24 02:54:39 2036", "Jan  1 00:00:00 2025"),
+        gone("/etc/egov/keys/mail.crt"),
+    ],
     "sshd-ciphers-strong": [
         put("sshd", "aes128-ctr", "aes128-cbc"),
         put("sshd", "aes128-ctr", "3des"),
@@ -388,6 +550,8 @@ RED: dict[str, list[Change]] = {
     "sshd-no-forwarding": [
         put("sshd", "x11forwarding no", "x11forwarding yes"),
         put("sshd", "allowagentforwarding no", "allowagentforwarding yes"),
+        put("sshd", "permittunnel no", "permittunnel point-to-point"),
+        put("sshd", "gatewayports no", "gatewayports clientspecified"),
     ],
     "sshd-no-user-environment": [put("sshd", "permituserenvironment no", "permituserenvironment yes")],
     "sshd-logins-logged": [put("sshd", "loglevel INFO", "loglevel QUIET")],
@@ -407,6 +571,9 @@ RED: dict[str, list[Change]] = {
         put("/etc/passwd", "borg:x:998", "borg:x:1000"),
         more("/etc/passwd", "borg:x:997:997::/:/bin/sh\n"),
         put("shadow", "borg:locked", "brog:locked"),
+        put("/etc/passwd", "borg:x:", "borg:$6$x$y:"),
+        put("/etc/passwd", "borg:x:998:998:", "borg:x:998:997:"),
+        more("/etc/group", "borg:x:997:\n"),
     ],
     "accounts-hashed-well": [
         put("shadow", "root:hash y", "root:hash 1"),
@@ -470,18 +637,24 @@ RED: dict[str, list[Change]] = {
     "kernel-source-routing-off": [
         sysctl("net.ipv4.conf.all.accept_source_route", "1"),
         sysctl("net.ipv6.conf.all.accept_source_route", "1"),
+        sysctl("net.ipv4.conf.all.route_localnet", "1"),
     ],
     "kernel-router-adverts-off": [sysctl("net.ipv6.conf.all.accept_ra", "2"), gone("net.ipv6.conf.all.accept_ra")],
     "kernel-links-protected": [sysctl("fs.protected_symlinks", "0"), sysctl("fs.protected_hardlinks", "0")],
     "kernel-addresses-random": [sysctl("kernel.randomize_va_space", "1")],
     "kernel-dumps-closed": [sysctl("fs.suid_dumpable", "2")],
     "kernel-pointers-hidden": [sysctl("kernel.kptr_restrict", "0"), sysctl("kernel.dmesg_restrict", "0")],
-    "kernel-syncookies-on": [sysctl("net.ipv4.tcp_syncookies", "0")],
+    "kernel-syncookies-on": [
+        sysctl("net.ipv4.tcp_syncookies", "0"),
+        sysctl("net.ipv4.icmp_echo_ignore_broadcasts", "0"),
+        gone("net.ipv4.icmp_echo_ignore_broadcasts"),
+    ],
     "units-none-failed": [more("failed", "rsyslog.service loaded failed failed System Logging Service\n")],
     "units-no-needless": [more("active", "rpcbind.service loaded active running RPC bind\n")],
     "units-log-running": [
         put("active", "rsyslog.service", "syslog-ng.service"),
         put("active", "systemd-journald.service", "other.service"),
+        put("active", "logrotate.timer", "other.timer"),
     ],
     "packages-none-clear-text": [more("installed", "installed telnetd 0.17-41\n")],
     "packages-minimal": [more("installed", "installed gcc 4:12.2.0-3\n")],
@@ -493,9 +666,22 @@ RED: dict[str, list[Change]] = {
         more("/proc/modules", "usb_storage 81920 0 - Live 0x0000000000000000\n"),
     ],
     "rare-protocols-absent": [more("/proc/modules", "sctp 434176 2 - Live 0x0000000000000000\n")],
-    "files-secrets-closed": [mode("/etc/shadow", 0o644), mode("/etc/egov/keys/syslog.key", 0o604)],
+    "files-secrets-closed": [
+        mode("/etc/shadow", 0o644),
+        mode("/etc/shadow-", 0o644),
+        mode("/etc/egov/keys/syslog.key", 0o604),
+        mode("/etc/egov/keys/wireguard", 0o644),
+        mode("/srv/borg", 0o755),
+    ],
     "files-keys-owner-only": [mode("/etc/wireguard/wg0.conf", 0o640), mode("/etc/ssh/ssh_host_ed25519_key", 0o660)],
-    "files-not-writable": [anybody_may_write, mode("/etc/passwd", 0o664)],
+    "files-not-writable": [
+        anybody_may_write,
+        mode("/etc/passwd", 0o664),
+        mode("/var/log", 0o777),
+        mode("/home/egov-deploy", 0o777),
+        mode("/tmp", 0o777),
+        there("/etc/shadow", [REGULAR, 0o640, 33, 42]),
+    ],
     "files-sudoers-closed": [mode("/etc/sudoers.d/egov-deploy", 0o644), mode("/etc/sudoers", 0o640)],
     "files-root-home-closed": [mode("/root", 0o755)],
     "files-login-keys-closed": [mode("/home/egov-deploy/.ssh/authorized_keys", 0o620)],
@@ -538,7 +724,11 @@ RED: dict[str, list[Change]] = {
     ],
     "labels-enforced": [put("/sys/module/apparmor/parameters/enabled", "Y", "N")],
     "radio-absent": [add("/sys/class/net/wlan0/phy80211/name", "phy0\n")],
-    "interfaces-planned": [told(links(("eth1", "UP"))), told(links(("eth1", "UNKNOWN")))],
+    "interfaces-planned": [
+        told(links(("eth1", "UP"))),
+        told(links(("eth1", "UNKNOWN"))),
+        put("link", '"eth0"', '"eth0", "flags": ["UP", "PROMISC"]'),
+    ],
     "system-supported": [
         put("/etc/os-release", 'VERSION_ID="12"', 'VERSION_ID="10"'),
         put("/etc/os-release", "ID=debian", "ID=centos"),
@@ -649,8 +839,23 @@ RED["sshd-idle-ends"] += [put("sshd", "clientaliveinterval 60", "clientaliveinte
 RED["passwords-expire"] += [put("/etc/login.defs", "PASS_MAX_DAYS\t90", "PASS_MAX_DAYS\t91")]
 RED["passwords-quality"] += [put("/etc/pam.d/common-password", "minlen=12", "minlen=7")]
 RED["journal-six-months"] += [put("journald", "200day", "4319h")]
+SETUID = ("chfn", "chsh", "fusermount", "fusermount3", "gpasswd", "mount", "newgrp", "pkexec", "su", "umount")
+LISTENS = (
+    "tcp 25,udp 53,tcp 53,udp 67,tcp 80,udp 123,udp 162,tcp 179,tcp 443,tcp 587,tcp 993,udp 3784,udp 3785,udp 4784"
+)
+LISTENS += ",tcp 6514,tcp 8443,tcp 9090,tcp 9093,tcp 9094,udp 9094,tcp 9095,tcp 9096,tcp 9116,tcp 13013"
 # What must stay green though it is not the good host itself.
 GREEN: dict[str, list[Change]] = {
+    "ports-known": [
+        more("ss", "udp UNCONN 0 0 *:49152 *:*\n"),
+        more("ss", "udp UNCONN 0 0 *:23604 *:*\n"),
+    ],
+    "files-secrets-closed": [there("/etc/egov/keys/borg.pub", [REGULAR, 0o644, 0, 0])],
+    "tunnels-planned": [gone("peers"), put("peers", f"wg0\t{KEY}\n", "")],
+    "databases-archived": [put(POSTGRESQL + "conf.d/50-archive.conf", "archive_mode = on", "archive_mode = 'always'")],
+    "packages-signed": [add("apt", "ALLOW_INSECURE='false'\n")],
+    "certificates-current": [put("/etc/egov/keys/syslog.crt", "Nov 24 02:54:39 2036", "Oct  6 14:13:20 2026")],
+    "pam-asks": [more("/etc/pam.d/sudo", "auth required pam_permit.so\naccount sufficient pam_permit.so\n")],
     "accounts-shells-known": [shell(name) for name in ("postgres", "pgbackrest", "pgbackrest-read", "egov-restore")],
     "integrity-watched": [put("enabled", "dailyaidecheck", name) for name in ("aide", "debsums")],
     "intrusion-watched": [put("active", "suricata", name) for name in ("snort", "zeek")],
@@ -672,6 +877,8 @@ GREEN: dict[str, list[Change]] = {
     ],
     "system-supported": [put("/etc/os-release", 'VERSION_ID="12"', 'VERSION_ID="13"')],
 }
+GREEN["files-setuid-known"] = [others("setuid", f"/usr/bin/{name}") for name in SETUID]
+GREEN["ports-known"] += listens(*LISTENS.split(","))
 # What says nothing.
 UNKNOWN: dict[str, list[Change]] = {"packages-security-upgraded": [lists(7.01), lists(8), no_lists]}
 

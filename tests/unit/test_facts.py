@@ -122,8 +122,9 @@ def test_nothing_that_a_terminal_would_obey_is_in_the_facts() -> None:
     answers["/etc/passwd"]["out"] += f"{evil}:x:1:1::/:/bin/sh\n"
     facts = decode("h", "accounts", answers, cases.AT)
     assert not unshowable(facts) and any("[2Jo" in name for name in facts["accounts"]["without_shadow"])
-    stats = {"files": {**cases.STATS["files"], f"/etc/sudoers.d/{evil}": [0o100000, 0o666, 0, 0]}, "writable": [evil]}
-    assert not unshowable(decode("h", "modes", {"stats": stats}, cases.AT))
+    files = {**cases.STATS["files"], f"/etc/sudoers.d/{evil}": [0o100000, 0o666, 0, 0]}
+    stats = {"files": files, "writable": [evil], "setuid": [evil], "jobs": [evil]}
+    assert not unshowable(decode("h", "modes", cases.answers_of("modes") | {"stats": stats}, cases.AT))
     failed = {"sshd": {"code": 1, "out": "", "err": f"bad\n{evil}" * 50}}
     with pytest.raises(CannotMeasure) as caught:
         decode("h", "sshd", failed, cases.AT)
@@ -138,7 +139,7 @@ def test_an_empty_answer_is_never_a_good_host() -> None:
         with pytest.raises(CannotMeasure):
             decode("h", group, answers, cases.AT)
     with pytest.raises(CannotMeasure):
-        decode("h", "modes", {"stats": {"files": {}, "writable": []}}, cases.AT)
+        decode("h", "modes", cases.answers_of("modes") | {"stats": {**cases.STATS, "files": {}}}, cases.AT)
     found = system.firewall(Answers(cases.answers_of("firewall") | {"chains": cases.said('{"nftables": []}')}))
     assert found["input"] == found["forward"] == []
     assert not found["input_denies"] and not found["forward_denies"] and found["stateful"]
@@ -206,6 +207,52 @@ def test_no_hash_of_a_password_leaves_the_host(monkeypatch: pytest.MonkeyPatch, 
         "other",
     ]
     assert not any(part in "\n".join(told) for part in ("abcdefgh", "zz", "plain")) and told[4] == "?"
+
+
+def test_what_anybody_may_change_and_whose_rights_it_takes_is_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    top = tmp_path / "bin"
+    (top / "inner").mkdir(parents=True)
+    (top / "inner").chmod(0o1777)
+    for name, mode in (("plain", 0o755), ("open", 0o757), ("su", 0o4755), ("inner/own", 0o755)):
+        (top / name).write_text("x")
+        (top / name).chmod(mode)
+    (top / "link").symlink_to("open")
+    monkeypatch.setattr(onhost_facts, "WALKED", [str(top)])
+    monkeypatch.setattr(onhost_facts, "STATS", [])
+    monkeypatch.setattr(onhost_facts, "CRONTABS", [str(tmp_path / "cron*")])
+    monkeypatch.setattr(onhost_facts, "UNITS", str(tmp_path / "*.service"))
+    (tmp_path / "cron1").write_text(f"# m h\nPATH=/bin\n0 * * * * root {top}/open -x\n0 * * * * bob {top}/su\n@daily\n")
+    (tmp_path / "a.service").write_text(f"[Service]\nExecStart=-+{top}/plain y\nExecStop={top}/inner/own\nExecStart=\n")
+    told = onhost_facts.stats()
+    assert told["writable"] == [f"{top}/open"] and told["setuid"] == [f"{top}/su"]
+    assert onhost_facts.jobs() == {f"{top}/open", f"{top}/plain", f"{top}/inner/own"}
+    # What lies in a sticky folder of everybody's counts, there or not: whoever comes first may put it there.
+    tmp_path.chmod(0o755)
+    above = [path for path in (tmp_path, *tmp_path.parents) if path.stat().st_mode & 0o002]
+    assert above or told["jobs"] == [f"{top}/inner/own", f"{top}/open"]
+    assert onhost_facts.changeable(f"{top}/inner/none") and onhost_facts.changeable("/var/tmp/none")
+    assert not onhost_facts.changeable("/usr/sbin/none")
+    top.chmod(0o777)
+    assert f"{top}" in onhost_facts.stats()["writable"]
+
+
+def test_of_files_with_secrets_only_the_lines_that_are_asked_for_leave(tmp_path: Path) -> None:
+    path = tmp_path / "sources"
+    path.write_text(
+        "# deb old\ndeb http://user:secret@mirror.example/debian x main\nother secret\n  deb file:///x ./\n"
+    )
+    answer = onhost_facts.lines_of(str(path), r"\s*deb")
+    assert answer["out"] == "deb http://mirror.example/debian x main\n  deb file:///x ./\n" and answer["code"] == 0
+    assert onhost_facts.lines_of(str(tmp_path / "none"), "x")["code"] == 127
+    secret = "PrivateKey = abc\nPublicKey = def\n"
+    path.write_text(secret)
+    pattern = onhost_facts.LINES["interfaces"]["/etc/wireguard/*.conf"]
+    assert onhost_facts.lines_of(str(path), pattern)["out"] == "PublicKey = def\n"
+    path.write_text("host all all 10.0.0.0/8 ldap ldapbindpasswd=trust1\nhost all all ::/0 trust\n")
+    pattern = onhost_facts.LINES["databases"]["/etc/postgresql/*/*/pg_hba.conf"]
+    assert onhost_facts.lines_of(str(path), pattern)["out"] == "host all all ::/0 trust\n"
 
 
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
@@ -296,6 +343,8 @@ def test_the_queries_only_read() -> None:
         ("systemctl", "list-units"),
         ("dpkg-query", "-W"),
         ("apt-get", "-s"),
+        ("apt-config", "shell"),
+        ("wg", "show"),
         ("systemd-analyze", "cat-config"),
         ("auditctl", "-s"),
         ("auditctl", "-l"),

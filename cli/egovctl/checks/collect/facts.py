@@ -132,7 +132,14 @@ def planned(context: Context, host: str) -> dict[str, Any]:
     """What a host's facts are held against."""
     found = context.city.hosts[host]
     names = {"lo", *(item.name for item in found.interfaces)}
-    return {"interfaces": sorted(names | ({found.outside.name} if found.outside else set()))}
+    v6 = context.plan.addressing.v6
+    parts = v6.network_address.exploded.split(":")[: v6.prefixlen // 16]
+    return {
+        "interfaces": sorted(names | ({found.outside.name} if found.outside else set())),
+        # As each address of the city begins.
+        "v6": "".join(f"{part.lstrip('0') or '0'}:" for part in parts),
+        "ports": sorted(f"udp {item.listen_port}" for item in found.tunnels if item.listen_port),
+    }
 
 
 def facts_of(

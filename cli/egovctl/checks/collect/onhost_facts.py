@@ -1,7 +1,8 @@
 """The read-only program that gathers how a host is set up: all groups in one pass, JSON back. Standard library only.
 
 It is sent on standard input, stored nowhere, and writes nothing. It only fetches; what the answers mean is decided on
-control. Password hashes and keys never leave the host: of /etc/shadow only the kind of each password does.
+control. Password hashes and keys never leave the host: of /etc/shadow only the kind of each password does, and of files
+that may hold other secrets only the lines that are asked for (LINES).
 Python 3.9 or newer; protocol 1.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import resource
 import stat
 import subprocess
@@ -33,8 +35,18 @@ COMMANDS = {
     "packages": {
         "installed": ["dpkg-query", "-W", "-f=${db:Status-Status} ${Package} ${Version}\n"],
         "upgrades": [*APT, "Debug::NoLocking=true", "upgrade"],
+        "states": ["dpkg-query", "-W", "-f=${db:Status-Want} ${db:Status-Status} ${Package}\n"],
+        # By name: the whole of apt's settings may hold a proxy's password.
+        "apt": [
+            "apt-config",
+            "shell",
+            *("ALLOW_UNAUTHENTICATED", "APT::Get::AllowUnauthenticated"),
+            *("ALLOW_INSECURE", "Acquire::AllowInsecureRepositories"),
+            *("ALLOW_WEAK", "Acquire::AllowWeakRepositories"),
+            *("ALLOW_DOWNGRADE", "Acquire::AllowDowngradeToInsecureRepositories"),
+        ],
     },
-    "interfaces": {"link": ["ip", "-j", "link", "show"]},
+    "interfaces": {"link": ["ip", "-j", "link", "show"], "peers": ["wg", "show", "all", "peers"]},
     "journal": {"journald": ["systemd-analyze", "cat-config", "systemd/journald.conf"]},
     "audit": {"status": ["auditctl", "-s"], "rules": ["auditctl", "-l"]},
 }
@@ -44,6 +56,9 @@ FILES = {
         "/etc/pam.d/common-password",
         "/etc/pam.d/common-auth",
         "/etc/pam.d/sshd",
+        "/etc/pam.d/login",
+        "/etc/pam.d/su",
+        "/etc/pam.d/sudo",
         "/etc/security/pwquality.conf",
         "/etc/security/faillock.conf",
     ],
@@ -51,8 +66,23 @@ FILES = {
     "sudo": ["/etc/sudoers", "/etc/sudoers.d/*", "/etc/group"],
     "modules": ["/proc/modules", "/etc/modprobe.d/*.conf", "/etc/usbguard/rules.conf"],
     "logs": ["/etc/rsyslog.conf", "/etc/rsyslog.d/*.conf"],
-    "session": ["/etc/profile", "/etc/profile.d/*.sh", "/etc/bash.bashrc", "/etc/issue", "/etc/issue.net"],
-    "system": ["/etc/os-release", "/proc/uptime"],
+    "session": [
+        "/etc/profile",
+        "/etc/profile.d/*.sh",
+        "/etc/bash.bashrc",
+        "/etc/issue",
+        "/etc/issue.net",
+        "/etc/ld.so.preload",
+    ],
+    "system": ["/etc/os-release", "/proc/uptime", "/etc/resolv.conf", "/etc/exports", "/etc/exports.d/*.exports"],
+    "consoles": [
+        "/etc/systemd/system/rescue.service",
+        "/etc/systemd/system/rescue.service.d/*.conf",
+        "/etc/systemd/system/emergency.service",
+        "/etc/systemd/system/emergency.service.d/*.conf",
+        "/etc/systemd/system/*getty@*.service.d/*.conf",
+        "/etc/systemd/system/console-getty.service.d/*.conf",
+    ],
     "machine": [
         "/proc/cmdline",
         "/sys/block/dm-*/dm/uuid",
@@ -63,11 +93,32 @@ FILES = {
     ],
     "interfaces": ["/sys/class/net/*/phy80211/name"],
 }
+# Of these files only the lines that match; the rest may hold secrets.
+SHELL_LINES = r"\s*(?:export\s+)?(?:PATH=|umask\s)"
+LINES = {
+    "session": {"/etc/environment": r"PATH=", "/root/.profile": SHELL_LINES, "/root/.bashrc": SHELL_LINES},
+    "interfaces": {"/etc/wireguard/*.conf": r"\s*PublicKey\b"},
+    "modes": {"/proc/self/mounts": r"\S+ (?:/tmp|/var/tmp|/dev/shm) "},
+    "databases": {
+        "/etc/postgresql/*/*/postgresql.conf": r"\s*archive_(?:mode|command|library)\b",
+        "/etc/postgresql/*/*/conf.d/*.conf": r"\s*archive_(?:mode|command|library)\b",
+        "/etc/postgresql/*/*/pg_hba.conf": r"\s*host\w*\s.*\strust\s*(?:#.*)?$",
+    },
+    "packages": {
+        "/etc/apt/sources.list": r"\s*deb",
+        "/etc/apt/sources.list.d/*.list": r"\s*deb",
+        "/etc/apt/sources.list.d/*.sources": r"(?i)(?:uris|trusted|enabled):|\s*$",
+    },
+}
 STATS = [
     "/etc/passwd",
     "/etc/group",
     "/etc/shadow",
     "/etc/gshadow",
+    "/etc/passwd-",
+    "/etc/group-",
+    "/etc/shadow-",
+    "/etc/gshadow-",
     "/etc/sudoers",
     "/etc/sudoers.d/*",
     "/etc/crontab",
@@ -75,16 +126,30 @@ STATS = [
     "/etc/ssh/sshd_config",
     "/etc/ssh/sshd_config.d/*.conf",
     "/etc/ssh/ssh_host_*_key",
-    "/etc/egov/keys/*.key",
+    "/etc/egov/keys/*",
     "/etc/egov/borg_passphrase",
     "/etc/wireguard/*.conf",
     "/etc/snmp/*.conf",
     "/etc/borgmatic.d/*",
     "/root",
+    "/home/*",
     "/home/*/.ssh/authorized_keys",
     "/root/.ssh/authorized_keys",
+    "/var/log",
     "/var/log/journal",
+    "/srv/borg",
+    "/srv/pgbackrest",
+    "/tmp",  # noqa: S108 - only its mode is asked for
+    "/var/tmp",  # noqa: S108
+    "/dev/shm",  # noqa: S108
+    "/etc/hosts.equiv",
+    "/etc/ssh/shosts.equiv",
+    *(f"{home}/{name}" for home in ("/root", "/home/*") for name in (".netrc", ".rhosts", ".shosts")),
 ]
+# Where nobody but root may write, and no stranger's setuid program may lie.
+WALKED = ["/etc", "/usr/local", "/usr/bin", "/usr/sbin"]
+CRONTABS = ["/etc/crontab", "/etc/cron.d/*"]
+UNITS = "/etc/systemd/system/*.service"
 SYSCTLS = [
     "fs.protected_hardlinks",
     "fs.protected_symlinks",
@@ -96,6 +161,7 @@ SYSCTLS = [
     "kernel.yama.ptrace_scope",
     "net.ipv4.conf.all.accept_redirects",
     "net.ipv4.conf.all.accept_source_route",
+    "net.ipv4.conf.all.route_localnet",
     "net.ipv4.conf.all.send_redirects",
     "net.ipv4.icmp_echo_ignore_broadcasts",
     "net.ipv4.tcp_syncookies",
@@ -103,7 +169,7 @@ SYSCTLS = [
     "net.ipv6.conf.all.accept_redirects",
     "net.ipv6.conf.all.accept_source_route",
 ]
-GROUPS = sorted({*COMMANDS, *FILES, "modes", "sysctls"})
+GROUPS = sorted({*COMMANDS, *FILES, *LINES, "certificates", "modes", "sysctls"})
 
 
 def ask(argv: list[str], seconds: float) -> dict[str, Any]:
@@ -184,17 +250,59 @@ def stats() -> dict[str, Any]:
             except OSError:
                 continue
             found[path] = [stat.S_IFMT(seen.st_mode), stat.S_IMODE(seen.st_mode), seen.st_uid, seen.st_gid]
-    writable = []
-    for folder, folders, names in os.walk("/etc"):
-        for name in folders + names:
-            path = os.path.join(folder, name)
-            try:
-                mode = os.lstat(path).st_mode
-            except OSError:
-                continue
-            if mode & 0o002 and not stat.S_ISLNK(mode) and not (stat.S_ISDIR(mode) and mode & stat.S_ISVTX):
-                writable.append(path)
-    return {"files": found, "writable": sorted(writable)[:100]}
+    writable, setuid = [], []
+    for path, mode in walk():
+        sticky = stat.S_ISDIR(mode) and mode & stat.S_ISVTX
+        if mode & 0o002 and not stat.S_ISLNK(mode) and not sticky:
+            writable.append(path)
+        if stat.S_ISREG(mode) and mode & stat.S_ISUID:
+            setuid.append(path)
+    return {
+        "files": found,
+        "writable": sorted(writable)[:100],
+        "setuid": sorted(setuid)[:100],
+        "jobs": sorted(path for path in jobs() if changeable(path))[:100],
+    }
+
+
+def walk() -> list[tuple[str, int]]:
+    """Path and mode of everything below WALKED."""
+    found = []
+    for top in WALKED:
+        for folder, folders, names in os.walk(top):
+            for path in [folder] * (folder == top) + [os.path.join(folder, name) for name in folders + names]:
+                try:
+                    found.append((path, os.lstat(path).st_mode))
+                except OSError:
+                    continue
+    return found
+
+
+def jobs() -> set[str]:
+    """The programs that root's jobs and units begin with."""
+    found = []
+    for pattern in CRONTABS:
+        for path in glob.glob(pattern):
+            lines = (line.split(None, 6) for line in read(path)["out"].splitlines())
+            found += [words[6].split()[0] for words in lines if len(words) == 7 and words[5] == "root"]
+    for path in glob.glob(UNITS):
+        found += re.findall(r"^Exec\w+=[-@:+!]*(/\S+)", read(path)["out"], re.MULTILINE)
+    return {path for path in found if path.startswith("/")}
+
+
+def changeable(path: str) -> bool:
+    """Whether somebody else may change a program, or put another one in its place. In a sticky folder such as /tmp
+    whoever comes first may make it."""
+    while True:
+        try:
+            mode = os.stat(path).st_mode
+        except OSError:
+            mode = 0
+        if mode & 0o002:
+            return True
+        if path == "/":
+            return False
+        path = os.path.dirname(path)
 
 
 def newest(folder: str) -> float:
@@ -208,6 +316,19 @@ def newest(folder: str) -> float:
     return max(times)
 
 
+def lines_of(path: str, pattern: str) -> dict[str, Any]:
+    """The lines of a file that match, without names and passwords in addresses."""
+    answer = read(path)
+    kept = [line for line in answer["out"].splitlines() if re.match(pattern, line)]
+    return {**answer, "out": "".join(re.sub(r"//[^/@\s]*@", "//", line) + "\n" for line in kept)}
+
+
+def certificates(seconds: float) -> dict[str, Any]:
+    """When each certificate of the suite ends, as openssl tells it."""
+    argv = ["openssl", "x509", "-noout", "-enddate", "-in"]
+    return {path: ask([*argv, path], seconds) for path in sorted(glob.glob("/etc/egov/keys/*.crt"))}
+
+
 def gather(group: str, seconds: float) -> dict[str, Any]:
     """All answers of one group by query: a file's path, or a command's name."""
     answers: dict[str, Any] = {}
@@ -216,6 +337,11 @@ def gather(group: str, seconds: float) -> dict[str, Any]:
     for pattern in FILES.get(group, []):
         for path in sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]:
             answers[path] = read(path)
+    for pattern, wanted in LINES.get(group, {}).items():
+        for path in sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]:
+            answers[path] = lines_of(path, wanted)
+    if group == "certificates":
+        answers |= certificates(seconds)
     if group == "accounts":
         answers["shadow"] = shadow()
     if group == "modes":

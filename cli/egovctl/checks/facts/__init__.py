@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from egovctl.checks.facts import logins, machine, system
+from egovctl.checks.facts import logins, machine, services, system
 from egovctl.checks.facts.answers import Answers, showable
 from egovctl.errors import CannotMeasure
 from egovctl.i18n import told
@@ -14,6 +14,9 @@ REASON_MOST = 160
 READERS: dict[str, Callable[[Answers], dict[str, Any]]] = {
     "accounts": logins.accounts,
     "audit": system.audit,
+    "certificates": services.certificates,
+    "consoles": services.consoles,
+    "databases": services.databases,
     "firewall": system.firewall,
     "interfaces": machine.interfaces,
     "journal": system.journal,

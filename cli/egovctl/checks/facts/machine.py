@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from egovctl.checks.facts.answers import Answers, showable
@@ -50,13 +51,18 @@ def _on(answers: Answers, name: str) -> bool:
 
 
 def interfaces(answers: Answers) -> dict[str, Any]:
-    """Interfaces that are up, and those that are wireless."""
+    """Interfaces that are up, are wireless, or take others' packets; and peers of tunnels that no file names."""
     links = answers.json("link")
     if not isinstance(links, list) or not links:
         raise ValueError("there is no interface")
     names = [(str(link["ifname"]), str(link["operstate"])) for link in links]
+    promiscuous = {str(link["ifname"]) for link in links if "PROMISC" in link.get("flags", [])}
+    configured = set(re.findall(r"PublicKey\s*=\s*(\S{1,64})", "".join(answers.files("/etc/wireguard/").values())))
+    peers = [line.split() for line in (answers.maybe("peers") or "").splitlines() if line.strip()]
     radios = {path.split("/")[4] for path in answers.files("/sys/class/net/")}
     return {
         "up": sorted({showable(name) for name, state in names if state in UP}),
         "wireless": sorted(map(showable, radios)),
+        "promiscuous": sorted(map(showable, promiscuous)),
+        "stranger_peers": sorted(f"{words[0]} {words[-1]}" for words in peers if words[-1] not in configured),
     }

@@ -8,16 +8,22 @@ import stat
 from typing import Any
 
 from egovctl.checks.facts.answers import Answers, settings, showable, whole
+from egovctl.checks.facts.outside import exports, resolvers, unsigned
 
 LOOPBACK = ("127.", "[::1]", "::1", "[::ffff:127.")
 SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "hour": 3600, "hours": 3600}
 SECONDS |= {"d": 86_400, "day": 86_400, "days": 86_400, "w": 604_800, "week": 604_800, "weeks": 604_800}
 SECONDS |= {"month": 2_629_800, "months": 2_629_800, "y": 31_557_600, "year": 31_557_600, "years": 31_557_600}
 DAY = 86_400
+WHOLE = ("installed", "config-files", "not-installed")
+EPHEMERAL = 32_768  # from here on the kernel gives ports to whoever only asks others
+ROOTS = ("/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow", "/etc/sudoers", "/etc/ssh/sshd_config")
+OTHERS_WRITE = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - everybody's by design, if they are sticky
 
 
 def listening(answers: Answers) -> dict[str, Any]:
-    """`ss -lntup`: "tcp 22", of what is open to more than this host; and programs by that name."""
+    """`ss -lntup`: "tcp 22", of what is open to more than this host; `lasting` without ports that somebody was given
+    to ask from; and programs by that name."""
     ports: set[str] = set()
     programs: set[str] = set()
     for line in answers.text("ss").splitlines():
@@ -28,7 +34,8 @@ def listening(answers: Answers) -> dict[str, Any]:
         if not address.startswith(LOOPBACK):
             ports.add(f"{fields[0]} {whole(port)}")
             programs |= set(re.findall(r'\("([^"]{1,40})",pid=', line))
-    return {"open": sorted(ports), "programs": sorted(programs)}
+    lasting = {port for port in ports if port.startswith("tcp") or int(port.split()[1]) < EPHEMERAL}
+    return {"open": sorted(ports), "lasting": sorted(lasting), "programs": sorted(programs)}
 
 
 def firewall(answers: Answers) -> dict[str, Any]:
@@ -96,7 +103,8 @@ def units(answers: Answers) -> dict[str, Any]:
 
 
 def packages(answers: Answers) -> dict[str, Any]:
-    """Installed packages, and the upgrades that this host's own lists know of, with the age of the lists in days."""
+    """Installed packages, and the upgrades that this host's own lists know of, with the age of the lists in days; those
+    that are held back or half installed, and whence packages come that nobody signed."""
     names = set()
     for line in answers.text("installed").splitlines():
         words = line.split()
@@ -112,11 +120,15 @@ def packages(answers: Answers) -> dict[str, Any]:
             if "security" in line.lower():
                 security.add(match[1])
     changed = answers.number("lists")
+    states = [words for words in map(str.split, answers.text("states").splitlines()) if len(words) == 3]
     return {
         "installed": sorted(names),
         "upgrades": sorted(upgrades),
         "security": sorted(security),
         "lists_days": (answers.at - changed) / DAY if changed else -1.0,
+        "held": sorted(name for want, _, name in states if want == "hold"),
+        "broken": sorted(name for _, state, name in states if state not in WHOLE),
+        "unsigned": sorted(unsigned(answers)),
     }
 
 
@@ -138,26 +150,55 @@ def modes(answers: Answers) -> dict[str, Any]:
     data = answers.data["stats"]
     files = {showable(path): _mode(entry) for path, entry in data["files"].items()}
     secret = re.compile(
-        r"/etc/(g?shadow|ssh/ssh_host_.*_key|egov/keys/.*|egov/borg_passphrase|wireguard/.*|snmp/egov.*)$"
+        r"(/etc/(g?shadow-?|ssh/ssh_host_.*_key|egov/keys/.*|egov/borg_passphrase|wireguard/.*|snmp/egov.*)|"
+        r"/srv/(borg|pgbackrest))$"
     )
-    secrets = {path: mode for path, mode in files.items() if secret.match(path)}
-    writable = data["writable"]
-    if not isinstance(writable, list) or not all(isinstance(path, str) for path in writable):
-        raise TypeError("writable is no list")
+    public = (".pub", ".crt")
+    secrets = {path: mode for path, mode in files.items() if secret.match(path) and not path.endswith(public)}
+    writable, setuid, jobs = (_paths(data[name]) for name in ("writable", "setuid", "jobs"))
+    trusting = re.compile(r".*(/\.(rhosts|shosts|netrc)|hosts\.equiv)$")
     if "/etc/shadow" not in files or "/etc/passwd" not in files:
         raise ValueError("nothing is said of /etc/passwd and /etc/shadow")
     return {
         "secrets": sorted(secrets),
         "secrets_readable": sorted(path for path, mode in secrets.items() if mode & 0o007),
-        "keys_readable": sorted(p for p, m in secrets.items() if not p.endswith("shadow") and m & 0o077),
-        "writable": sorted(
-            [*map(showable, writable)] + [p for p, m in files.items() if m & 0o022 and p.startswith("/etc/")]
+        "keys_readable": sorted(
+            p for p, m in secrets.items() if "shadow" not in p and not p.startswith("/srv/") and m & 0o077
         ),
+        "writable": sorted(
+            {*map(showable, writable)}
+            | {p for p, m in files.items() if m & 0o022 and p.startswith("/etc/")}
+            | {p for p, m in files.items() if m & 0o002 and p.startswith(("/home/", "/var/log", "/srv/"))}
+            | {p for p, m in files.items() if p in OTHERS_WRITE and m & 0o002 and not m & stat.S_ISVTX}
+        ),
+        "strangers": sorted(
+            showable(p) for p, entry in data["files"].items() if p.startswith("/etc/") and p in ROOTS and entry[2] != 0
+        ),
+        "setuid": sorted(map(showable, setuid)),
+        "jobs_open": sorted(map(showable, jobs)),
+        "trusting": sorted(path for path in files if trusting.match(path)),
+        "mounts_open": sorted(_mounts_open(answers)),
         "sudoers": sorted(p for p, m in files.items() if p.startswith("/etc/sudoers") and m & 0o337),
         "root_home_open": bool(files.get("/root", 0) & 0o027),
         "login_keys_writable": sorted(p for p, m in files.items() if p.endswith("authorized_keys") and m & 0o022),
         "journal_readable": bool(files.get("/var/log/journal", 0) & 0o002),
     }
+
+
+def _paths(value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(path, str) for path in value):
+        raise TypeError("a list of paths is none")
+    return value
+
+
+def _mounts_open(answers: Answers) -> set[str]:
+    """Places that are everybody's, are file systems of their own, and take devices or privileged programs."""
+    found = set()
+    for line in (answers.maybe("/proc/self/mounts") or "").splitlines():
+        fields = line.split()
+        if len(fields) >= 4 and fields[1] in OTHERS_WRITE:
+            found |= {f"{fields[1]}: {option}" for option in ("nosuid", "nodev") if option not in fields[3].split(",")}
+    return found
 
 
 def _mode(entry: Any) -> int:
@@ -219,10 +260,13 @@ def audit(answers: Answers) -> dict[str, Any]:
 
 
 def system(answers: Answers) -> dict[str, Any]:
-    """The operating system's name and version, and the hours since it was started."""
+    """The operating system's name and version, the hours since it was started, who is asked for names out of the
+    internet, and which folders are exported to everybody or with root's rights."""
     release = settings(answers.text("/etc/os-release"))
     return {
         "os": release.get("ID", "").strip('"'),
         "version": release.get("VERSION_ID", "").strip('"'),
         "up_hours": float(answers.text("/proc/uptime").split()[0]) / 3600,
+        "resolvers": sorted(resolvers(answers.maybe("/etc/resolv.conf") or "")),
+        "exports_open": sorted(exports(answers)),
     }
