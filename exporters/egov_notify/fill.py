@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import re
+import secrets
 import time
 from collections.abc import Mapping
 
@@ -13,11 +14,11 @@ from egov_notify.config import Gateway, Signature
 
 WORD = re.compile(r"\{([a-z]+)\}")
 # What a template may say in braces; the plan's rules hold it to these.
-WORDS = ("mobile", "text", "id", "time", "seconds", "milliseconds", "user", "secret")
+WORDS = ("mobile", "text", "id", "time", "seconds", "milliseconds", "nonce", "user", "secret")
 
 
 def words_for(gateway: Gateway, mobile: str, text: str, identity: str, now: float) -> dict[str, str]:
-    """The words of a request, by name."""
+    """The words of a request, by name. `nonce` is another in each attempt, so that none can be sent again by others."""
     return {
         "mobile": mobile,
         "text": text,
@@ -25,6 +26,7 @@ def words_for(gateway: Gateway, mobile: str, text: str, identity: str, now: floa
         "time": time.strftime("%Y%m%d%H%M%S", time.localtime(now)),
         "seconds": str(int(now)),
         "milliseconds": str(int(now * 1000)),
+        "nonce": secrets.token_hex(16),
         "user": gateway.user,
         "secret": gateway.secret,
     }
@@ -38,7 +40,8 @@ def fill(template: str, words: Mapping[str, str]) -> str:
 def signature(sign: Signature, fields: Mapping[str, str], secret: str, charset: str = "utf-8") -> str:
     """The signature over the fields: sorted by name, name=value joined with &, then the filled `tail`.
 
-    md5 and sha256 hash that text, so their tail has the secret in it; the hmac-* have the secret as their key.
+    md5, sha256 and sm3 hash that text, so their tail has the secret in it; the hmac-* have the secret as their key.
+    Raises ValueError where the system's OpenSSL has no such algorithm.
     """
     joined = "&".join(f"{name}={value}" for name, value in sorted(fields.items()))
     data = (joined + fill(sign.tail, {"secret": secret})).encode(charset, "replace")

@@ -55,8 +55,8 @@ each_dashboard = pytest.mark.parametrize(("board", "lang", "data"), list(made())
 
 
 def test_all_pages_are_there() -> None:
-    pages = ["wall", "map", "changes", "county", "site", "link", "backups", "checks", "assessment", "exporters"]
-    assert list(BOARDS) == pages
+    pages = ["wall", "map", "changes", "county", "site", "link", "backups", "services"]
+    assert list(BOARDS) == [*pages, "checks", "assessment", "exporters"]
     assert len(BOARDS["wall"].panels) <= WALL_PANELS
 
 
