@@ -7,11 +7,12 @@ import hashlib
 import hmac
 import re
 import secrets
-import time
 from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
 
 from egov_notify.config import Gateway, Signature
 
+ZONE = timezone(timedelta(hours=8))  # a gateway of a city in China has China's time, whatever the host's clock shows
 WORD = re.compile(r"\{([a-z]+)\}")
 # What a template may say in braces; the plan's rules hold it to these.
 WORDS = ("mobile", "text", "id", "time", "seconds", "milliseconds", "nonce", "user", "secret")
@@ -23,7 +24,7 @@ def words_for(gateway: Gateway, mobile: str, text: str, identity: str, now: floa
         "mobile": mobile,
         "text": text,
         "id": identity,
-        "time": time.strftime("%Y%m%d%H%M%S", time.localtime(now)),
+        "time": datetime.fromtimestamp(now, ZONE).strftime("%Y%m%d%H%M%S"),
         "seconds": str(int(now)),
         "milliseconds": str(int(now * 1000)),
         "nonce": secrets.token_hex(16),

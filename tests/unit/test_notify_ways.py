@@ -261,6 +261,24 @@ def test_a_signed_message_is_taken_once_and_only_with_the_right_secret(platform:
     assert len(log.read_text(encoding="utf-8").splitlines()) == 2
 
 
+@pytest.mark.parametrize("word", ["{time}", "{seconds}", "{milliseconds}"])
+def test_a_time_is_chinas_wherever_the_host_is(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    planned = SmsHttp(
+        kind="http", url="http://192.0.2.1/", fields={"to": "{mobile}", "say": "{text}", "at": word},
+        sign=SmsSignature(field="sign", algorithm="hmac-sha256"),
+    )  # fmt: skip
+    one = Gateway("http", fields=planned.fields, sign=Signature("sign", "hmac-sha256", "", "hex"), secret=SECRET)
+    fields = fill.signed_fields(one, fill.words_for(one, "1", "x", "i", NOW))
+    assert word != "{time}" or fields["at"] == "20270115160000"  # eight in the morning in Greenwich
+    assert stand_in.Memory(planned).judge(fields, NOW + 301) == stand_in.Memory(planned).judge(fields, NOW - 301) == "time"
+    memory = stand_in.Memory(planned)
+    assert [memory.judge(fields, NOW + 1), memory.judge(fields, NOW + 2)] == ["", "replay"]
+    monkeypatch.undo()
+    time.tzset()
+
+
 def test_hmac_by_sm3_is_that_of_the_standard() -> None:
     """SM3 as the standard has it (GB/T 32905, example 1), and HMAC over it reckoned by hand."""
     assert hashlib.new("sm3", b"abc").hexdigest() == "66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8e0"

@@ -17,7 +17,8 @@ import os
 import threading
 import time
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -30,7 +31,11 @@ from egovctl.plan.models import SmsHttp, SmsSignature
 
 LONGEST = 65_536
 WINDOW = 300.0  # seconds that a request's time may be off
-TIMES = {"{seconds}": 1.0, "{milliseconds}": 1000.0}
+TIMES: dict[str, Callable[[str], float]] = {
+    "{seconds}": float,
+    "{milliseconds}": lambda text: float(text) / 1000,
+    "{time}": lambda text: datetime.strptime(f"{text}+0800", "%Y%m%d%H%M%S%z").timestamp(),
+}
 SECRET = "notify_sms_secret"  # noqa: S105 - the name, not the value
 
 
@@ -87,7 +92,7 @@ class Memory:
         if self.gateway.sign is None:
             return ""
         for name, template in self.gateway.fields.items():
-            if template in TIMES and abs(float(fields[name]) / TIMES[template] - now) > WINDOW:
+            if template in TIMES and abs(TIMES[template](fields[name]) - now) > WINDOW:
                 return "time"
         with self._lock:
             mark = fields[self.gateway.sign.field]
