@@ -80,7 +80,7 @@ def judge(gateway: SmsHttp, fields: dict[str, str], secret: str) -> str:
 
 
 class Memory:
-    """What came before: a signed request is taken once, and only at its time. Of requests without a signature nothing."""
+    """What came before: a signed request is taken once, and only at its time; one without a signature always."""
 
     def __init__(self, gateway: SmsHttp) -> None:
         self.gateway = gateway
