@@ -223,7 +223,7 @@ def platform(tmp_path: Path) -> Iterator[tuple[str, Path, Path]]:
         sign=SmsSignature(field="sign", algorithm="hmac-sm3", encoding="base64"),
     )  # fmt: skip
     (tmp_path / "secret").write_text(f"{SECRET}\n", encoding="utf-8")
-    server = stand_in.listen(planned, ("127.0.0.1", 0), tmp_path / "log", tmp_path / "secret")
+    server = stand_in.server(planned, ("127.0.0.1", 0), tmp_path / "log", tmp_path / "secret")
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_address[1]}/", tmp_path / "log", tmp_path / "secret"

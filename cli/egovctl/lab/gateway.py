@@ -112,7 +112,7 @@ def _roles(gateway: SmsHttp, fields: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def listen(gateway: SmsHttp, address: tuple[str, int], log: Path, secret_file: Path) -> ThreadingHTTPServer:
+def server(gateway: SmsHttp, address: tuple[str, int], log: Path, secret_file: Path) -> ThreadingHTTPServer:
     """The stand-in at that address, still to be served."""
     memory = Memory(gateway)
 
@@ -170,7 +170,7 @@ def main(listen: str, log: Path, folder: Path, secret_file: Path) -> None:
     if gateway is None:
         raise click.ClickException("the plan has no gateway over HTTP")
     host, _, port = listen.rpartition(":")
-    listen(gateway, (host, int(port)), log, secret_file).serve_forever()
+    server(gateway, (host, int(port)), log, secret_file).serve_forever()
 
 
 if __name__ == "__main__":
