@@ -1,4 +1,4 @@
-"""The boards on the lab's own Prometheus: each query of each panel gets data from real routers, real exporters and the real rules.
+"""The boards on the lab's own Prometheus: each query of each panel gets data from real routers, exporters and rules.
 
 If this fails, a panel shows nothing in a city that is as it should be: a signal reads what nobody emits there, or an
 exporter, a rule or a label has changed under it.
