@@ -6,25 +6,28 @@ import base64
 import hashlib
 import hmac
 import re
-import time
+import secrets
 from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
 
 from egov_notify.config import Gateway, Signature
 
+ZONE = timezone(timedelta(hours=8))  # a gateway of a city in China has China's time, whatever the host's clock shows
 WORD = re.compile(r"\{([a-z]+)\}")
 # What a template may say in braces; the plan's rules hold it to these.
-WORDS = ("mobile", "text", "id", "time", "seconds", "milliseconds", "user", "secret")
+WORDS = ("mobile", "text", "id", "time", "seconds", "milliseconds", "nonce", "user", "secret")
 
 
 def words_for(gateway: Gateway, mobile: str, text: str, identity: str, now: float) -> dict[str, str]:
-    """The words of a request, by name."""
+    """The words of a request, by name. `nonce` is another in each attempt, so that none can be sent again by others."""
     return {
         "mobile": mobile,
         "text": text,
         "id": identity,
-        "time": time.strftime("%Y%m%d%H%M%S", time.localtime(now)),
+        "time": datetime.fromtimestamp(now, ZONE).strftime("%Y%m%d%H%M%S"),
         "seconds": str(int(now)),
         "milliseconds": str(int(now * 1000)),
+        "nonce": secrets.token_hex(16),
         "user": gateway.user,
         "secret": gateway.secret,
     }
@@ -38,7 +41,8 @@ def fill(template: str, words: Mapping[str, str]) -> str:
 def signature(sign: Signature, fields: Mapping[str, str], secret: str, charset: str = "utf-8") -> str:
     """The signature over the fields: sorted by name, name=value joined with &, then the filled `tail`.
 
-    md5 and sha256 hash that text, so their tail has the secret in it; the hmac-* have the secret as their key.
+    md5, sha256 and sm3 hash that text, so their tail has the secret in it; the hmac-* have the secret as their key.
+    Raises ValueError where the system's OpenSSL has no such algorithm.
     """
     joined = "&".join(f"{name}={value}" for name, value in sorted(fields.items()))
     data = (joined + fill(sign.tail, {"secret": secret})).encode(charset, "replace")

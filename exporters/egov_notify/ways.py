@@ -109,7 +109,10 @@ def send_sms(config: Config, recipient: Recipient, message: Message, now: float)
 
 def _by_http(gateway: Gateway, mobile: str, message: Message, now: float) -> None:
     words = words_for(gateway, mobile, message.short, message.id, now)
-    fields = signed_fields(gateway, words)
+    try:
+        fields = signed_fields(gateway, words)
+    except ValueError:
+        raise Trouble("OpenSSL of this host has not the algorithm that the gateway wants signatures by") from None
     quoted = {name: urllib.parse.quote(value, safe="", encoding=gateway.charset) for name, value in words.items()}
     url, data = fill(gateway.url, quoted), None
     headers = {name: fill(value, words) for name, value in gateway.headers.items()}

@@ -32,10 +32,13 @@ def exposition(service: Service, now: float) -> str:
 
 
 def _counters(service: Service) -> Iterator[str]:
+    """Of who has a key they begin at 0: the first step of a counter that was not there before is no increase."""
     counts = service.counted()
+    keyed = [name for name in service.accounts.known() if name in service.config.accounts]
     for kind, (name, text) in COUNTERS.items():
         yield from _head(name, "counter", text)
-        found = {(site, reason): number for (metric, site, reason), number in counts.items() if metric == kind}
+        found = dict.fromkeys(((site, "") for site in keyed), 0) if kind != "refused" else {}
+        found |= {(site, reason): number for (metric, site, reason), number in counts.items() if metric == kind}
         for (site, reason), number in sorted(found.items()):
             labels = f'department="{site}"' + (f',reason="{reason}"' if reason else "")
             yield f"{name}{{{labels}}} {number}"

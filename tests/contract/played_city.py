@@ -117,6 +117,8 @@ class Played:
                     f"egov_backup_bytes{label} 123456789",
                     f"egov_backup_duration_seconds{label} 42",
                 ]
+            if service.provides and host in service.hosts:
+                lines += self._provided(service.provides, now)
         if self.city.hosts[host].role in TRANSIT_ROLES:
             lines += self._talkers(host, now)
         if host in self.watched:
@@ -124,6 +126,25 @@ class Played:
         if host == "noc":
             lines += self._noc(now)
         return "\n".join([*lines, ""])
+
+    def _provided(self, what: str, now: float) -> Iterator[str]:
+        """What the probe of a service tells, and what the service tells of itself."""
+        yield f"egov_{what}_look_timestamp_seconds {now - 5:.0f}"
+        if what == "mail":
+            for part in ("postfix", "dovecot", "imap"):
+                yield f"egov_mail_{part}_up 1"
+            yield from ("egov_mail_queue_messages 2", "egov_mail_oldest_waiting_seconds 40")
+            return
+        yield from ("egov_sms_answering 1", "egov_sms_kannel_up 1", "egov_sms_centre_online 1")
+        yield "egov_sms_queue_messages 0"
+        sent = int((now - self.started) / 2)
+        for number, site in enumerate(place.name for place in self.topology.places if "hub" not in place.name):
+            label = f'department="{site}"'
+            for name, count in (("parts", sent + 40), ("delivered", sent + 38), ("undelivered", 1), ("rejected", 0)):
+                yield f"egov_sms_{name}_total{{{label}}} {count}"
+            for period, quota in (("day", 200), ("month", 3000)):
+                yield f'egov_sms_quota_parts{{{label},period="{period}"}} {quota}'
+                yield f'egov_sms_quota_used_parts{{{label},period="{period}"}} {(number * 23) % 170}'
 
     def _talkers(self, host: str, now: float) -> Iterator[str]:
         """What a core or hub tells of those that talk through it."""
@@ -179,6 +200,8 @@ class Played:
                 yield f'egov_echo_lost_ratio{{to="{name}"}} 0'
                 yield f'egov_echo_seconds{{to="{name}"}} 0.004'
         yield f"egov_echo_timestamp_seconds {now - 20:.3f}"
+        yield f'egov_evidence_signed_timestamp_seconds{{writer="control"}} {now - 1500:.0f}'
+        yield 'egov_evidence_records{writer="control"} 57'
         yield "egov_log_seal_ok 1"
         yield "egov_log_unsealed_seconds 60"
 

@@ -146,11 +146,12 @@ def test_every_alert_has_a_section_in_the_runbook(folder: Path) -> None:
 
 def words(language: str) -> dict[str, set[str]]:
     """What labels can say in the cities that are planned here."""
-    found: dict[str, set[str]] = {word: set() for word in ("host", "site", "link")}
+    found: dict[str, set[str]] = {word: set() for word in ("host", "site", "link", "service")}
     for name in ("lab", "wuwei"):
         plan, city = load(Inventory(PROJECT / "inventories" / name))
         found["site"] |= {getattr(site.title, language) for site in plan.sites}
         found["host"] |= set(city.hosts)
+        found["service"] |= {service.name for service in plan.services}
         found["link"] |= {f"{link.child}:{link.child_interface}" for link in city.links}
     return found | {
         "peer_site": found["site"],
@@ -166,6 +167,7 @@ def words(language: str) -> dict[str, set[str]]:
         "item": {name for entry in standards().entries.values() for name in entry.by_id},
         "certificate": {"logs", "mail"},
         "website": {"x" * 32},
+        "part": {"Postfix", "Dovecot", "IMAP"},
     }
 
 
@@ -221,6 +223,7 @@ SOURCES = [
     *(PROJECT / "exporters/egov_exporters/snmp").glob("*.py"),
     *(PROJECT / "exporters/egov_exporters/websites").glob("*.py"),
     *(PROJECT / "exporters/egov_notify").glob("*.py"),
+    *(PROJECT / "exporters/egov_sms").glob("*.py"),
     *(PROJECT / "exporters/egov_exporters/profiles").glob("*.yml"),
     PROJECT / "cli/egovctl/checks/metrics.py",
     *(PROJECT / "playbooks/roles").glob("*/files/*"),

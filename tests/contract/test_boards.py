@@ -55,8 +55,8 @@ each_dashboard = pytest.mark.parametrize(("board", "lang", "data"), list(made())
 
 
 def test_all_pages_are_there() -> None:
-    pages = ["wall", "map", "changes", "county", "site", "link", "backups", "checks", "assessment", "exporters"]
-    assert list(BOARDS) == pages
+    pages = ["wall", "map", "changes", "county", "site", "link", "backups", "services"]
+    assert list(BOARDS) == [*pages, "checks", "assessment", "exporters"]
     assert len(BOARDS["wall"].panels) <= WALL_PANELS
 
 
@@ -159,6 +159,40 @@ def test_a_tile_tells_what_is_the_matter_with_its_site(tmp_path: Path) -> None:
         "promql_expr_test": checks,
     }
     stories(tmp_path / "states.yml", [DASHBOARDS / "out/sites.rules.yml"], [tale])
+
+
+def test_none_lost_is_0_while_the_host_tells_of_its_sessions(tmp_path: Path) -> None:
+    """Of four hosts one has lost a session, one none, one has told nothing for long, and one has no such sessions."""
+
+    def told(host: str, watch: str, **up: str) -> dict[str, str]:
+        found = {series("egov_watch_timestamp_seconds", host=host, site=host): watch}
+        for protocol, value in up.items():
+            name = series("egov_neighbour_up", host=host, site=host, protocol=protocol, family="ipv4", peer="p")
+            found[name] = f"{value}x80"
+        return found
+
+    fresh, old = "0+15x80", "0+15x8 120x72"
+    given = told("torn", fresh, bgp="0", bfd="0") | told("well", fresh, bgp="1", ospf="1", bfd="1")
+    given |= told("dark", old, bgp="1", bfd="1") | told("plain", fresh)
+    checks = []
+    for kind in ("neighbours", "bfd"):
+        samples = [
+            {"labels": series(f"host:{kind}_lost:count", host=host, site=host), "value": value}
+            for host, value in (("torn", 1), ("well", 0))
+        ]
+        expr = f"host:{kind}_lost:count"
+        # What has an end: its count is from then on not known, whatever its last words were.
+        dark = {"labels": series(expr, host="dark", site="dark"), "value": 0}
+        checks += [
+            {"eval_time": "6m", "expr": expr, "exp_samples": [*samples, dark]},
+            {"eval_time": "12m", "expr": expr, "exp_samples": samples},
+        ]
+    tale = {
+        "interval": "15s",
+        "input_series": [{"series": name, "values": values} for name, values in given.items()],
+        "promql_expr_test": checks,
+    }
+    stories(tmp_path / "lost.yml", [DASHBOARDS / "out/sites.rules.yml"], [tale])
 
 
 def test_a_rate_ends_with_what_it_is_of(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def page(browser: Browser) -> Iterator[Page]:
 PAGES = {
     "wall": "wall", "map": "map", "changes": "changes", "county": "county/minqin", "city": "county/_city",
     "hub": "site/hub-minqin", "leaf": "site/minqin-health", "link": "link/hub-minqin:up0", "backups": "backups",
-    "checks": "checks", "assessment": "assessment", "exporters": "exporters",
+    "services": "services", "checks": "checks", "assessment": "assessment", "exporters": "exporters",
 }  # fmt: skip
 
 
@@ -237,7 +237,7 @@ def test_the_wall_is_read_from_five_metres_and_fits_one_screen(town: Town, page:
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_axe_finds_nothing_and_contrast_is_enough(town: Town, page: Page, theme: str) -> None:
-    for name in {"dark": ("wall", "hub", "link"), "light": ("wall", "map", "backups")}[theme]:
+    for name in {"dark": ("wall", "hub", "link"), "light": ("wall", "map", "services")}[theme]:
         page.goto(f"{town.base}/page/{PAGES[name]}?lang=en&theme={theme}&range=1h")
         result = Axe().run(page)
         told = [(item["id"], item["nodes"][0]["html"][:160]) for item in result.response["violations"]]

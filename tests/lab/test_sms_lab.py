@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +61,17 @@ def ask(
     return code, body
 
 
+@pytest.fixture
+def nothing_sent(city_lab: Any) -> Iterator[None]:
+    """Nobody has sent anything today, whatever ran here before; and no alert speaks of a quota when this is over."""
+    begin = "systemctl stop egov-sms && rm -f /var/lib/egov-sms/log/*.jsonl && systemctl start egov-sms"
+    city_lab.on(HOST, begin)
+    yield
+    city_lab.on(HOST, begin)
+
+
+@pytest.mark.usefixtures("nothing_sent")
 def test_a_department_sends_within_its_quota_and_reads_what_became_of_it(city_lab: Any) -> None:
-    # Nobody has sent anything today, whatever ran here before.
-    city_lab.on(HOST, "systemctl stop egov-sms && rm -f /var/lib/egov-sms/log/*.jsonl && systemctl start egov-sms")
     key = city_lab.on(HOST, f"{TOOL} key minqin-health").stdout.strip()
     before = len(carried(city_lab))
     message = {"id": "flood-1", "to": "13900000001", "text": NOTICE, "values": {"name": "陈工"}}

@@ -8,9 +8,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import logging
+import threading
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -178,7 +184,7 @@ def test_md5_of_sorted_fields_with_the_key_at_the_end() -> None:
     assert fill.signature(sign, {"b": "2", "a": "1"}, "k") == hashlib.md5(b"a=1&b=2&key=k").hexdigest().upper()
 
 
-ALGORITHMS = ["md5", "sha256", "hmac-md5", "hmac-sha1", "hmac-sha256"]
+ALGORITHMS = get_args(SmsSignature.model_fields["algorithm"].annotation)
 VALUES = st.dictionaries(st.sampled_from("abcde"), st.text(max_size=20), min_size=1)
 
 
@@ -207,6 +213,87 @@ def test_the_stand_in_refuses_another_secret_and_other_fields() -> None:
     assert stand_in.judge(planned, fields, SECRET) == ""
     assert stand_in.judge(planned, fields, "other") == "signature"
     assert stand_in.judge(planned, {"to": "1"}, SECRET) == "fields"
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Iterator[tuple[str, Path, Path]]:
+    """The lab's stand-in with a gateway that wants HMAC-SM3 over time and nonce: (address, its log, its secret)."""
+    planned = SmsHttp(
+        kind="http", url="http://192.0.2.1/", accepted={"code": "0"}, fields=PROVEN,
+        sign=SmsSignature(field="sign", algorithm="hmac-sm3", encoding="base64"),
+    )  # fmt: skip
+    (tmp_path / "secret").write_text(f"{SECRET}\n", encoding="utf-8")
+    server = stand_in.server(planned, ("127.0.0.1", 0), tmp_path / "log", tmp_path / "secret")
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/", tmp_path / "log", tmp_path / "secret"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+PROVEN = {"to": "{mobile}", "say": "【某市】{text}", "at": "{seconds}", "once": "{nonce}"}
+SM3 = {"field": "sign", "algorithm": "hmac-sm3", "tail": "", "encoding": "base64"}
+
+
+def test_a_signed_message_is_taken_once_and_only_with_the_right_secret(platform: tuple[str, Path, Path]) -> None:
+    url, log, secret = platform
+    people = sms_config(url, fields=PROVEN, sign=SM3)
+    found = message(people, "sms")
+    for _ in range(2):  # an attempt that is made again is another request
+        ways.send(people, people.recipients[0], found, time.time())
+    taken = [json.loads(line)["fields"] for line in log.read_text(encoding="utf-8").splitlines()]
+    assert [item["say"] for item in taken] == [f"【某市】{found.short}"] * 2
+    assert taken[0]["once"] != taken[1]["once"] and taken[0]["sign"] != taken[1]["sign"]
+
+    def again(**changes: str) -> str:
+        body = urllib.parse.urlencode({**taken[0], **changes}).encode()
+        with urllib.request.urlopen(urllib.request.Request(url, body), timeout=5) as answer:
+            return str(json.load(answer)["code"])
+
+    assert again() == "replay"
+    assert again(to="10000000009") == again(once="0" * 32) == again(at="1") == "signature"
+    with pytest.raises(Trouble, match="code time, not 0"):
+        ways.send(people, people.recipients[0], found, time.time() - 3600)
+    secret.write_text("another", encoding="utf-8")
+    with pytest.raises(Trouble, match="code signature, not 0"):
+        ways.send(people, people.recipients[0], found, time.time())
+    assert len(log.read_text(encoding="utf-8").splitlines()) == 2
+
+
+@pytest.mark.parametrize("word", ["{time}", "{seconds}", "{milliseconds}"])
+def test_a_time_is_chinas_wherever_the_host_is(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    planned = SmsHttp(
+        kind="http", url="http://192.0.2.1/", fields={"to": "{mobile}", "say": "{text}", "at": word},
+        sign=SmsSignature(field="sign", algorithm="hmac-sha256"),
+    )  # fmt: skip
+    one = Gateway("http", fields=planned.fields, sign=Signature("sign", "hmac-sha256", "", "hex"), secret=SECRET)
+    fields = fill.signed_fields(one, fill.words_for(one, "1", "x", "i", NOW))
+    assert word != "{time}" or fields["at"] == "20270115160000"  # eight in the morning in Greenwich
+    memory = stand_in.Memory(planned)
+    assert memory.judge(fields, NOW + 301) == memory.judge(fields, NOW - 301) == "time"
+    assert [memory.judge(fields, NOW + 1), memory.judge(fields, NOW + 2)] == ["", "replay"]
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_hmac_by_sm3_is_that_of_the_standard() -> None:
+    """SM3 as the standard has it (GB/T 32905, example 1), and HMAC over it reckoned by hand."""
+    assert hashlib.new("sm3", b"abc").hexdigest() == "66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8e0"
+    inner, outer = (bytes(byte ^ pad for byte in b"k".ljust(64, b"\0")) for pad in (0x36, 0x5C))
+    digest = hashlib.new("sm3", outer + hashlib.new("sm3", inner + b"a=1&b=2").digest()).hexdigest()
+    assert fill.signature(Signature("sign", "hmac-sm3", "", "hex"), {"b": "2", "a": "1"}, "k") == digest
+    plain = fill.signature(Signature("sign", "sm3", "&key={secret}", "hex"), {"a": "1"}, "k")
+    assert plain == hashlib.new("sm3", b"a=1&key=k").hexdigest()
+
+
+def test_an_algorithm_that_the_host_has_not_is_trouble_and_no_fault() -> None:
+    with gateway() as kept:
+        with pytest.raises(Trouble, match="OpenSSL"):
+            send(sms_config(kept.url, sign={**SIGNED, "algorithm": "hmac-sm99"}), "sms")
+        assert kept.requests == []
 
 
 def test_plan_and_program_know_the_same_words() -> None:

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from egovctl.boards import Board, Panel, Shown, read_boards
-from egovctl.boards.look import COLOURS, SHAPES, Lang, number, tick, tone, words
+from egovctl.boards.look import COLOURS, LABELS, SHAPES, Lang, labelled, number, tick, tone, words
 from egovctl.boards.queries import expression, highest, of_rows
 from egovctl.paths import Inventory
 from egovctl.plan import load
+from egovctl.report.assessment import VERDICTS
 from egovctl.signals import Signal, read_catalogue
 from egovctl.web import charts
 from egovctl.web.atlas import CITY, Atlas
@@ -84,7 +85,11 @@ def test_no_colour_is_green_and_each_has_a_shape() -> None:
     ("unit", "value", "zh", "en"),
     [
         ("ratio", 0.0, "0 %", "0 %"), ("ratio", 0.0001, "< 0.1 %", "< 0.1 %"), ("ratio", 0.0123, "1.2 %", "1.2 %"),
-        ("ratio", 0.954, "95 %", "95 %"), ("seconds", 0.25, "0.25 秒", "0.25 s"), ("seconds", 5, "5 秒", "5 s"),
+        ("ratio", 0.954, "95 %", "95 %"), ("seconds", 0.25, "250 毫秒", "250 ms"), ("seconds", 5, "5 秒", "5 s"),
+        ("seconds", 0.004, "4 毫秒", "4 ms"), ("seconds", 0.00123, "1.2 毫秒", "1.2 ms"),
+        ("seconds", 0.0, "0 秒", "0 s"),
+        ("seconds", 0.00002, "0.02 毫秒", "0.02 ms"), ("seconds", 1e-6, "< 0.01 毫秒", "< 0.01 ms"),
+        ("seconds", 1.5, "1.50 秒", "1.50 s"),
         ("seconds", 3600, "60 分", "60 min"), ("seconds", 86400 * 3, "3 天", "3 d"),
         ("bits_per_second", 18_400_000, "18.4 Mbit/s", "18.4 Mbit/s"),
         ("bits_per_second", 2e8, "200 Mbit/s", "200 Mbit/s"),
@@ -182,6 +187,24 @@ def test_tiles_of_a_county_have_names_that_fit_and_differ(atlas: Atlas, lang: La
         assert all(len(name) <= {"zh": 3, "en": 7}[lang] for name in names)
 
 
+@each_city
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_a_link_is_called_by_what_its_ends_are_on_tiles(atlas: Atlas, lang: Lang) -> None:
+    """Of the whole city no two are called alike, none by a host, and all have room on the wall."""
+    names = [atlas.line(link, lang) for link in atlas.links]
+    assert len(set(names)) == len(names), sorted(name for name in names if names.count(name) > 1)
+    assert all(len(name) <= {"zh": 14, "en": 26}[lang] for name in names), max(names, key=len)
+    assert not [name for name in names if set(name.split()) & set(atlas.city.hosts)]
+
+
+def test_a_link_says_its_county_and_which_of_several_it_is() -> None:
+    atlas = ATLASES["wuwei"]
+    assert atlas.line("hub-minqin:up1", "zh") == "民勤汇聚 → 核心 2"
+    assert atlas.line("minqin-education:up0", "en") == "Minqin Edu → Hub"
+    # Where the plan says no short names a title that begins with its county does not say it twice.
+    assert bare(atlas).line("minqin-health:up0", "en").count("Minqin") == 1
+
+
 def test_a_county_is_not_said_on_each_of_its_tiles() -> None:
     atlas = bare(ATLASES["wuwei"])
     assert (atlas.short("tianzhu-education", "zh"), atlas.short("tianzhu-education", "en")) == (
@@ -199,6 +222,15 @@ def test_what_the_plan_calls_a_site_in_short_comes_first() -> None:
 
 def view(board: str, value: str = "", **asked: str) -> View:
     return View.of(BOARDS, ATLASES["lab"], board, value, asked, "zh")
+
+
+def test_verdicts_have_the_words_of_reports() -> None:
+    assert {name: zh for name, (_, zh, _) in LABELS["verdict"].items()} == {
+        name: words["zh"] for name, words in VERDICTS.items()
+    }
+    assert labelled("verdict", "not_met", "zh") == "✖ 不符合" and labelled("verdict", "met", "en") == "● met"
+    assert labelled("period", "day", "zh") == "今日"
+    assert labelled("verdict", "odd", "zh") == "odd" and labelled("host", "met", "zh") == "met"
 
 
 def test_a_page_keeps_how_it_looks() -> None:

@@ -16,7 +16,7 @@ from grafana_foundation_sdk.models import common
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from egovctl.boards.look import COLOURS, NO_DATA, NOWHERE, SHAPES, Lang, downward, steps
+from egovctl.boards.look import COLOURS, LABELS, NO_DATA, NOWHERE, SHAPES, Lang, downward, steps
 from egovctl.boards.model import Board, Panel, Shown
 from egovctl.boards.queries import expression
 from egovctl.signals.model import Signal, Tone, Unit
@@ -312,6 +312,9 @@ def _table(panel: Panel, making: _Making) -> Any:
             if page != key:
                 properties.append(models.DynamicConfigValue("mappings", [_nowhere(making.lang)]))
             _override(made, ("byName", key), properties)
+        elif key in LABELS:
+            mappings = models.DynamicConfigValue("mappings", [_worded(key, making.lang)])
+            _override(made, ("byName", key), [mappings])
     if panel.top:
         made.sort_by([TableSortByFieldState().display_name(making.title(panel.show[0])).desc(True)])
     if panel.kind == "alerts":
@@ -327,6 +330,15 @@ def _nowhere(lang: Lang) -> models.ValueMap:
     for value, (zh, en) in NOWHERE.items():
         text = f"{SHAPES['unknown']} {zh if lang == 'zh' else en}"
         options[value] = models.ValueMappingResult(text=text, color=COLOURS["unknown"])
+    return models.ValueMap(options)
+
+
+def _worded(key: str, lang: Lang) -> models.ValueMap:
+    """Words in place of a label's values, each with its shape."""
+    options = {}
+    for value, (looks, zh, en) in LABELS[key].items():
+        text = f"{SHAPES[looks]} {zh if lang == 'zh' else en}"
+        options[value] = models.ValueMappingResult(text=text, color=COLOURS[looks])
     return models.ValueMap(options)
 
 

@@ -21,6 +21,18 @@ LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DOWNWARD = ("low", "full")
 # Where traffic comes from or goes to that is of no site which the router that counts it knows (playbooks/roles/flows).
 NOWHERE = {"_elsewhere": ("市内其他", "elsewhere in the city"), "_unknown": ("规划之外", "not in the plan")}
+# Words in place of a label's values, by the label: what programs call it is no language of people's.
+LABELS: dict[str, dict[str, tuple[Tone, str, str]]] = {
+    "verdict": {
+        "met": ("good", "符合", "met"),
+        "partly": ("warning", "部分符合", "partly"),
+        "not_met": ("bad", "不符合", "not met"),
+        "not_applicable": ("quiet", "不适用", "not applicable"),
+        "unknown": ("unknown", "未知", "unknown"),
+        "needs_statement": ("unknown", "待说明", "needs a statement"),
+    },
+    "period": {"day": ("quiet", "今日", "today"), "month": ("quiet", "本月", "this month")},
+}
 NO_DATA = {"zh": "无数据", "en": "no data"}
 Lang = Literal["zh", "en"]
 LANGUAGES: tuple[Lang, ...] = ("zh", "en")
@@ -94,6 +106,15 @@ def _scaled(value: float, base: int, names: tuple[str, ...]) -> str:
     return f"{value:.{digits}f}".removesuffix(".0") + f" {names[step]}"
 
 
+def labelled(key: str, value: str, lang: Lang) -> str:
+    """A label's value as a person reads it, with its shape where it is good or bad; one without words as it is."""
+    if (found := LABELS.get(key, {}).get(value)) is None:
+        return value
+    looks, zh, en = found
+    word = zh if lang == "zh" else en
+    return word if looks == "quiet" else f"{SHAPES[looks]} {word}"
+
+
 def tick(unit: Unit, value: float, lang: Lang) -> str:
     """A number at a chart's axis, where small ones must stay apart."""
     return f"{value * 100:.3g} %" if unit == "ratio" else number(unit, value, lang)
@@ -104,6 +125,12 @@ def _time(value: float, lang: Lang) -> str:
     for size, zh, en in sizes:
         if abs(value) >= 2 * size:
             return f"{value / size:.0f} {zh if lang == 'zh' else en}"
+    if 0 < abs(value) < 1:
+        thousandth = "毫秒" if lang == "zh" else "ms"
+        if abs(value) < 0.000005:
+            return f"< 0.01 {thousandth}"
+        digits = 0 if abs(value) >= 0.01 else 1 if abs(value) >= 0.001 else 2
+        return f"{value * 1000:.{digits}f}".removesuffix(".0") + f" {thousandth}"
     second = "秒" if lang == "zh" else "s"
     whole = abs(value) >= 10 or float(value).is_integer()
     return f"{value:.0f} {second}" if whole else f"{value:.2f} {second}"

@@ -2,8 +2,9 @@
 
     python -m egovctl.lab.gateway --listen 10.64.2.10:8090 --log /run/egov-lab/lab/sms.jsonl --plan DIR --secret-file F
 
-It stands in for a platform that no lab can reach. A request with another signature than the plan's is refused, as such
-platforms do; every one that is taken is a line of JSON in the log: when, to whom, what, and all its fields.
+It stands in for a platform that no lab can reach. As such platforms do it refuses a request with another signature than
+the plan's, one that came before, and one whose time is not now; every one that is taken is a line of JSON in the log:
+when, to whom, what, and all its fields.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import hashlib
 import hmac
 import json
 import os
+import threading
 import time
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -27,6 +30,12 @@ from egovctl.plan import City, Plan, load_plan
 from egovctl.plan.models import SmsHttp, SmsSignature
 
 LONGEST = 65_536
+WINDOW = 300.0  # seconds that a request's time may be off
+TIMES: dict[str, Callable[[str], float]] = {
+    "{seconds}": float,
+    "{milliseconds}": lambda text: float(text) / 1000,
+    "{time}": lambda text: datetime.strptime(f"{text}+0800", "%Y%m%d%H%M%S%z").timestamp(),
+}
 SECRET = "notify_sms_secret"  # noqa: S105 - the name, not the value
 
 
@@ -70,6 +79,29 @@ def judge(gateway: SmsHttp, fields: dict[str, str], secret: str) -> str:
     return ""
 
 
+class Memory:
+    """What came before: a signed request is taken once, and only at its time; one without a signature always."""
+
+    def __init__(self, gateway: SmsHttp) -> None:
+        self.gateway = gateway
+        self._seen: set[str] = set()
+        self._lock = threading.Lock()
+
+    def judge(self, fields: Mapping[str, str], now: float) -> str:
+        """What is wrong with a request whose signature is right: "time", "replay"; "" when it is taken."""
+        if self.gateway.sign is None:
+            return ""
+        for name, template in self.gateway.fields.items():
+            if template in TIMES and abs(TIMES[template](fields[name]) - now) > WINDOW:
+                return "time"
+        with self._lock:
+            mark = fields[self.gateway.sign.field]
+            if mark in self._seen:
+                return "replay"
+            self._seen.add(mark)
+            return ""
+
+
 def _roles(gateway: SmsHttp, fields: Mapping[str, str]) -> dict[str, str]:
     """The words that the plan's template put into the fields: to whom, what, which."""
     found = {}
@@ -80,8 +112,9 @@ def _roles(gateway: SmsHttp, fields: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def serve(gateway: SmsHttp, address: tuple[str, int], log: Path, secret_file: Path) -> None:
-    """Answer for ever."""
+def server(gateway: SmsHttp, address: tuple[str, int], log: Path, secret_file: Path) -> ThreadingHTTPServer:
+    """The stand-in at that address, still to be served."""
+    memory = Memory(gateway)
 
     class Handler(BaseHTTPRequestHandler):
         timeout = 10
@@ -96,7 +129,7 @@ def serve(gateway: SmsHttp, address: tuple[str, int], log: Path, secret_file: Pa
         def _take(self, body: str) -> None:
             fields = _fields(body)
             secret = secret_file.read_text(encoding="utf-8").strip() if secret_file.exists() else ""
-            wrong = judge(gateway, fields, secret)
+            wrong = judge(gateway, fields, secret) or memory.judge(fields, time.time())
             if not wrong:
                 line = {"at": time.time(), **_roles(gateway, fields), "fields": fields}
                 with log.open("a", encoding="utf-8") as stream:
@@ -114,7 +147,7 @@ def serve(gateway: SmsHttp, address: tuple[str, int], log: Path, secret_file: Pa
         def log_message(self, *_: object) -> None:
             """Nothing: the log has what was taken."""
 
-    ThreadingHTTPServer(address, Handler).serve_forever()
+    return ThreadingHTTPServer(address, Handler)
 
 
 def _fields(body: str) -> dict[str, str]:
@@ -137,7 +170,7 @@ def main(listen: str, log: Path, folder: Path, secret_file: Path) -> None:
     if gateway is None:
         raise click.ClickException("the plan has no gateway over HTTP")
     host, _, port = listen.rpartition(":")
-    serve(gateway, (host, int(port)), log, secret_file)
+    server(gateway, (host, int(port)), log, secret_file).serve_forever()
 
 
 if __name__ == "__main__":

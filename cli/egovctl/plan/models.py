@@ -500,11 +500,12 @@ class MailRelay(Model):
 class SmsSignature(Model):
     """How a gateway wants requests signed: fields sorted by name, name=value joined with &, then `tail`.
 
-    md5 and sha256 hash that, with {secret} in the tail; the hmac-* have the secret notify_sms_secret as their key.
+    md5, sha256 and sm3 hash that, with {secret} in the tail; the hmac-* have the secret notify_sms_secret as their
+    key. SM3 is that of the host's OpenSSL (Debian 12 has it).
     """
 
     field: FieldName
-    algorithm: Literal["md5", "sha256", "hmac-md5", "hmac-sha1", "hmac-sha256"]
+    algorithm: Literal["md5", "sha256", "sm3", "hmac-md5", "hmac-sha1", "hmac-sha256", "hmac-sm3"]
     tail: Line | None = None
     encoding: Literal["hex", "HEX", "base64"] = "hex"
 
@@ -512,8 +513,8 @@ class SmsSignature(Model):
 class SmsHttp(Model):
     """A city platform's gateway over HTTP. `fields` and `headers` are templates, and the `url` may be one:
 
-    {mobile} {text} {id} {time} {seconds} {milliseconds} {user} {secret}. `accepted`: fields of its JSON answer and
-    their values when it took the message; without it any answer with status 2xx says so.
+    {mobile} {text} {id} {time} {seconds} {milliseconds} {nonce} {user} {secret}. `accepted`: fields of its JSON answer
+    and their values when it took the message; without it any answer with status 2xx says so.
     """
 
     kind: Literal["http"]

@@ -11,7 +11,7 @@ from egovctl.plan.source import KeyPath
 
 Fault = tuple[KeyPath, str]
 BRACES = re.compile(r"\{([^{}]*)\}")
-TEMPLATE_WORDS = ("mobile", "text", "id", "time", "seconds", "milliseconds", "user", "secret")
+TEMPLATE_WORDS = ("mobile", "text", "id", "time", "seconds", "milliseconds", "nonce", "user", "secret")
 ROOM_AROUND = 30  # characters of a text message that a template may put around the text; 40 are left for the alert
 
 

@@ -115,9 +115,28 @@ class Atlas:
         return [place.name for place in self.topology.places if place.county == wanted]
 
     def line(self, link: str, lang: Lang) -> str:
-        """A link in few words: the site at its lower end, and the host at its upper end."""
+        """A link in few words, as on the wall: both ends as tiles call them, the lower one with its county.
+
+        Of several links between the same two sites each has its number, in the plan's order.
+        """
         found = self.links[link]
-        return f"{self.title('site', found.site, lang)} → {found.ends[1].host.name}"
+        lower = self.short(found.site, lang)
+        if (county := self.sites[found.site].county) is not None:
+            begin = self._county(county, lang)
+            lower = lower if lower.startswith(begin) else begin + lower
+        same = [one.name for one in self.links.values() if (one.site, one.peer_site) == (found.site, found.peer_site)]
+        number = f" {same.index(link) + 1}" if len(same) > 1 else ""
+        return f"{lower} → {self.short(found.peer_site, lang)}{number}"
+
+    def _county(self, county: str, lang: Lang) -> str:
+        """What its name begins with, 民勤 or "Minqin "; the whole where another one begins so too."""
+        size = 2 if lang == "zh" else 1
+        begin, *others = (
+            "".join(_parts(str(getattr(self.counties[name], lang)), lang)[:size])
+            for name in (county, *(item.name for item in self.plan.counties if item.name != county))
+        )
+        whole = str(getattr(self.counties[county], lang))
+        return begin if begin not in others else whole if lang == "zh" else f"{whole} "
 
     def planned(self, keys: tuple[str, ...], where: str | None, value: str) -> list[tuple[str, ...]]:
         """The rows that a table must have whatever Prometheus says: of hosts and of links the plan knows them all."""

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from egovctl.boards import Panel, Shown
-from egovctl.boards.look import NOWHERE, SHAPES, number, tick, tone, words
+from egovctl.boards.look import NOWHERE, SHAPES, labelled, number, tick, tone, words
 from egovctl.boards.queries import expression, highest, of_rows, selector
 from egovctl.errors import CannotMeasure
 from egovctl.i18n import both
@@ -130,7 +130,7 @@ class Studio:
             value = labels.get(key, "")
             page = "site" if key.endswith("_site") else key
             known = page in PAGES and value in self.atlas.values(page)  # type: ignore[arg-type]
-            text = self.atlas.title(page, value, view.lang) if page in PAGES else value  # type: ignore[arg-type]
+            text = self.atlas.title(page, value, view.lang) if page in PAGES else labelled(key, value, view.lang)  # type: ignore[arg-type]
             text = view.say(*NOWHERE[value]) if value in NOWHERE else text
             address = view.address(page, value) if known else ""
             if key == "host" and value in self.atlas.city.hosts:
@@ -342,6 +342,7 @@ class Studio:
 HEADS = {
     "host": ("主机", "Host"), "link": ("链路", "Link"), "site": ("站点", "Site"), "service": ("服务", "Service"),
     "drill": ("演练", "Drill"), "source": ("来源", "Source"), "check": ("检查", "Check"),
+    "period": ("时段", "Period"), "part": ("部件", "Part"),
     "standard": ("标准", "Standard"), "verdict": ("判定", "Verdict"), "item": ("要求", "Requirement"),
     "subject": ("对象", "Subject"), "job": ("任务", "Job"), "module": ("模块", "Module"),
     "source_site": ("来自", "From"), "destination_site": ("去往", "To"),
