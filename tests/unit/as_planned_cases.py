@@ -41,7 +41,7 @@ GOOD: dict[str, Case] = {
         {"units_active": ["a"], "units_inactive": ["b", "c"]},
         {"units_active": ["a", "other"]},
     ),
-    "neighbours-up": ({"neighbours": ["x"]}, {"neighbours": ["x"]}),
+    "neighbours-up": ({"neighbours": ["x"]}, {"neighbours": ["x"], "neighbours_not_up": []}),
     "prefixes-learned": ({"prefixes": ["p"]}, {"prefixes": ["p", "q"]}),
     "paths-as-planned": ({"next_hops": ["x"]}, {"next_hops": ["x"]}),
     "time-in-step": ({"time_references": ["core1"]}, {"time": TIME}),
@@ -64,7 +64,7 @@ RED: dict[str, list[Change]] = {
         said(leak_count=1, closed_count=1),
     ],
     "units-active": [said(units_active=["other"]), said(units_active=["a", "b"]), said(units_active=["a", "b", "c"])],
-    "neighbours-up": [said(neighbours=[]), said(neighbours=["x", "y"])],
+    "neighbours-up": [said(neighbours=[]), said(neighbours=["x", "y"]), said(neighbours_not_up=["bgp4 y (Active)"])],
     "prefixes-learned": [said(prefixes=["q"])],
     "paths-as-planned": [said(next_hops=["y"])],
     "time-in-step": [

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS / "bench" / "assess"))
 
-import figures  # noqa: E402
 import lynis  # noqa: E402
 import noticing  # noqa: E402
+import seed_figures  # noqa: E402
 import seeds  # noqa: E402
 
 from egovctl.checks.model import Result, Status  # noqa: E402
@@ -138,12 +138,12 @@ def test_goals_count_misses_by_name_and_false_alarms_by_pair() -> None:
         "checks": 90,
         "lynis": ["ssg", "own"],
     }
-    recall, false = figures.goals(results)
+    recall, false = seed_figures.goals(results)
     assert recall.met and "99 of 100, missed: lost" in str(recall) and false.met and "1 of 100" in str(false)
-    assert len(figures.by_drift_alone(results)) == 98
-    assert figures.by_lynis(results) == (98, 99)
-    assert "| our own | 2 | 1 (50.0%) | 0 of 1 |" in figures.table(results)
-    assert "**nothing** | not asked" in figures.each(results) and "ssg:x\\_y" in figures.each(results)
+    assert len(seed_figures.by_drift_alone(results)) == 98
+    assert seed_figures.by_lynis(results) == (98, 99)
+    assert "| our own | 2 | 1 (50.0%) | 0 of 1 |" in seed_figures.table(results)
+    assert "**nothing** | not asked" in seed_figures.each(results) and "ssg:x\\_y" in seed_figures.each(results)
     worse = results | {"seeds": results["seeds"][2:], "pairs": 99}
-    recall, false = figures.goals(worse)
+    recall, false = seed_figures.goals(worse)
     assert not false.met and recall.met is (97 >= 0.98 * 98)

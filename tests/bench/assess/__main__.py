@@ -22,9 +22,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import figures
 import lynis
 import planting
+import seed_figures
 import seeds
 
 from egovctl.checks.context import open_context
@@ -41,7 +41,7 @@ def arguments() -> argparse.Namespace:
     kinds = "whose seeds Lynis looks at, too (half a minute each and more)"
     parser.add_argument("--lynis", default="lynis,ssg,own", help=kinds)
     parser.add_argument("--rounds", type=int, default=5, help="alternating looks and audits for the costs; 0: none")
-    parser.add_argument("--out", type=Path, default=figures.REPOSITORY / "build" / "bench-assess.json")
+    parser.add_argument("--out", type=Path, default=seed_figures.REPOSITORY / "build" / "bench-assess.json")
     parser.add_argument("--to-docs", type=Path)
     return parser.parse_args()
 
@@ -50,12 +50,12 @@ def arguments() -> argparse.Namespace:
 def city(name: str | None) -> Iterator[Inventory]:
     """The lab to plant in: one that is up, or one that is built now and taken down at the end."""
     if name:
-        yield Inventory(figures.REPOSITORY / "inventories" / name)
+        yield Inventory(seed_figures.REPOSITORY / "inventories" / name)
         return
-    sys.path.insert(0, str(figures.REPOSITORY / "tests" / "lab"))
+    sys.path.insert(0, str(seed_figures.REPOSITORY / "tests" / "lab"))
     from conftest import CityLab, build, make_project
 
-    build_folder = figures.REPOSITORY / "build"
+    build_folder = seed_figures.REPOSITORY / "build"
     build_folder.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-assess-", dir=build_folder) as folder:
         project = make_project(Path(folder), "seedlab")
@@ -75,18 +75,18 @@ def city(name: str | None) -> Iterator[Inventory]:
 def measured(options: argparse.Namespace, chosen: list[seeds.Seed]) -> dict[str, Any]:
     """Everything, as it goes into the file of figures."""
     kinds = [word for word in options.lynis.split(",") if word]
-    tools = figures.REPOSITORY / ".tools" if kinds else None
+    tools = seed_figures.REPOSITORY / ".tools" if kinds else None
     if tools and not lynis.available(tools):
         raise SystemExit("error: .tools has no lynis: run make .tools/.ready, or give --lynis ''")
     with city(options.inventory) as inventory:
         context = open_context(inventory)
-        return figures.about() | planting.run(context, chosen, tools, options.rounds, kinds)
+        return seed_figures.about() | planting.run(context, chosen, tools, options.rounds, kinds)
 
 
 def main() -> int:
     options = arguments()
     if options.to_docs:
-        figures.write_page(json.loads(options.to_docs.read_text(encoding="utf-8")))
+        seed_figures.write_page(json.loads(options.to_docs.read_text(encoding="utf-8")))
         return 0
     wanted = {name for name in options.only.split(",") if name}
     chosen = [seed for seed in seeds.read() if not wanted or seed.id in wanted]
@@ -104,8 +104,8 @@ def main() -> int:
         return 1
     options.out.parent.mkdir(exist_ok=True)
     options.out.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(figures.table(results))
-    goals = figures.goals(results)
+    print(seed_figures.table(results))
+    goals = seed_figures.goals(results)
     print("\n".join(map(str, goals)))
     return 0 if all(goal.met for goal in goals) and not results["left_behind"] else 1
 
