@@ -5,7 +5,6 @@ If this fails, the recall in docs/assessment-measured.md is of another suite tha
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -18,10 +17,7 @@ import seeds
 
 from egovctl.checks.context import open_context
 
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(not os.environ.get("EGOV_LONG"), reason="minutes; make test-long runs it"),
-]
+pytestmark = [pytest.mark.lab, pytest.mark.long]
 CHOSEN = (
     "ssh-strict-modes",
     "pam-open",
