@@ -293,7 +293,7 @@ GOOD: dict[str, Any] = {
         "states": said("install installed openssh-server\ndeinstall config-files telnetd\n"),
         "apt": said(""),
         "/etc/apt/sources.list": said(
-            "deb http://deb.debian.org/debian bookworm main\ndeb [trusted=yes] file:///srv/x ./\n"
+            "deb http://mirror.example/debian bookworm main\ndeb [trusted=yes] file:///srv/x ./\n"
         ),
         "/etc/apt/sources.list.d/own.sources": said("URIs: https://packages.example/debian\n\n"),
     },

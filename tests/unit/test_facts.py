@@ -246,8 +246,7 @@ def test_of_files_with_secrets_only_the_lines_that_are_asked_for_leave(tmp_path:
     answer = onhost_facts.lines_of(str(path), r"\s*deb")
     assert answer["out"] == "deb http://mirror.example/debian x main\n  deb file:///x ./\n" and answer["code"] == 0
     assert onhost_facts.lines_of(str(tmp_path / "none"), "x")["code"] == 127
-    secret = "PrivateKey = abc\nPublicKey = def\n"
-    path.write_text(secret)
+    path.write_text("PrivateKey = abc\nPublicKey = def\n")
     pattern = onhost_facts.LINES["interfaces"]["/etc/wireguard/*.conf"]
     assert onhost_facts.lines_of(str(path), pattern)["out"] == "PublicKey = def\n"
     path.write_text("host all all 10.0.0.0/8 ldap ldapbindpasswd=trust1\nhost all all ::/0 trust\n")
