@@ -28,7 +28,7 @@ import website_cases
 from egovctl.checks import content
 from egovctl.checks.collect.registers import facts
 from egovctl.checks.facts import decode
-from egovctl.checks.judge import BadExpression, activation_of, judge_among
+from egovctl.checks.judge import BadExpression, judge_among, names_of
 from egovctl.checks.model import Check
 from egovctl.checks.registers.entries import KINDS
 
@@ -120,7 +120,7 @@ def status(check: Check, known: Facts) -> str:
 def survivors(check: Check) -> tuple[int, list[str]]:
     """How many mutants a check has, and those that no case notices."""
     bare = check.model_copy(update={"show": {}})
-    known = [activation_of(case) for case in cases_of(check)]
+    known = [names_of(case) for case in cases_of(check)]
     right = [status(bare, case) for case in known]
     count, left = 0, []
     for name in FIELDS:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,10 +11,12 @@ from typing import Any
 import facts_cases as cases
 import pytest
 from click.testing import CliRunner
+from good_hosts import LAB, same
+from good_hosts import hosts as hosts
+from good_hosts import town as town
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egovctl.assess import cache
 from egovctl.assess import run as assessing
 from egovctl.assess import statements as stated
 from egovctl.assess.score import conclude, mark, older, rate, score
@@ -26,9 +24,7 @@ from egovctl.assess.standards import Item, standards
 from egovctl.assess.statements import Acceptance, Statement
 from egovctl.assess.verdict import BAD, OPEN, Evidence, Judged, Verdict, judge_item, judge_standard
 from egovctl.checks import content
-from egovctl.checks.collect import COLLECTORS
-from egovctl.checks.collect import facts as collector
-from egovctl.checks.context import Context, open_context
+from egovctl.checks.context import open_context
 from egovctl.checks.metrics import exposition
 from egovctl.checks.model import Result, Status
 from egovctl.commands.assess import assess
@@ -37,7 +33,6 @@ from egovctl.evidence import Chain, open_chain
 from egovctl.paths import Inventory
 from egovctl.transport import HostSilent
 
-LAB = Path(__file__).resolve().parents[2] / "inventories" / "lab"
 NOW = datetime(2026, 9, 21, 12, tzinfo=UTC)
 STATUSES = st.sampled_from(list(Status))
 
@@ -222,14 +217,6 @@ def test_a_score_counts_hazards_as_an_interval_and_leaves_accepted_ones_out_of_a
     assert made.conclusion == ("does_not", "does_not") and made.counts["met"] == 1 and made.applicable == 2
 
 
-@pytest.fixture
-def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inventory:
-    """The lab's plan with a state folder of its own."""
-    monkeypatch.setattr(Inventory, "state", property(lambda self: tmp_path / "state"))
-    (tmp_path / "state").mkdir()
-    return Inventory(LAB)
-
-
 def test_statements_hold_until_their_day_and_the_last_one_counts(town: Inventory, tmp_path: Path) -> None:
     chain = open_chain(town)
     proof = tmp_path / "rules.pdf"
@@ -273,46 +260,6 @@ def test_a_risk_is_accepted_by_another_and_for_half_a_year_at_most(town: Invento
     now = datetime.now(UTC)
     assert stated.acceptances(chain, now + timedelta(days=180))["L3-4.1b"].approver == "Wang"
     assert stated.acceptances(chain, now + timedelta(days=181)) == {}
-
-
-def fresh(group: str) -> dict[str, Any]:
-    """The good host's answers, with its password changed ten days before today."""
-    answers = cases.answers_of(group)
-    if group == "accounts":
-        today = int(time.time() // cases.DAY)
-        answers["shadow"]["out"] = answers["shadow"]["out"].replace(str(cases.TODAY - 10), str(today - 10))
-    if group == "interfaces":
-        # The hosts of the plan have others.
-        answers["link"]["out"] = json.dumps([{"ifname": "lo", "operstate": "UNKNOWN"}])
-    if group == "packages":
-        answers["lists"] = time.time() - cases.DAY
-    return answers
-
-
-Spoil = Callable[[str, str, dict[str, Any]], dict[str, Any]]
-
-
-@pytest.fixture
-def hosts(monkeypatch: pytest.MonkeyPatch) -> Callable[[Spoil], None]:
-    """Hosts that answer as good ones, spoilt by a function of host, group and answers; nothing else is measured."""
-
-    def install(spoil: Spoil) -> None:
-        def run(inventory: Any, host: str, program: str, params: Any, **_: Any) -> Any:
-            groups = {name: {"at": time.time(), "answers": spoil(host, name, fresh(name))} for name in params["groups"]}
-            return {"protocol": 1, "at": time.time(), "cpu": 1.5, "groups": groups}
-
-        def nothing(context: Context, requests: list[Any]) -> list[dict[str, Any]]:
-            return [dict.fromkeys(request.subjects, CannotMeasure("not in this test")) for request in requests]
-
-        monkeypatch.setattr(collector.transport, "run_python", run)
-        for name in set(COLLECTORS) - {"facts"}:
-            monkeypatch.setitem(COLLECTORS, name, nothing)
-
-    return install
-
-
-def same(host: str, group: str, answers: dict[str, Any]) -> dict[str, Any]:
-    return answers
 
 
 def by_item(done: assessing.Assessment) -> dict[str, Verdict]:
@@ -373,90 +320,6 @@ def test_nothing_measured_is_exit_3_whatever_people_say(town: Inventory, hosts: 
     stated.state(town, open_chain(town), "L3-6.1a", "not_met", "none", "Li", [], 30)
     done = assessing.run_standard(open_context(town), "mlps-level-3", open_chain(town))
     assert done.exit_code == 3 and by_item(done)["L3-6.1a"] is Verdict.NOT_MET
-
-
-AGE = timedelta(hours=2)
-
-
-def looks_of(town: Inventory) -> Path:
-    return town.state / "looks"
-
-
-def other_answer(path: Path) -> None:
-    data = json.loads(path.read_text())
-    data["groups"]["accounts"]["answers"]["shadow"]["out"] += " "
-    path.write_text(json.dumps(data))
-
-
-def tomorrow(path: Path) -> None:
-    data = json.loads(path.read_text())
-    data["observed_at"] = "2097-01-01T00:00:00.000Z"
-    path.write_text(json.dumps(data))
-
-
-DAMAGE: dict[str, Callable[[Path], object]] = {
-    "half of it": lambda path: path.write_bytes(path.read_bytes()[:900]),
-    "empty": lambda path: path.write_bytes(b""),
-    "no UTF-8": lambda path: path.write_bytes(b"\xff\xfe" + path.read_bytes()),
-    "gone": lambda path: path.unlink(),
-    "deep": lambda path: path.write_text("[" * 100_000),
-    "another type": lambda path: path.write_text('{"host": 1, "groups": 2}'),
-    "a list": lambda path: path.write_text("[]"),
-    "another answer": other_answer,
-    "from the future": tomorrow,
-    "another host's": lambda path: path.write_bytes(path.with_name("core1.json").read_bytes()),
-}
-
-
-def test_hosts_that_were_looked_at_are_not_asked_again(town: Inventory, hosts: Any) -> None:
-    hosts(same)
-    context, chain = open_context(town), open_chain(town)
-    first = assessing.run_standard(context, "mlps-level-2", chain)
-    assert first.reused == {} and looks_of(town).stat().st_mode & 0o777 == 0o700
-    asked: list[str] = []
-
-    def asking(host: str, group: str, answers: dict[str, Any]) -> dict[str, Any]:
-        asked.append(host)
-        return answers
-
-    hosts(asking)
-    count = chain.head().count
-    second = assessing.run_standard(context, "mlps-level-2", chain, max_age=AGE)
-    managed = {host.name for host in context.city.hosts.values() if "managed" in host.groups}
-    assert not asked and set(second.reused) == managed and second.odd == ()
-    assert [record.kind for record in list(chain.records())[count:]] == ["assess.planned", "assess.standard"]
-    assert list(chain.records())[-1].body["reused"] == second.reused
-    assert [one.verdict for one in second.judged] == [one.verdict for one in first.judged]
-    facts = {check.id for check in content.checks().entries.values() if check.collect.by == "facts"}
-    dated = {one.observed_at for one in second.results if one.check in facts and one.subject in managed}
-    assert dated == set(second.reused.values()), "what was kept is of when it was observed"
-    looks, now = looks_of(town) / "noc.json", datetime.now(UTC)
-    whole = looks.read_bytes()
-    for name, damage in DAMAGE.items():
-        damage(looks)
-        found, odd = cache.kept(town, chain, AGE, now)
-        assert odd == ["noc"] and set(found) == managed - {"noc"}, name
-        looks.write_bytes(whole)
-    assert cache.kept(town, chain, AGE, now + AGE) == ({}, []), "too old"
-    assert cache.kept(town, chain, AGE, now - AGE) == ({}, []), "from the future: control's clock was ahead"
-    tomorrow(looks)
-    third = assessing.run_standard(context, "mlps-level-2", chain, max_age=AGE)
-    assert third.odd == ("noc",) and set(asked) == {"noc"} and set(third.reused) == managed - {"noc"}
-    assert [one.verdict for one in third.judged] == [one.verdict for one in first.judged]
-    assert list(chain.records())[-2].body["host"] == "noc"
-
-
-def test_what_another_program_saw_is_not_gone_by(town: Inventory, monkeypatch: pytest.MonkeyPatch) -> None:
-    chain, now = open_chain(town), datetime.now(UTC)
-    look = collector.Look("noc", now.isoformat(), hashlib.sha256(b"older").hexdigest(), 1.0, {})
-    chain.append(cache.LOOKED, {"run": "x", **look.evidence()})
-    cache.keep(town, look)
-    assert cache.kept(town, chain, AGE, now) == ({}, [])
-    monkeypatch.setattr(cache, "program", lambda: "older")
-    assert cache.kept(town, chain, AGE, now) == ({"noc": look}, [])
-    monkeypatch.setattr(os, "open", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    cache.keep(town, look)
-    assert [path.name for path in looks_of(town).iterdir()] == ["noc.json"]
 
 
 @pytest.mark.parametrize(

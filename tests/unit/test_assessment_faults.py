@@ -4,34 +4,25 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import facts_cases as cases
 import pytest
 from click.testing import CliRunner
-from test_assessment import hosts as hosts
-from test_assessment import same
+from good_hosts import english as english
+from good_hosts import hosts as hosts
+from good_hosts import same
 
 from egovctl.assess import run as assessing
 from egovctl.assess.verdict import Verdict
 from egovctl.checks import open_context
 from egovctl.commands.assess import assess
 from egovctl.evidence import open_chain
-from egovctl.i18n import set_language
 from egovctl.paths import Inventory
 from egovctl.transport import HostSilent
 
 PROJECT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(autouse=True)
-def english() -> Iterator[None]:
-    """The language that a command was told stays for the process."""
-    set_language("en")
-    yield
-    set_language(None)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,11 @@ import facts_cases as cases
 import pytest
 import yaml
 from click.testing import CliRunner
+from good_hosts import english as english
+from good_hosts import hosts as hosts
+from good_hosts import same
 from hypothesis import given
 from hypothesis import strategies as st
-from test_assessment import hosts as hosts
-from test_assessment import same
 
 from egovctl.assess import run as assessing
 from egovctl.assess.objects import Graded, graded, lists_for, named, objects
@@ -33,14 +33,6 @@ from egovctl.plan.grades import Levels, levels, written_grade
 
 PROJECT = Path(__file__).resolve().parents[2]
 GRADES = {"documents": "S3A2", "portal": "S2A3G3", "mail": 1}  # the lab's others are 2 and 3
-
-
-@pytest.fixture(autouse=True)
-def english() -> Iterator[None]:
-    """The language that a command was told stays for the process."""
-    set_language("en")
-    yield
-    set_language(None)
 
 
 @pytest.fixture

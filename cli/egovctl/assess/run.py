@@ -24,6 +24,7 @@ from egovctl.assess.standards import Standard, standards
 from egovctl.assess.statements import acceptances, statements
 from egovctl.assess.verdict import BAD, OPEN, Judged, Verdict, judge_standard
 from egovctl.checks import content
+from egovctl.checks.answers import Answers
 from egovctl.checks.context import Context
 from egovctl.checks.engine import NO_SUBJECT, broken, is_of_some, run_checks
 from egovctl.checks.model import JUDGED, Check, Result, Status
@@ -40,8 +41,9 @@ MISSING_MOST = 5
 @dataclass(frozen=True)
 class Assessment:
     """One self-assessment. `wanting` names what would narrow the interval most: a check, or statements, and how many
-    requirements wait for it. `reused` are hosts that were not asked again, and when they were observed; `odd` are those
-    that were, since what was kept of them is not what the evidence says. `graded`: of a grading object, its grades."""
+    requirements wait for it. `reused` are hosts that were not asked again, and when they were observed; `recalled`
+    other collectors whose answers were gone by, and when the oldest is of; `odd` are those that were asked again, since
+    what was kept of them is not what the evidence says. `graded`: of a grading object, its grades."""
 
     run: str
     standard: str
@@ -55,6 +57,7 @@ class Assessment:
     wanting: tuple[tuple[str, int], ...]
     head: Head | None = None
     reused: dict[str, str] = field(default_factory=dict)
+    recalled: dict[str, str] = field(default_factory=dict)
     odd: tuple[str, ...] = ()
     graded: str = ""
 
@@ -78,8 +81,8 @@ def run_standard(
 ) -> Assessment:
     """Assess the city against a standard. The plan is on record before anything is asked, the verdicts afterwards.
 
-    Hosts that were looked at within `max_age`, with the same program, are not asked again; what is measured otherwise
-    (Prometheus, flows) always is.
+    What was observed within `max_age` by the same programs is not asked again: neither of hosts nor of Prometheus, nor
+    are flows tried; registers, journals and statements are always read anew.
     UsageError for a standard that is not known; CannotMeasure when another assessment runs or the disk is full.
     """
     return _assessed(context, name, (standards(context.inventory).get(name),), chain, progress, max_age)[0]
@@ -119,8 +122,7 @@ def _assessed(
     with _alone(context.inventory):
         run, started_at, begun = uuid4().hex[:12], now(), time.monotonic()
         chain.append("assess.planned", {"run": run, **planned})
-        found, odd = cache.kept(context.inventory, chain, max_age, datetime.now(UTC)) if max_age else ({}, [])
-        context = replace(context, looks={}, kept=found, reused={})
+        context, odd = _remembering(context, chain, max_age)
         try:
             results = _seen(context, checks, scopes.values(), progress)
         except KeyboardInterrupt:
@@ -130,6 +132,7 @@ def _assessed(
         for _, look in sorted(context.looks.items()):
             chain.append(cache.LOOKED, {"run": run, **look.evidence()})
             cache.keep(context.inventory, look)
+        cache.keep_answers(context.inventory, chain, run, context.answers)
         reused = {host: look.observed_at for host, look in sorted(context.reused.items())}
         results = [_dated(result, shelf.entries, reused) for result in results]
         at = datetime.now(UTC)
@@ -153,11 +156,22 @@ def _assessed(
                 score(judged, areas, bad),
                 wanting([*judged, *bad], seen),
                 reused={host: when for host, when in reused.items() if host in scope.hosts},
+                recalled=dict(context.answers.used),
                 odd=tuple(odd),
                 graded=standard.graded if isinstance(standard, Graded) else "",
             )
 
         return tuple(_recorded(context.inventory, chain, of(standard)) for standard in asked)
+
+
+def _remembering(context: Context, chain: Chain, max_age: timedelta | None) -> tuple[Context, list[str]]:
+    """A context that knows what was seen within `max_age`; and what was kept that is not what the evidence says."""
+    if not max_age:
+        return replace(context, looks={}, kept={}, reused={}, answers=Answers()), []
+    at = datetime.now(UTC)
+    looks, odd = cache.kept(context.inventory, chain, max_age, at)
+    answers, strange = cache.kept_answers(context.inventory, chain, max_age, at)
+    return replace(context, looks={}, kept=looks, reused={}, answers=Answers(answers)), [*odd, *strange]
 
 
 def _seen(
@@ -235,6 +249,7 @@ def _recorded(inventory: Inventory, chain: Chain, assessment: Assessment) -> Ass
         "verdicts": {one.item: one.verdict.value for one in (*assessment.judged, *assessment.hazards)},
         **({"graded": assessment.graded} if assessment.graded else {}),
         **({"reused": assessment.reused} if assessment.reused else {}),
+        **({"recalled": assessment.recalled} if assessment.recalled else {}),
         "results_sha256": hashlib.sha256(data).hexdigest(),
     }
     chain.append(ASSESSED, json.loads(json.dumps(body)))

@@ -18,6 +18,7 @@ from egovctl.checks.model import Check, Checklist
 from egovctl.errors import UsageError
 from egovctl.i18n import both, pick, told, tr
 from egovctl.paths import Inventory
+from egovctl.plan.source import Loader
 
 M = TypeVar("M", bound=BaseModel)
 KINDS = {
@@ -116,7 +117,7 @@ def _files(folders: tuple[Path, ...]) -> Iterator[Path]:
 def _read(path: Path, model: type[M]) -> M:
     try:
         text = path.read_text(encoding="utf-8")
-        data = yaml.safe_load(text)
+        data = yaml.load(text, Loader=Loader)  # noqa: S506 - a safe one
         entry = model.model_validate(data)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
@@ -144,7 +145,7 @@ def _read(path: Path, model: type[M]) -> M:
 
 def _line_of(text: str, where: tuple[int | str, ...]) -> int:
     """The line of the deepest key of `where` that is in the text; 1 when none is."""
-    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    node = yaml.compose(text, Loader=Loader)
     line = 1
     for key in where:
         if isinstance(node, yaml.MappingNode):

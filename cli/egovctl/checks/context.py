@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from egovctl import lab, transport
+from egovctl.checks.answers import Answers
 from egovctl.checks.model import SubjectKind
 from egovctl.errors import CannotMeasure
 from egovctl.i18n import tr
@@ -22,7 +23,8 @@ from egovctl.plan.routing import Edge
 @dataclass(frozen=True)
 class Context:
     """One inventory, read once. `looks` is what collectors saw of hosts in this run, for the record; `kept` is what
-    they saw in runs before and need not ask for again, `reused` what of it this run went by."""
+    they saw in runs before and need not ask for again, `reused` what of it this run went by; `answers` are those of all
+    that do not look at hosts with the facts' program."""
 
     inventory: Inventory
     plan: Plan
@@ -30,6 +32,7 @@ class Context:
     looks: dict[str, Any] = field(default_factory=dict, compare=False)
     kept: Mapping[str, Any] = field(default_factory=dict, compare=False)
     reused: dict[str, Any] = field(default_factory=dict, compare=False)
+    answers: Answers = field(default_factory=Answers, compare=False)
 
     @cached_property
     def next_hops(self) -> dict[str, dict[str, tuple[Edge, ...]]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 from uuid import uuid4
@@ -16,10 +16,12 @@ from uuid import uuid4
 import rfc8785
 
 from egovctl.checks import content
+from egovctl.checks.answers import Answer
+from egovctl.checks.answers import asked as answered
 from egovctl.checks.collect import COLLECTORS
 from egovctl.checks.collect.base import Facts, Request
 from egovctl.checks.context import Context
-from egovctl.checks.judge import BadExpression, judge, truth, words
+from egovctl.checks.judge import BadExpression, Converter, judge, truth, words
 from egovctl.checks.model import JUDGED, Check, NotApplicable, Result, Status
 from egovctl.errors import EgovError, UsageError
 from egovctl.evidence import Chain, Head
@@ -30,6 +32,7 @@ from egovctl.transport import HostSilent
 Progress = Callable[[str], None]
 Chosen = dict[str, dict[str, Any]]
 NO_SUBJECT = "-"
+NEVER_KEPT = {"facts", "registers"}  # the former keeps what hosts said word for word, the latter asks nobody
 
 
 @dataclass(frozen=True)
@@ -112,9 +115,10 @@ def run_checks(
     """
     results: list[Result] = []
     groups: dict[str, list[tuple[Check, Chosen]]] = {}
+    chooser = Chooser(context, among)
     for check in checks:
         try:
-            subjects = _choose(context, check, (narrow or {}).get(check.id, "true"), among)
+            subjects = chooser.chosen(check, (narrow or {}).get(check.id, "true"))
         except BadExpression as error:
             results.append(_error(check, NO_SUBJECT, str(error)))
             continue
@@ -134,40 +138,85 @@ def run_checks(
 def is_of_some(context: Context, check: Check) -> bool:
     """Whether the plan has a subject that this check is of; not where the check cannot say which."""
     try:
-        return bool(_choose(context, check, "true"))
+        return bool(Chooser(context).chosen(check, "true"))
     except BadExpression:
         return False
 
 
-def _choose(context: Context, check: Check, narrow: str, among: Collection[str] | None = None) -> Chosen:
-    chosen = {}
-    for name, subject in context.subjects(check.subject).items():
-        if among is not None and name not in among:
-            continue
-        if truth(check.where, {"subject": subject}) and truth(narrow, {"subject": subject}):
-            chosen[name] = subject
-    return chosen
+class Chooser:
+    """The subjects of checks, `among` some or all: checks that choose alike share one choice."""
+
+    def __init__(self, context: Context, among: Collection[str] | None = None) -> None:
+        self.context, self.among = context, among
+        self._made: dict[tuple[str, str, str], Chosen] = {}
+
+    def chosen(self, check: Check, narrow: str) -> Chosen:
+        """name → subject; BadExpression when `where`, or what it is narrowed by, is none."""
+        key = (check.subject, check.where, narrow)
+        if key not in self._made:
+            self._made[key] = {
+                name: subject
+                for name, subject in self.context.subjects(check.subject).items()
+                if (self.among is None or name in self.among)
+                and truth(check.where, {"subject": subject})
+                and truth(narrow, {"subject": subject})
+            }
+        return self._made[key]
 
 
 def _run_group(context: Context, name: str, members: list[tuple[Check, Chosen]]) -> list[Result]:
     requests = [Request(check.id, tuple(subjects), check.collect, check.subject) for check, subjects in members]
-    observed: list[dict[str, Facts]]
+    observed = _observed(context, name, requests)
+    converter = Converter()
+    return [
+        replace(_judged(check, subject_name, subject, facts, converter), observed_at=at)
+        for (check, subjects), answers in zip(members, observed, strict=True)
+        for subject_name, subject in subjects.items()
+        for facts, at in [answers[subject_name]]
+    ]
+
+
+def _observed(context: Context, name: str, requests: list[Request]) -> list[dict[str, tuple[Facts | None, str]]]:
+    """For each request, of each subject: its facts and when they were observed; what is kept is not asked again."""
+    known = [dict(_kept(context, name, request)) for request in requests]
+    lacking = [
+        replace(request, subjects=tuple(subject for subject in request.subjects if subject not in kept))
+        for request, kept in zip(requests, known, strict=True)
+    ]
+    answers = iter(_asked(context, name, [request for request in lacking if request.subjects]))
+    at = now()
+    found: list[dict[str, tuple[Facts | None, str]]] = []
+    for request, kept in zip(lacking, known, strict=True):
+        fresh = next(answers) if request.subjects else {}
+        query = answered(request.collect, request.kind)
+        for subject, facts in fresh.items():
+            if name not in NEVER_KEPT and isinstance(facts, dict):
+                context.answers.note(name, (query, subject), Answer(at, facts))
+        found.append({**kept, **{subject: (fresh.get(subject), at) for subject in request.subjects}})
+    return found
+
+
+def _kept(context: Context, name: str, request: Request) -> Iterator[tuple[str, tuple[Facts, str]]]:
+    query = answered(request.collect, request.kind)
+    for subject in request.subjects:
+        if answer := context.answers.use(name, (query, subject)):
+            yield subject, (answer.facts, answer.at)
+
+
+def _asked(context: Context, name: str, requests: list[Request]) -> list[dict[str, Facts]]:
+    """What the collector says; its fault is every subject's, and no other collector's."""
+    if not requests:
+        return []
     collector = COLLECTORS.get(name)
     try:
         if collector is None:
             raise BadExpression(f"there is no collector {name}; there is: {', '.join(sorted(COLLECTORS))}")
-        observed = collector(context, requests)
-    except Exception as error:  # a collector's fault is every subject's, and no other collector's
-        observed = [dict.fromkeys(request.subjects, error) for request in requests]
-    at = now()
-    return [
-        replace(_judged(check, subject_name, subject, facts.get(subject_name)), observed_at=at)
-        for (check, subjects), facts in zip(members, observed, strict=True)
-        for subject_name, subject in subjects.items()
-    ]
+        return collector(context, requests)
+    except Exception as error:  # what it may be, no collector knows
+        return [dict.fromkeys(request.subjects, error) for request in requests]
 
 
-def _judged(check: Check, name: str, subject: dict[str, Any], facts: Facts | None) -> Result:
+def _judged(check: Check, name: str, subject: dict[str, Any], facts: Facts | None, converter: Converter) -> Result:
     if facts is None:
         return _error(check, name, f"collector {check.collect.by} said nothing of it")
     if isinstance(facts, NotApplicable):
@@ -181,7 +230,7 @@ def _judged(check: Check, name: str, subject: dict[str, Any], facts: Facts | Non
     if isinstance(facts, Exception):
         return _error(check, name, f"{type(facts).__name__}: {facts}")
     try:
-        status, shown = judge(check, {"subject": subject, **facts})
+        status, shown = judge(check, {"subject": subject, **facts}, converter)
         return Result(check.id, name, status, words(check, status, shown), shown, _digest(facts))
     except BadExpression as error:
         return _error(check, name, str(error))

@@ -66,13 +66,15 @@ def run_and_print(
     elif name == OBJECTS:
         print_objects(found, graded)
     else:
-        _print(inventory, found[0], wanted[0], every)
+        _print(inventory, found[0], wanted[0], every, words)
     publish_or_say(context, chain)
     codes = {done.exit_code for done in found}
     return next((code for code in (1, 3) if code in codes), 0)
 
 
-def _print(inventory: Inventory, done: Assessment, standard: Standard, every: bool) -> None:
+def _print(
+    inventory: Inventory, done: Assessment, standard: Standard, every: bool, words: dict[str, tuple[str, str]]
+) -> None:
     out = Console()
     out.print(report.area_table(done, standard))
     shown = list(done.judged) if every else report.bad(done.judged)
@@ -88,6 +90,16 @@ def _print(inventory: Inventory, done: Assessment, standard: Standard, every: bo
             tr(
                 f"{count} 台主机沿用留存结果，最早采集于 {oldest}",
                 f"{count} hosts were not asked again: as they were observed, the earliest at {oldest}",
+            ),
+            highlight=False,
+        )
+    if done.recalled:
+        oldest = short_time(min(done.recalled.values()))
+        ways = sorted(words.get(by, (by, by)) for by in done.recalled)
+        out.print(
+            tr(
+                f"未重做、沿用留存结果（最早为 {oldest}）：{'、'.join(zh for zh, _ in ways)}",
+                f"not done again, what was kept counts (the earliest of {oldest}): {', '.join(en for _, en in ways)}",
             ),
             highlight=False,
         )

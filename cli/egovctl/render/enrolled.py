@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import yaml
 
@@ -11,6 +10,7 @@ from egovctl.errors import UsageError
 from egovctl.i18n import tr
 from egovctl.keys import FINGERPRINT, PUBLIC_KEY, TUNNEL_KEY
 from egovctl.paths import Inventory
+from egovctl.plan.source import Loader
 
 CONTROL = "control"
 SSH_KEYS = (
@@ -26,7 +26,6 @@ SSH_KEYS = (
     "pgbackrest_restore_ed25519",
     "wal_ed25519",
 )
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a file a host: the quick one
 KEYS = {**dict.fromkeys(SSH_KEYS, PUBLIC_KEY), "syslog_sha256": FINGERPRINT, "wireguard": TUNNEL_KEY}
 
 
@@ -35,7 +34,7 @@ def read_enrolled(inventory: Inventory) -> Mapping[str, Mapping[str, str]]:
     result: dict[str, Mapping[str, str]] = {}
     for path in sorted(inventory.enrolled_dir.glob("*.yml")):
         try:
-            data = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)  # noqa: S506 - a safe one
+            data = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)  # noqa: S506 - a safe one
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise UsageError(
                 tr(

@@ -68,6 +68,7 @@ def as_json(assessment: Assessment) -> dict[str, Any]:
         "seconds": assessment.seconds,
         "cpu_seconds": assessment.cpu_seconds,
         "reused": assessment.reused,
+        "recalled": assessment.recalled,
         "score": asdict(assessment.score),
         "wanting": [{"what": what or "statements", "items": count} for what, count in assessment.wanting],
         "items": [asdict(one) for one in assessment.judged],

@@ -38,6 +38,7 @@ NOTED = {
     "scrape_series_added": "0",
 }
 SCRAPE = 15
+PATIENCE = 900  # seconds: the first rounds of 10,000 sites take minutes
 
 
 def renamed(value: str, copy: int) -> str:
@@ -162,8 +163,8 @@ def grown(folder: Path, played: Played, count: int, seconds: float, rounds: int)
         arrange(folder, copies, address, number)
         with prometheus(folder, number) as (url, process):
             sites = count * len(played.topology.places)
-            until(lambda: first(url, "city:sites_planned:count") == sites, "all sites should be known", 400)
-            until(lambda: first(url, f"count(link:usage:ratio) >= {count * 10}") > 0, "rates should be there", 400)
+            until(lambda: first(url, "city:sites_planned:count") == sites, "all sites should be known", PATIENCE)
+            until(lambda: first(url, f"count(link:usage:ratio) >= {count * 10}") > 0, "rates should be there", PATIENCE)
             time.sleep(60)
             begin, used, before = time.monotonic(), cpu(process), first(url, MISSED)
             clock = []
@@ -179,11 +180,18 @@ def grown(folder: Path, played: Played, count: int, seconds: float, rounds: int)
                 "share_of_a_core": share,
                 "rules_share_by_clock": statistics.median(clock),
                 "slowest_group_s": first(url, "max(prometheus_rule_group_last_duration_seconds)"),
+                "slowest_groups": slowest(url),
                 "missed": first(url, MISSED) - before,
                 "up": first(url, "city:sites_up:count"),
                 **memory(process),
                 "wall": queries(url, played, rounds, only=("wall",))["wall"],
             }
+
+
+def slowest(url: str) -> dict[str, float]:
+    """The groups of rules that took longest, seconds each."""
+    found = asked(url, "topk(5, prometheus_rule_group_last_duration_seconds)")
+    return {one["metric"]["rule_group"].rpartition(";")[2]: float(one["value"][1]) for one in found}
 
 
 RULES = "sum(prometheus_rule_group_last_duration_seconds / prometheus_rule_group_interval_seconds)"
