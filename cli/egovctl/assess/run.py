@@ -224,7 +224,7 @@ def _recorded(inventory: Inventory, chain: Chain, assessment: Assessment) -> Ass
     whole = {
         "run": assessment.run,
         "standard": assessment.standard,
-        "results": [asdict(result) for result in assessment.results],
+        "results": [vars(result) for result in assessment.results],
         "judged": [asdict(one) for one in (*assessment.judged, *assessment.hazards)],
     }
     data = json.dumps(whole, ensure_ascii=False, sort_keys=True).encode()

@@ -5,7 +5,6 @@ Nothing measured is an error, never a pass. What fails for one subject, host or 
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -13,16 +12,15 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 from uuid import uuid4
 
-import rfc8785
-
 from egovctl.checks import content
 from egovctl.checks.answers import Answer
 from egovctl.checks.answers import asked as answered
 from egovctl.checks.collect import COLLECTORS
 from egovctl.checks.collect.base import Facts, Request
 from egovctl.checks.context import Context
-from egovctl.checks.judge import BadExpression, Converter, judge, truth, words
+from egovctl.checks.judge import BadExpression, truth
 from egovctl.checks.model import JUDGED, Check, NotApplicable, Result, Status
+from egovctl.checks.rulings import Rulings
 from egovctl.errors import EgovError, UsageError
 from egovctl.evidence import Chain, Head
 from egovctl.evidence.record import now
@@ -167,9 +165,9 @@ class Chooser:
 def _run_group(context: Context, name: str, members: list[tuple[Check, Chosen]]) -> list[Result]:
     requests = [Request(check.id, tuple(subjects), check.collect, check.subject) for check, subjects in members]
     observed = _observed(context, name, requests)
-    converter = Converter()
+    rulings = Rulings()
     return [
-        replace(_judged(check, subject_name, subject, facts, converter), observed_at=at)
+        replace(_judged(check, subject_name, subject, facts, rulings), observed_at=at)
         for (check, subjects), answers in zip(members, observed, strict=True)
         for subject_name, subject in subjects.items()
         for facts, at in [answers[subject_name]]
@@ -216,7 +214,7 @@ def _asked(context: Context, name: str, requests: list[Request]) -> list[dict[st
         return [dict.fromkeys(request.subjects, error) for request in requests]
 
 
-def _judged(check: Check, name: str, subject: dict[str, Any], facts: Facts | None, converter: Converter) -> Result:
+def _judged(check: Check, name: str, subject: dict[str, Any], facts: Facts | None, rulings: Rulings) -> Result:
     if facts is None:
         return _error(check, name, f"collector {check.collect.by} said nothing of it")
     if isinstance(facts, NotApplicable):
@@ -230,14 +228,10 @@ def _judged(check: Check, name: str, subject: dict[str, Any], facts: Facts | Non
     if isinstance(facts, Exception):
         return _error(check, name, f"{type(facts).__name__}: {facts}")
     try:
-        status, shown = judge(check, {"subject": subject, **facts}, converter)
-        return Result(check.id, name, status, words(check, status, shown), shown, _digest(facts))
+        ruling = rulings.of(check, {"subject": subject, **facts})
+        return Result(check.id, name, ruling.status, ruling.detail, ruling.shown, rulings.digest(facts))
     except BadExpression as error:
         return _error(check, name, str(error))
-
-
-def _digest(facts: Mapping[str, Any]) -> str:
-    return hashlib.sha256(rfc8785.dumps(dict(facts))).hexdigest()
 
 
 def _unknown(check: Check, subject: str, reason: dict[str, str]) -> Result:

@@ -92,43 +92,19 @@ def truth(expression: str, facts: Mapping[str, Any]) -> bool:
     return value
 
 
-class Converter:
-    """Facts as CEL takes them. What judgements share is converted once, and held, so that no identity is used again."""
-
-    def __init__(self) -> None:
-        self._done: dict[int, tuple[Any, Any]] = {}
-
-    def names(self, facts: Mapping[str, Any]) -> Names:
-        """All that the expressions of one judgement know."""
-        activation = compiled("true").tp.base_activation.clone()
-        activation.identifiers.load_values({name: self._mapping(value) for name, value in facts.items()})
-        return {**vars(evaluation), "egovctl": egovctl, "base_activation": activation}
-
-    def _mapping(self, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return json_to_cel(value)
-        return celtypes.MapType({celtypes.StringType(name): self._once(part) for name, part in value.items()})
-
-    def _once(self, value: Any) -> Any:
-        if not isinstance(value, dict | list):
-            return json_to_cel(value)
-        known = self._done.get(id(value))
-        if known is None:
-            known = self._done[id(value)] = (value, json_to_cel(value))
-        return known[1]
-
-
-def judge(check: Check, facts: Mapping[str, Any], converter: Converter | None = None) -> tuple[Status, dict[str, Any]]:
+def judge(check: Check, facts: Mapping[str, Any]) -> tuple[Status, dict[str, Any]]:
     """The status of one subject from its facts, and the values that the check shows.
 
     Raises BadExpression when an expression is wrong: that is an error of the check, never a fail of the subject.
     """
-    return judge_among(check, (converter or Converter()).names(facts))
+    return judge_among(check, names_of(facts))
 
 
 def names_of(facts: Mapping[str, Any]) -> Names:
-    """Facts as CEL takes them; for many judgements of the same ones."""
-    return Converter().names(facts)
+    """Facts as CEL takes them, among what expressions know; for many judgements of the same ones."""
+    activation = compiled("true").tp.base_activation.clone()
+    activation.identifiers.load_values({name: json_to_cel(value) for name, value in facts.items()})
+    return {**vars(evaluation), "egovctl": egovctl, "base_activation": activation}
 
 
 def judge_among(check: Check, names: Names) -> tuple[Status, dict[str, Any]]:
