@@ -23,6 +23,7 @@ import as_planned_cases
 import facts_cases
 import measured_cases
 import register_cases
+import service_cases
 import website_cases
 
 from egovctl.checks import content
@@ -96,7 +97,7 @@ def cases_of(check: Check) -> Iterator[Facts]:
             found = facts(given, check.collect.sections)
             assert isinstance(found, dict), found
             yield {"subject": subject, **found}
-    for module in (measured_cases, as_planned_cases, website_cases):
+    for module in (measured_cases, as_planned_cases, service_cases, website_cases):
         if name not in module.GOOD:
             continue
         changes = [None, *module.RED[name], *(change for other, _, change in module.OTHER if other == name)]

@@ -11,6 +11,7 @@ import struct
 from typing import Any
 
 import pytest
+import service_cases
 
 from egovctl.checks import content
 from egovctl.checks.judge import judge
@@ -107,38 +108,17 @@ def test_the_stand_in_reads_what_smpp_carries() -> None:
         read_submit(submit("你好".encode("utf-16-be"))[:-1])
 
 
-def judged(check: str, **seen: dict[str, float]) -> str:
-    entry = content.checks().get(check)
-    facts = {"by": {}, "keys": []}
-    collected = {
-        name: {"by": seen[name], "keys": sorted(seen[name])} if name in seen else facts
-        for name in entry.collect.queries
-    }
-    status, _ = judge(entry, {"subject": {"hosts": ["h"]}, "planned": {}, "seen": collected})
-    return str(status)
+def judged(name: str, change: Any = None, hosts: tuple[str, ...] = ("a", "b")) -> str:
+    planned, seen = service_cases.case(name, change)
+    subject = {**service_cases.SUBJECT, "hosts": list(hosts)}
+    return str(judge(content.checks().get(name), {"subject": subject, "planned": planned, "seen": seen})[0])
 
 
-def test_the_check_of_text_messages_is_red_when_one_link_of_the_chain_is_gone() -> None:
-    good: Any = {"looked": {"h": 5.0}, "answering": {"h": 1.0}, "kannel": {"h": 1.0}, "centre": {"h": 1.0}}
-    assert judged("sms-answering", **good) == "pass"
-    for gone in ("answering", "kannel", "centre"):
-        assert judged("sms-answering", **{name: value for name, value in good.items() if name != gone}) == "fail", gone
-    assert judged("sms-answering", **{**good, "looked": {"h": 500.0}}) == "unknown"
-    assert judged("sms-answering") == "unknown"
-
-
-def test_the_check_of_mail_is_red_when_a_station_is_silent_or_mail_waits() -> None:
-    good: Any = {name: {"h": 1.0} for name in ("postfix", "dovecot", "imap")} | {
-        "looked": {"h": 5.0},
-        "waiting": {"h": 0.0},
-    }
-    assert judged("mail-delivering", **good) == "pass"
-    for gone in ("postfix", "dovecot", "imap", "waiting"):
-        assert judged("mail-delivering", **{name: value for name, value in good.items() if name != gone}) == "fail", (
-            gone
-        )
-    assert judged("mail-delivering", **{**good, "waiting": {"h": 1200.0}}) == "fail"
-    assert judged("mail-delivering", **{**good, "looked": {"h": 500.0}}) == "unknown"
+@pytest.mark.parametrize("name", sorted(service_cases.GOOD))
+def test_a_service_is_red_when_one_station_of_one_host_is_gone_and_unknown_when_not_looked_at(name: str) -> None:
+    assert judged(name) == "pass" and judged(name, hosts=()) == "unknown"
+    assert {judged(name, change) for change in service_cases.RED[name]} == {"fail"}
+    assert {judged(name, change) for change in service_cases.UNKNOWN[name]} == {"unknown"}
 
 
 def test_a_city_without_these_services_is_not_judged_by_their_checks() -> None:
