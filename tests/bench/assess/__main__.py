@@ -57,7 +57,8 @@ def city(name: str | None) -> Iterator[Inventory]:
 
     build_folder = seed_figures.REPOSITORY / "build"
     build_folder.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="bench-assess-", dir=build_folder) as folder:
+    # A short name: ssh keeps connections by sockets, whose paths are no longer than 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="seeds-", dir=build_folder) as folder:
         project = make_project(Path(folder), "seedlab")
         os.environ |= {
             "EGOV_PROJECT": str(project),

@@ -12,7 +12,7 @@ import lynis
 import noticing
 from seeds import Seed
 
-from egovctl import lab
+from egovctl import lab, transport
 from egovctl.checks.context import Context
 from egovctl.checks.model import Check, Result
 
@@ -135,6 +135,8 @@ class _Planted:
 
     def _seen(self, seed: Seed) -> tuple[Told, list[str] | None]:
         inventory = self.context.inventory
+        # Of some seeds sshd takes such offence that it lets nobody in any more, control as little as others.
+        transport.run(inventory, seed.host, ["true"])
         try:
             self._shell(seed.host, seed.planting, f"{seed.id} could not be planted")
             said = noticing.look(self.context, seed.host, self.checks)
