@@ -70,6 +70,13 @@ def _label(value: str) -> str:
     return value
 
 
+def _web(value: object) -> object:
+    """The value is not repeated: what somebody pastes here may hold a token."""
+    if isinstance(value, str) and not value.startswith(("http://", "https://")):
+        raise ValueError(tr("网址应以 http:// 或 https:// 开头", "a web address begins with http:// or https://"))
+    return value
+
+
 def _seconds(value: object) -> object:
     if isinstance(value, str) and (match := DURATION.match(value)):
         return int(match[1]) * SECONDS[match[2]]
@@ -186,7 +193,9 @@ AbsolutePath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._/-]+$"), AfterValida
 FieldName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,40}$")]
 MailAddress = Annotated[str, Field(max_length=254, pattern=r"^[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$")]
 Mobile = Annotated[str, Field(pattern=r"^\+?[0-9]{5,15}$")]
-WebAddress = Annotated[str, Field(max_length=500, pattern=r"^https?://[A-Za-z0-9.:\[\]-]+(/[!#-&(-\[\]-_a-~]*)?$")]
+WebAddress = Annotated[
+    str, BeforeValidator(_web), Field(max_length=500, pattern=r"^https?://[A-Za-z0-9.:\[\]-]+(/[!#-&(-\[\]-_a-~]*)?$")
+]
 Port = Annotated[Integer, Field(ge=1, le=65_535)]
 
 

@@ -22,6 +22,7 @@ SINGULAR = {
     "maintenance": ("检修", "maintenance"),
     "signals": ("信号", "signal"),
     "alerts": ("告警", "alert"),
+    "websites": ("网站", "website"),
 }
 # pydantic's kinds of fault that a plan can have, in the plan's words.
 EXPECTED = {
