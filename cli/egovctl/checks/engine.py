@@ -152,12 +152,12 @@ class Chooser:
         """name → subject; BadExpression when `where`, or what it is narrowed by, is none."""
         key = (check.subject, check.where, narrow)
         if key not in self._made:
+            asked = [expression for expression in (check.where, narrow) if expression != "true"]
             self._made[key] = {
                 name: subject
                 for name, subject in self.context.subjects(check.subject).items()
                 if (self.among is None or name in self.among)
-                and truth(check.where, {"subject": subject})
-                and truth(narrow, {"subject": subject})
+                and all(truth(expression, {"subject": subject}) for expression in asked)
             }
         return self._made[key]
 
