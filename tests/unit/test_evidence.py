@@ -8,13 +8,14 @@ import os
 from pathlib import Path
 
 import pytest
+import rfc8785
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from egovctl.errors import CannotMeasure, UsageError
 from egovctl.evidence import Chain, Head
-from egovctl.evidence.record import parse
+from egovctl.evidence.record import BadRecord, parse
 from egovctl.evidence.verify import verify_lines
 
 LENGTH = 8
@@ -214,3 +215,26 @@ def test_the_command_names_the_bad_record_in_both_languages(tmp_path: Path, monk
         done = CliRunner().invoke(command.evidence, ["verify", "--lang", language, "-i", str(root)])
         assert word in done.output and done.exit_code == 1, done.output
     i18n.set_language(None)
+
+
+def line_of(number: str) -> bytes:
+    head = b'{"at":"2026-01-01T00:00:00.000Z","body":{"x":' + number.encode()
+    return head + b'},"kind":"k","plan_revision":"","prev":"","seq":0,"suite_version":"1","writer":"w"}'
+
+
+FRACTIONS = st.floats(allow_nan=False, allow_infinity=False).filter(lambda value: not value.is_integer())
+
+
+@given(FRACTIONS | st.decimals(-9999, 9999, places=3).map(float))
+def test_a_fraction_is_read_as_it_was_written(value: float) -> None:
+    line = line_of(rfc8785.dumps(value).decode())
+    assert parse(line).body == {"x": value} and parse(line).line == line
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["1.50", "1.0", "-0.0", "1e3", "1.5e1", "0.00000001", "00.5", "0.1000000000000000055", "12345678901234567.5"],
+)
+def test_a_fraction_that_is_written_otherwise_makes_no_record(number: str) -> None:
+    with pytest.raises(BadRecord):
+        parse(line_of(number))

@@ -19,6 +19,7 @@ NO_RECORD = "0" * 64  # what the first record names as the one before it
 FIELDS = frozenset({"seq", "at", "writer", "kind", "suite_version", "plan_revision", "body", "prev"})
 SHA256, SM3 = "sha256", "sm3"
 DIGESTS = (SHA256, SM3)  # both 256 bits; a record says which is its own, one that does not is of the time before SM3
+PLAIN = re.compile(r"-?[0-9]+\.[0-9]*[1-9]")
 SLOW = re.compile(rb"[0-9]{16}|[\xf0-\xff]")  # where the quick writing of JSON and RFC 8785 may differ
 
 
@@ -116,10 +117,18 @@ class _Fraction(Exception):
 
 
 def _fraction(text: str) -> float:
+    """Both write the fewest digits that tell a number from others; they differ in exponents and whole numbers."""
+    value = float(text)
+    if not PLAIN.fullmatch(text) or repr(value) != text:
+        raise _Fraction
+    return value
+
+
+def _constant(text: str) -> float:
     raise _Fraction
 
 
-_read = json.JSONDecoder(parse_float=_fraction, parse_constant=_fraction).decode
+_read = json.JSONDecoder(parse_float=_fraction, parse_constant=_constant).decode
 _write = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 
