@@ -256,6 +256,21 @@ def as_nobody(command: str, where: Path | str) -> subprocess.CompletedProcess[st
     return subprocess.run(who, capture_output=True, text=True, check=False, cwd=where)
 
 
+WHERE_NOTHING_RAN = """
+mount -t tmpfs tmpfs /run && mkdir /run/staging && mount --make-rprivate /
+exec "$1" -c 'from egovctl.drill.scratch.launch import stage
+stage("/run/staging", {})
+print(*(line.split()[3] for line in open("/proc/self/mountinfo") if line.split()[4] == "/run/systemd/nspawn"))'
+"""
+
+
+def test_where_no_container_ever_ran_a_box_sees_nothing_of_the_machine_either() -> None:
+    """systemd-nspawn would make its folder of notes on the machine's /run, and show it."""
+    command = ["unshare", "--mount", "--pid", "--fork", "sh", "-ec", WHERE_NOTHING_RAN, "sh", sys.executable]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["/nspawn"], done.stderr
+
+
 def test_limits_of_time_and_output(folder: Path, root: Path) -> None:
     with Scratch.programs(folder, Limits(memory=128 << 20, disk=32 << 20, seconds=4), root=root) as box:
         with pytest.raises(TookTooLong):

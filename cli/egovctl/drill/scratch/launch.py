@@ -207,6 +207,8 @@ def stage(staging: str, files: dict[str, str | None]) -> None:
     with open(empty, "w", encoding="ascii") as stream:
         stream.write("ID=scratch\n")
     os.makedirs(os.path.join(staging, "nspawn"), exist_ok=True)
+    # Where no container ever ran this is missing; systemd-nspawn would make it behind our back and show it to the box.
+    os.makedirs("/run/systemd/nspawn", exist_ok=True)
     for source, target in ((empty, os.path.realpath("/etc/os-release")), (f"{staging}/nspawn", "/run/systemd/nspawn")):
         if os.path.exists(target):
             call("mount", os.fsencode(source), os.fsencode(target), None, MS_BIND, None)
