@@ -49,6 +49,10 @@ CHECKS = (
     check("seen.n > 0 || subject.name == 'a'", id="three", partial="planned.n == 0"),
     check("seen.n > 1", id="four", show={"n": "subject.name"}),
     check("true", id="five", tells="planned.n > 0", measured="seen.n > 0"),
+    check("seen.deep.x == 1", id="six"),
+    check("'y' in seen.deep && seen . deep . y", id="seven"),
+    check("seen.deep.all(k, k != 'y' || seen.deep[k])", id="eight", show={"n": "seen['n']"}),
+    check("planned.n in [1, 2].filter(i, i > seen.deep.x)", id="nine", show={"n": "size(seen)"}),
 )
 
 
@@ -58,7 +62,8 @@ def test_each_subject_is_judged_as_by_itself(told: list[tuple[int, int, str]]) -
     rulings = Rulings()
     for seen, planned, name in told:
         for one in CHECKS:
-            facts = {"subject": {"name": name}, "planned": {"n": planned}, "seen": {"n": seen}}
+            deep: dict[str, Any] = {"x": planned, "other": name, **({"y": seen == 1} if seen else {})}
+            facts = {"subject": {"name": name}, "planned": {"n": planned}, "seen": {"n": seen, "deep": deep}}
             status, shown = judge(one, facts)
             made = rulings.of(one, facts)
             assert (made.status, made.shown, made.detail) == (status, shown, words(one, status, shown))
@@ -78,5 +83,7 @@ def test_what_is_told_alike_is_judged_once_and_a_wrong_check_never(monkeypatch: 
     for _ in range(2):
         with pytest.raises(BadExpression, match="nothing"):
             rulings.of(check("seen.nothing == 1", id="three"), facts)
+    with pytest.raises(BadExpression, match="'name' in map"):
+        rulings.of(check("has(seen.n)", id="five"), facts)
     with pytest.raises(BadExpression, match="neither true nor false"):
         rulings.of(check("seen.n", id="four"), facts)

@@ -5,6 +5,7 @@ Beside the standard functions there is `minus(a, b)`: the items of list a that a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, cast
@@ -19,6 +20,7 @@ from egovctl.checks.model import Check, Status
 
 # What an expression of CEL is evaluated among, once it is Python.
 Names = dict[str, Any]
+HAS = re.compile(r"\bhas\s*\(")
 LIST_SHOWN = 6
 # How the languages separate the items of a list, and what they say for none of them, for true and for false.
 CHINESE = ("、", "无", "是", "否")
@@ -44,6 +46,9 @@ def compiled(expression: str) -> celpy.CompiledRunner:
 
     An eighth of the time of walking its tree anew for every subject.
     """
+    if HAS.search(expression):
+        # cel-python 0.5.0, CompiledRunner: `has(a.b) && a.b` is an error where a has no b, and not false.
+        raise BadExpression(f"{expression!r} uses has(); write 'name' in map instead")
     environment = celpy.Environment(runner_class=celpy.CompiledRunner)
     try:
         program = environment.program(environment.compile(expression), functions={"minus": _minus})

@@ -13,6 +13,10 @@ import rfc8785
 from egovctl.checks.judge import judge, words
 from egovctl.checks.model import Check, Status
 
+# A name of facts, and what is asked of it by name: seen.modes.open, and also seen.modes.all, which is no part of it.
+MENTIONED = re.compile(r"\b(?:subject|planned|seen)(?:\s*\.\s*\w+)*")
+Path = tuple[str, ...]
+
 
 @dataclass(frozen=True)
 class Ruling:
@@ -29,12 +33,11 @@ class Rulings:
     def __init__(self) -> None:
         self._made: dict[tuple[str, ...], Ruling] = {}
         self._written: dict[int, tuple[Any, bytes]] = {}
-        self._mentioned: dict[str, frozenset[str]] = {}
+        self._mentioned: dict[str, list[Path]] = {}
 
     def of(self, check: Check, facts: Mapping[str, Any]) -> Ruling:
         """Judge; BadExpression as `judge` and `words` raise it."""
-        mentioned = self._names(check)
-        key = (check.id, *(self._hash(facts[name], 1) for name in sorted(mentioned & facts.keys())))
+        key = (check.id, *(self._hash(_reached(facts, path), 1) for path in self._paths(check)))
         if key not in self._made:
             status, shown = judge(check, facts)
             self._made[key] = Ruling(status, shown, words(check, status, shown))
@@ -44,11 +47,12 @@ class Rulings:
         """SHA-256 of facts in canonical JSON (RFC 8785), for the record."""
         return self._hash(dict(facts), 2)
 
-    def _names(self, check: Check) -> frozenset[str]:
-        """What the check's expressions may speak of: every word in them."""
+    def _paths(self, check: Check) -> list[Path]:
+        """What the check may speak of: each name in its expressions, with all that is written after it."""
         if check.id not in self._mentioned:
             spoken = (check.tells, check.measured, check.expression, check.partial or "", *check.show.values())
-            self._mentioned[check.id] = frozenset(re.findall(r"\w+", " ".join(spoken)))
+            named = {tuple(found.split(".")) for text in spoken for found in MENTIONED.findall(text)}
+            self._mentioned[check.id] = sorted(named)
         return self._mentioned[check.id]
 
     def _hash(self, value: Any, depth: int) -> str:
@@ -64,3 +68,13 @@ class Rulings:
         if id(value) not in self._written:
             self._written[id(value)] = (value, rfc8785.dumps(value))
         return self._written[id(value)][1]
+
+
+def _reached(facts: Mapping[str, Any], path: Path) -> Any:
+    """The value at a path, or where the path leaves what there is, all that it left."""
+    value: Any = facts
+    for name in map(str.strip, path):
+        if not isinstance(value, Mapping) or name not in value:
+            break
+        value = value[name]
+    return dict(value) if value is facts else value
