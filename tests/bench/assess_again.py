@@ -1,0 +1,96 @@
+"""What an assessment costs again, when nothing is asked: a city's plan, and hosts that answered as one good host.
+
+    python tests/bench/assess_again.py [--inventory wuwei] [--rounds 3]
+
+Hosts and all other collectors are played, so that only control's own work is measured: reading what is kept, judging,
+scoring, recording. `alike` is what hosts that say the same cost; `apart` has no two judgements share a ruling.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
+import good_hosts
+
+from egovctl.assess.run import run_standard
+from egovctl.checks import rulings
+from egovctl.checks.collect import COLLECTORS, facts
+from egovctl.checks.context import open_context
+from egovctl.evidence import open_chain
+from egovctl.paths import Inventory
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class Forgetful(dict[Any, Any]):
+    """Knows nothing that was ruled before."""
+
+    def __contains__(self, key: object) -> bool:
+        return False
+
+
+def played(inventory: Any, host: str, program: str, params: Any, **_: Any) -> Any:
+    groups = {name: {"at": time.time(), "answers": good_hosts.fresh(name)} for name in params["groups"]}
+    return {"protocol": 1, "at": time.time(), "cpu": 1.5, "groups": groups}
+
+
+def nothing_amiss(context: Any, requests: list[Any]) -> list[dict[str, Any]]:
+    return [{subject: {"planned": {}, "seen": {}} for subject in request.subjects} for request in requests]
+
+
+def once(inventory: str, state: Path, max_age: timedelta | None, apart: bool) -> None:
+    """One assessment in this process; prints its processor time, and the memory at most."""
+    import resource
+
+    facts.transport.run_python = played
+    COLLECTORS.update(dict.fromkeys(set(COLLECTORS) - {"facts", "registers"}, nothing_amiss))
+    Inventory.state = property(lambda self: state)  # type: ignore[assignment]
+    if apart:
+        begin = rulings.Rulings.__init__
+
+        def forget(self: rulings.Rulings) -> None:
+            begin(self)
+            self._made = Forgetful()
+
+        rulings.Rulings.__init__ = forget  # type: ignore[method-assign]
+    context = open_context(Inventory(REPOSITORY / "inventories" / inventory))
+    begun, used = time.monotonic(), time.process_time()
+    done = run_standard(
+        context, "mlps-level-3", open_chain(context.inventory, context.city.plan_revision), max_age=max_age
+    )
+    assert bool(done.recalled) == bool(max_age), "nothing was kept"
+    print(
+        f"{len(done.results)} results, {len(done.reused)} hosts not asked: {time.monotonic() - begun:.1f} s, "
+        f"{time.process_time() - used:.1f} s of CPU, the whole process {time.process_time():.1f} s, "
+        f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB"
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--inventory", default="wuwei")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--once", nargs=2, metavar=("STATE", "WHAT"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.once:
+        state, what = options.once
+        once(options.inventory, Path(state), None if what == "first" else timedelta(hours=1), what == "apart")
+        return 0
+    with tempfile.TemporaryDirectory() as state:
+        for what in ("first", *["alike", "apart"] * options.rounds):
+            print(f"{what}: ", end="", flush=True)
+            command = [sys.executable, __file__, "--inventory", options.inventory, "--once", state, what]
+            subprocess.run(command, check=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
