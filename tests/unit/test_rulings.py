@@ -87,3 +87,14 @@ def test_what_is_told_alike_is_judged_once_and_a_wrong_check_never(monkeypatch: 
         rulings.of(check("has(seen.n)", id="five"), facts)
     with pytest.raises(BadExpression, match="neither true nor false"):
         rulings.of(check("seen.n", id="four"), facts)
+
+
+def test_an_empty_value_is_not_one_that_is_missing() -> None:
+    rulings = Rulings()
+    one = check("'x' in seen.s && seen.s.x == {}", show={"n": "size(seen.s)"})
+    for seen, status in (({"s": {"x": {}}}, Status.PASS), ({"s": {}}, Status.FAIL)):
+        assert rulings.of(one, {"subject": {}, "planned": {}, "seen": seen}).status is status
+    strict = check("seen.t.x.size() == 0", id="two", show={"n": "1"})
+    assert rulings.of(strict, {"subject": {}, "planned": {}, "seen": {"t": {"x": {}}}}).status is Status.PASS
+    with pytest.raises(BadExpression):
+        rulings.of(strict, {"subject": {}, "planned": {}, "seen": {"t": {}}})

@@ -37,7 +37,9 @@ class Rulings:
 
     def of(self, check: Check, facts: Mapping[str, Any]) -> Ruling:
         """Judge; BadExpression as `judge` and `words` raise it."""
-        key = (check.id, *(self._hash(_reached(facts, path), 1) for path in self._paths(check)))
+        reached = (_reached(facts, path) for path in self._paths(check))
+        # How far, too: an empty value is not the same as one that is missing from an empty whole.
+        key = (check.id, *(f"{far} {self._hash(value, 1)}" for far, value in reached))
         if key not in self._made:
             status, shown = judge(check, facts)
             self._made[key] = Ruling(status, shown, words(check, status, shown))
@@ -70,11 +72,11 @@ class Rulings:
         return self._written[id(value)][1]
 
 
-def _reached(facts: Mapping[str, Any], path: Path) -> Any:
-    """The value at a path, or where the path leaves what there is, all that it left."""
-    value: Any = facts
-    for name in map(str.strip, path):
+def _reached(facts: Mapping[str, Any], path: Path) -> tuple[int, Any]:
+    """How many names of a path there are, and the value there; where it leaves what there is, all that it left."""
+    value: Any = dict(facts)
+    for far, name in enumerate(map(str.strip, path)):
         if not isinstance(value, Mapping) or name not in value:
-            break
+            return far, value
         value = value[name]
-    return dict(value) if value is facts else value
+    return len(path), value
