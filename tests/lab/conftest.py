@@ -57,6 +57,10 @@ class CityLab:
         """Run a shell command on a host from the outside (no network): for planting faults and looking behind."""
         return self.egovctl("lab", "exec", "-i", str(self.inventory.root), host, "--", "sh", "-c", command, check=check)
 
+    def settle(self) -> None:
+        """Wait until Prometheus hears of all that is planned: a test before may have restarted a host."""
+        self.run([sys.executable, "-m", "egovctl.demo", "settle", str(self.inventory.root)])
+
 
 def make_project(folder: Path, name: str, source: str = "lab") -> Path:
     """A project folder of its own: the product by links, a copy of the inventory `source` called `name`."""
@@ -83,7 +87,7 @@ def build(lab: CityLab) -> None:
         ("lab up", lambda: lab.egovctl("lab", "up", "--fresh", "-i", str(lab.inventory.root), timeout=900)),
         ("enrol", lambda: lab.playbook("playbooks/enrol.yml")),
         ("site", lambda: lab.playbook("playbooks/site.yml")),
-        ("settle", lambda: lab.run([sys.executable, "-m", "egovctl.demo", "settle", str(lab.inventory.root)])),
+        ("settle", lab.settle),
     ):
         begin = time.monotonic()
         step()

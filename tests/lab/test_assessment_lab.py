@@ -37,6 +37,7 @@ def assess(lab: CityLab) -> dict[str, Any]:
 
 
 def test_hosts_are_looked_at_once_without_a_trace_and_what_is_spoilt_makes_it_worse(city_lab: CityLab) -> None:
+    city_lab.settle()
     city_lab.on(HOST, "touch /root/before && sleep 1")
     first = assess(city_lab)
     written = city_lab.on(HOST, "find / -xdev -type f -newer /root/before; rm /root/before").stdout.split()

@@ -140,7 +140,7 @@ def test_the_noc_is_lost_and_is_built_anew_from_plan_and_backup(city_lab: CityLa
     with timed("measurements"):
         lab.on(NOC, MEASURED.replace("ARCHIVE", last))
     with timed("settle"):
-        lab.run([sys.executable, "-m", "egovctl.demo", "settle", str(inventory.root)])
+        lab.settle()
     with timed("assess"):
         assert samples(lab, moment) == seen, "what was measured before the loss"
         done = lab.egovctl("assess", "run", "as-planned", *where, "--format", "json", check=False)

@@ -20,7 +20,7 @@ from egovctl.evidence.record import NO_RECORD, Record
 from egovctl.paths import Inventory
 from egovctl.plan import load
 from egovctl.render import render_city
-from egovctl.render.backups import backup_quotas, kib_per_second, narrowest_links
+from egovctl.render.backups import backup_quotas, kib_per_second, narrowest_links, spread
 from egovctl.render.rehearsals import SHIPPED, promised_backups, rehearsals
 
 CITIES = ("lab", "wuwei")
@@ -64,6 +64,19 @@ def test_a_host_behind_a_thin_link_sends_at_a_share_of_it_and_others_as_they_can
     assert f"upload_rate_limit: {kib_per_second(20, 50)}\n" in text and kib_per_second(20, 50) == 1220
     assert b"upload_rate_limit" not in files["core1"].files["/etc/borgmatic.d/network-configuration.yaml"]
     assert b'"kib_per_second": 3051' in files["offsite"].files["/etc/egov/offsite.json"]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "seconds"), [("*:0/15", 450), ("hourly", 1800), ("daily", 1800), ("*:0/1", 30), ("Mon 03:00", 60)]
+)
+def test_the_hosts_of_a_schedule_are_spread_over_half_of_its_interval(schedule: str, seconds: int) -> None:
+    assert spread(schedule) == seconds
+
+
+def test_a_timer_has_the_spread_of_its_own_schedule() -> None:
+    files = render_city(Inventory.find("lab")).hosts["noc"].files
+    for service, seconds in (("network-configuration", 450), ("monitoring", 1800)):
+        assert f"RandomizedDelaySec={seconds}\n" in files[f"/etc/systemd/system/egov-backup-{service}.timer"].decode()
 
 
 def test_a_quota_of_the_plan_is_that_of_each_of_the_site_s_hosts() -> None:

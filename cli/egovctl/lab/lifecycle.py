@@ -150,7 +150,7 @@ def _take_down(names: LabNames, report: Reporter, *, keep_disks: bool) -> bool:
 def exclusive(names: LabNames) -> contextlib.AbstractContextManager[None]:
     """Nobody else is at work on this lab meanwhile; EgovError when somebody is."""
     text = tr("另一个 egovctl lab 正在处理这个实验环境", "another egovctl lab is at work on this lab")
-    return state.locked(names.lock_file, wait=5, busy=text)
+    return state.locked(names.lock_file, wait=30, busy=text)
 
 
 def _preflight(wiring: Wiring) -> None:

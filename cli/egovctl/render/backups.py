@@ -8,7 +8,10 @@ from egovctl.plan import City, Plan
 from egovctl.plan.models import Service
 from egovctl.plan.paths import Finder
 from egovctl.plan.routing import topology_of
+from egovctl.plan.rules_services import interval
 
+MOST_SPREAD = 1800  # who is to be asked at night is asked at night
+LITTLE_SPREAD = 60  # where it is not known how often
 SNAPSHOT = "/var/lib/prometheus/egov-snapshot"  # what Prometheus has measured, made before each backup of it
 
 
@@ -42,3 +45,13 @@ def narrowest_links(plan: Plan, city: City) -> dict[str, int]:
 def kib_per_second(mbps: int, percent: int) -> int:
     """A share of a link as borg's rate limits read it."""
     return max(1, mbps * 1_000_000 * percent // 100 // 8 // 1024)
+
+
+def spread(schedule: str) -> int:
+    """Seconds over which the hosts of a city are spread that follow one schedule, each always at the same offset.
+
+    All at once they would be on the backup node's neck together: 96 hosts within a minute were. Half the interval:
+    systemd reckons the next time from the last one with its offset, so an offset of more would skip every other time.
+    """
+    seconds = interval(schedule)
+    return LITTLE_SPREAD if seconds is None else min(seconds // 2, MOST_SPREAD)

@@ -13,7 +13,7 @@ from egovctl.errors import UsageError
 from egovctl.i18n import tr
 from egovctl.keys import PLACEHOLDER
 from egovctl.plan import Host
-from egovctl.render.backups import kib_per_second
+from egovctl.render.backups import kib_per_second, spread
 from egovctl.render.bundle import Bundle
 from egovctl.render.topology import label_value
 
@@ -67,6 +67,7 @@ def _environment(*folders: Path) -> jinja2.Environment:
     )
     environment.filters["engine_id"] = engine_id
     environment.filters["kib_per_second"] = kib_per_second
+    environment.filters["spread"] = spread
     environment.filters["quoted"] = label_value
     return environment
 
