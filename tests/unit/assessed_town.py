@@ -136,16 +136,19 @@ def results(bad: dict[tuple[str, str], Status]) -> list[Result]:
     return [result(*where, bad.get(where, Status.PASS)) for where in [*seen, ("town-time-in-step", "town")]]
 
 
-def record(inventory: Inventory, chain: Chain, run: str, standard: Standard, found: list[Result], at: Any) -> Record:
-    """Judge these results as a run does, and put them on record with the file beside."""
+def record(
+    inventory: Inventory, chain: Chain, run: str, standard: Standard, found: list[Result], at: Any, **more: Any
+) -> Record:
+    """Judge these results as a run does, and put them on record with the file beside. `more`: what the record says of
+    hosts that were not asked again."""
     checks = content.checks(inventory).entries
     listed = [standard, *([standards(inventory).get(standard.hazards)] if standard.hazards else [])]
     said, risks = statements(inventory, chain, at), acceptances(chain, at)
     judged = [judge_standard(entry, checks, found, said, risks) for entry in listed]
     areas = {item.id: area.id for area, _, item in standard.walk()}
-    for host in sorted({one.subject for one in found if checks[one.check].collect.by == "facts"}):
-        groups = {"accounts": {"at": SECOND, "asked": ["shadow"], "sha256": "0" * 64}}
-        chain.append("assess.facts", {"run": run, "host": host, "program_sha256": "1" * 64, "groups": groups})
+    hosts = {one.subject for one in found if checks[one.check].collect.by == "facts"}
+    for host in sorted(hosts - set(more.get("reused", {}))):
+        look(chain, run, host)
     every = [one for part in judged for one in part]
     whole = {
         "run": run,
@@ -164,9 +167,17 @@ def record(inventory: Inventory, chain: Chain, run: str, standard: Standard, fou
         "seconds": 4.2,
         "score": asdict(score(judged[0], areas, judged[1] if len(judged) > 1 else [])),
         "verdicts": {one.item: one.verdict.value for one in every},
+        **more,
         "results_sha256": hashlib.sha256(data).hexdigest(),
     }
     return chain.append("assess.standard", json.loads(json.dumps(body)))
+
+
+def look(chain: Chain, run: str, host: str) -> Record:
+    """What a run collected on a host, as it is on record."""
+    groups = {"accounts": {"at": SECOND, "asked": ["shadow"], "sha256": "0" * 64}}
+    body = {"run": run, "host": host, "observed_at": chain_time(), "program_sha256": "1" * 64, "groups": groups}
+    return chain.append("assess.facts", body)
 
 
 def chain_time() -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import rfc8785
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from egovctl.errors import CannotMeasure, UsageError
@@ -150,6 +150,21 @@ def test_a_crash_while_a_torn_line_is_put_on_record_is_survived_too(tmp_path: Pa
     chain.append("test", {})
     verdict = chain.verify()
     assert verdict.ok and verdict.torn_lines == 2 and verdict.head.count == 4
+
+
+@given(
+    kinds=st.lists(st.sampled_from(["a.one", "a.two", "b.one", "a"]), max_size=12),
+    wanted=st.sets(st.sampled_from(["a.one", "a.two", "b.one", "a", "c"]), min_size=1),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
+def test_records_of_some_kinds_are_those_and_no_others(tmp_path: Path, kinds: list[str], wanted: set[str]) -> None:
+    """Also where another's body has the very words of a kind."""
+    path = tmp_path / "control.jsonl"
+    path.unlink(missing_ok=True)
+    chain = Chain(path)
+    for number, kind in enumerate(kinds):
+        chain.append(kind, {"kind": "a.one", "said": '"kind":"a.two"', "number": number})
+    assert list(chain.records(*wanted)) == [record for record in chain.records() if record.kind in wanted]
 
 
 def test_a_full_disk_leaves_the_chain_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ from docx.shared import Mm, Pt
 
 from egovctl.assess.run import folder_of
 from egovctl.assess.scope import scope_of
+from egovctl.assess.standards import standards
 from egovctl.checks.context import open_context
 from egovctl.checks.metrics import exposition
 from egovctl.commands.main import main
@@ -110,6 +111,33 @@ def test_the_report_of_the_town_is_the_one_that_was_read(town: Inventory, chain:
     if os.environ.get("EGOV_UPDATE_GOLDENS"):
         path.write_text(text, encoding="utf-8")
     assert text == path.read_text(encoding="utf-8")
+
+
+def test_a_run_from_what_was_kept_leads_to_the_records_of_what_was_seen_then(
+    town: Inventory, chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And of a host that was asked again meanwhile, or of a collector of another run, to no record that it is not."""
+    told = {"by": "prometheus", "suite_sha256": "2" * 64, "asked": 1, "oldest": town_.SECOND, "sha256": "3" * 64}
+    old = chain.append("assess.answers", {**told, "run": "run2"})
+    chain.append("assess.answers", {**told, "run": "run2", "by": "flows"})
+    seen = {record.body["host"]: record for record in chain.records("assess.facts") if record.body["run"] == "run2"}
+    monkeypatch.setattr("egovctl.evidence.chain.now", lambda: "2026-11-27T01:00:00.000Z")
+    town_.look(chain, "aborted", "education")
+    standard, at = standards(town).get("town-rules"), datetime.fromisoformat(town_.SECOND)
+    reused = {host: record.body["observed_at"] for host, record in seen.items() if host != "minqin-health"}
+    kept = {"reused": reused, "recalled": {"prometheus": town_.SECOND}}
+    town_.record(town, chain, "run3", standard, town_.results({}), at, **kept)
+    one = found(town)
+    assert one.looks["education"] == seen["education"]
+    assert one.looks["minqin-education"] == seen["minqin-education"]
+    assert one.looks["minqin-health"].body["run"] == "run3"
+    assert one.answers == {"prometheus": old}
+    assert one.collected(one.past.checks["town-time-in-step"], []) == [old]
+    text = as_text(document(town, "en"))
+    assert "collected: measurements, flows tried, drift, units | prometheus" in text
+    assert {record.seq for record in (*one.looks.values(), old)} <= {
+        int(line.rpartition("#record-")[2]) for line in text.splitlines() if "#record-" in line
+    }
 
 
 class Page(HTMLParser):

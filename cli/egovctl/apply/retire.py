@@ -138,8 +138,8 @@ def wiped(inventory: Inventory, host: str) -> dict[str, list[str]] | None:
     Its own key tells one life of a host from the next: a host that is enrolled again makes a new one.
     """
     key = read_record(inventory, host).get("borg_ed25519") or _retired_key(inventory, host)
-    for item in reversed(list(open_chain(inventory).records())):
-        if item.kind == "host.retired" and item.body["host"] == host:
+    for item in reversed(list(open_chain(inventory).records("host.retired"))):
+        if item.body["host"] == host:
             return {name: item.body[name] for name in WIPED} if item.body["borg_ed25519"] == key else None
     return None
 

@@ -128,9 +128,8 @@ def _entries(entries: list[Any]) -> Iterator[tuple[Key, Answer]]:
 def _last(chain: Chain, kind: str, name: str, plan: str | None = None) -> Mapping[str, dict[str, Any]]:
     """The last record of a kind by what its body calls `name`; of one plan, those of another count as none."""
     last: dict[str, Any] = {}
-    for record in chain.records():
-        if record.kind == kind:
-            last[record.body[name]] = record
+    for record in chain.records(kind):
+        last[record.body[name]] = record
     return {key: record.body for key, record in last.items() if plan is None or record.plan_revision == plan}
 
 

@@ -263,7 +263,7 @@ def _fields(assessment: Assessment) -> dict[str, Any]:
 def last_run(inventory: Inventory, chain: Chain, standard: Standard) -> tuple[Record, dict[str, Any] | None] | None:
     """The record of a standard's last assessment, and its whole results; None for these when the file is not the one
     that the record names, and None for both when there was no assessment. A list of hazards is judged with others."""
-    records = [record for record in chain.records() if record.kind == ASSESSED and judges(record, standard)]
+    records = [record for record in chain.records(ASSESSED) if judges(record, standard)]
     if not records:
         return None
     return records[-1], results_of(inventory, records[-1])[0]
@@ -326,7 +326,7 @@ ORDER = ("not_applicable", "met", "needs_statement", "unknown", "partly", "not_m
 
 def history(chain: Chain, standard: Standard) -> list[Record]:
     """The records of a standard's assessments, oldest first."""
-    return [record for record in chain.records() if record.kind == ASSESSED and record.body["standard"] == standard.id]
+    return [record for record in chain.records(ASSESSED) if record.body["standard"] == standard.id]
 
 
 def changes(before: Record, after: Record, whole: dict[str, Any] | None) -> list[Change]:

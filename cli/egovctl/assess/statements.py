@@ -145,7 +145,7 @@ def read_acceptance(record: Record) -> Acceptance:
 def _valid(chain: Chain, kind: str, at: datetime) -> Iterable[Record]:
     """Records of a kind that are not from the future."""
     latest = (at + AHEAD).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return (record for record in chain.records() if record.kind == kind and record.at <= latest)
+    return (record for record in chain.records(kind) if record.at <= latest)
 
 
 def _there(inventory: Inventory, digest: str) -> bool:

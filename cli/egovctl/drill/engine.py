@@ -78,7 +78,7 @@ def recover(context: Context, chain: Chain) -> list[str]:
     done = []
     for path, left in journal.orphans(context.inventory):
         cleaned = not left.scratch or journal.undo(Path(left.scratch))
-        if not any(record.kind == "drill.result" and record.body.get("run") == left.run for record in chain.records()):
+        if not any(record.body.get("run") == left.run for record in chain.records("drill.result")):
             items = tuple(_aborted(target, KILLED) for target in left.targets)
             run = Run(left.run, left.drill, left.started_at, 0.0, items, cleaned, (KILLED,))
             chain.append("drill.result", _body(run))
@@ -90,7 +90,7 @@ def recover(context: Context, chain: Chain) -> list[str]:
 
 def history(chain: Chain) -> list[Record]:
     """The results of all runs, oldest first."""
-    return [record for record in chain.records() if record.kind == "drill.result"]
+    return list(chain.records("drill.result"))
 
 
 def coverage(context: Context, chain: Chain) -> list[past.Covered]:

@@ -52,11 +52,20 @@ class Chain:
             self._write(descriptor, text + record.line + b"\n")
             return record
 
-    def records(self) -> Iterator[Record]:
-        """All records that can be read, oldest first; torn lines are passed over. Says nothing of their truth."""
+    def records(self, *kinds: str) -> Iterator[Record]:
+        """All records that can be read, or those of some kinds, oldest first; torn lines are passed over.
+
+        Says nothing of their truth.
+        """
+        # A record is of one form only: a line without these bytes is of no such kind, and need not be read to see it.
+        marks = [f'"kind":"{kind}"'.encode() for kind in kinds]
         for line in read_lines(self.path)[0]:
+            if marks and not any(mark in line for mark in marks):
+                continue
             with suppress(BadRecord):
-                yield parse(line)
+                record = parse(line)
+                if not kinds or record.kind in kinds:
+                    yield record
 
     def verify(self, head: Head | None = None, *, heads: Iterable[Head] = (), key: str = "") -> Verdict:
         """Whether the chain is whole; with known heads also whether its tail is still there and all is as it was.

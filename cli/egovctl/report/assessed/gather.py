@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from egovctl.assess.cache import ANSWERED, LOOKED
 from egovctl.assess.objects import Graded, named, of_record
 from egovctl.assess.run import ASSESSED, results_of, wanting
 from egovctl.assess.scope import Scope
@@ -25,7 +26,6 @@ from egovctl.i18n import told, tr
 from egovctl.paths import Inventory
 
 RUNS_SHOWN = 12  # of the trend
-FACTS = "assess.facts"
 NO_REASON = {
     "zh": "结果文件缺失或被改动，只有证据链中的判定",
     "en": "the file of results is gone or was changed; only the verdict in the chain is left",
@@ -61,7 +61,7 @@ class Past:
     hazards: Standard | None
     checks: Mapping[str, Check]
     runs: tuple[Run, ...]
-    facts: tuple[Record, ...]
+    collected: tuple[Record, ...]
     statements: dict[int, Statement]
     acceptances: dict[int, Acceptance]
     records: dict[int, Record]
@@ -128,9 +128,23 @@ class Assessed:
         return found
 
     @property
-    def facts(self) -> list[Record]:
-        """The records of what was collected, of this part's hosts."""
-        return [record for record in self.past.facts if record.body["host"] in self.scope.hosts]
+    def looks(self) -> dict[str, Record]:
+        """host → the record of what was collected there, of this part's hosts."""
+        looks = {record.body["host"]: record for record in self.past.collected if record.kind == LOOKED}
+        return {host: record for host, record in looks.items() if host in self.scope.hosts}
+
+    @property
+    def answers(self) -> dict[str, Record]:
+        """Collector → the record of what it answered."""
+        return {record.body["by"]: record for record in self.past.collected if record.kind == ANSWERED}
+
+    def collected(self, check: Check | None, results: Iterable[Result]) -> list[Record]:
+        """The records of what these results of a check rest on."""
+        if check is None:
+            return []
+        if check.collect.by != "facts":
+            return [self.answers[check.collect.by]] if check.collect.by in self.answers else []
+        return [self.looks[result.subject] for result in results if result.subject in self.looks]
 
     @property
     def exit_code(self) -> int:
@@ -176,13 +190,28 @@ def read_past(context: Context, name: str, chain: Chain, run: str | None = None)
         None if standard.hazards is None else listed.get(standard.hazards),
         content.checks(inventory).entries,
         runs,
-        tuple(record for record in records if record.kind == FACTS and record.body["run"] == runs[-1].name),
+        tuple(_collected(records, runs[-1])),
         {record.seq: read_statement(inventory, record) for record in records if record.seq in stated},
         {record.seq: read_acceptance(record) for record in records if record.seq in accepted},
         {record.seq: record for record in records},
         chain.verify(),
         chain.head(),
     )
+
+
+def _collected(records: Iterable[Record], run: Run) -> list[Record]:
+    """What was collected in a run, and before it where it went by what was kept."""
+    reused, recalled = run.record.body.get("reused", {}), run.record.body.get("recalled", {})
+    last: dict[tuple[str, str], Record] = {}
+    for record in records:
+        if record.seq > run.record.seq or record.kind not in (LOOKED, ANSWERED):
+            continue
+        body = record.body
+        of = body["host"] if record.kind == LOOKED else body["by"]
+        kept = of in recalled if record.kind == ANSWERED else of in reused and body["observed_at"] == reused[of]
+        if kept or body["run"] == run.name:
+            last[record.kind, of] = record
+    return sorted(last.values(), key=lambda record: record.seq)
 
 
 def assessed(past: Past, scope: Scope) -> Assessed:

@@ -32,6 +32,10 @@ VERDICT_TONES: dict[Verdict, Tone] = {
 }
 KINDS = {
     "assess.facts": {"zh": "采集：主机的配置事实", "en": "collected: how a host is set up"},
+    "assess.answers": {
+        "zh": "采集：监测数据、连接尝试、配置偏差、运行状态",
+        "en": "collected: measurements, flows tried, drift, units",
+    },
     "assess.standard": {"zh": "判定与结果文件的散列", "en": "verdicts, and the hash of the file of results"},
     "assess.statement": {"zh": "人的说明", "en": "a statement"},
     "assess.accepted": {"zh": "接受的风险", "en": "an accepted risk"},
@@ -245,18 +249,17 @@ def _seen(results: list[Result]) -> str:
 
 
 def _looked_at(found: Assessed, check: Check | None, results: list[Result]) -> Links:
-    """The records of what was collected of the hosts that do not pass (else of the first), and of the results."""
-    parts = []
-    if check is not None and check.collect.by == "facts":
-        records = {record.body["host"]: record for record in found.facts}
-        wanted = [result.subject for result in results if result.status in MENDED] or list(records)[:1]
-        parts = [record_link(records[name]) for name in wanted[:SUBJECTS_SHOWN] if name in records]
-    return Links((*parts, record_link(found.past.run.record)))
+    """The records of what was collected (of hosts: of those that do not pass, else the first), and of the results."""
+    rests = (
+        found.collected(check, [one for one in results if one.status in MENDED]) or found.collected(check, results)[:1]
+    )
+    return Links((*map(record_link, rests[:SUBJECTS_SHOWN]), record_link(found.past.run.record)))
 
 
 def records(found: Assessed) -> Section:
     """Every record that something above leads to, with its whole hash."""
-    wanted = {record.seq: record for record in (*found.facts, *(point.run.record for point in found.trend))}
+    collected = (*found.looks.values(), *found.answers.values())
+    wanted = {record.seq: record for record in (*collected, *(point.run.record for point in found.trend))}
     for one in (*found.judged, *found.hazards):
         for seq in (one.statement, one.accepted):
             if seq is not None and seq in found.past.records:
@@ -278,7 +281,7 @@ def records(found: Assessed) -> Section:
                 str(record.seq),
                 datetime.fromisoformat(record.at).astimezone(ZONE),
                 pick(KINDS.get(record.kind, {"zh": record.kind, "en": record.kind})),
-                str(record.body.get("host") or record.body.get("item") or record.body.get("run", "")),
+                _of(record),
                 record.hash,
             )
             for record in chosen
@@ -292,3 +295,9 @@ def records(found: Assessed) -> Section:
         "egovctl evidence verify --head COUNT:HASH.",
     )
     return Section(tr("证据", "Evidence"), (Paragraph(how), table))
+
+
+def _of(record: Record) -> str:
+    """What a record is of: a host, a requirement, a collector, or a run."""
+    names = (record.body.get(name) for name in ("host", "item", "by", "run"))
+    return next((str(name) for name in names if name), "")

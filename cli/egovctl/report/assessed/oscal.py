@@ -111,12 +111,9 @@ def _inventory(ids: _Ids, subjects: list[str]) -> Json:
 
 def _observations(ids: _Ids, found: Assessed) -> list[Json]:
     """One a check, with what it says of each subject."""
-    facts = {record.body["host"]: record for record in found.facts}
     observed = []
     for name, results in found.by_check.items():
         check = found.past.checks.get(name)
-        by_facts = check is not None and check.collect.by == "facts"
-        looks = [facts[result.subject] for result in results if by_facts and result.subject in facts]
         times = [result.observed_at for result in results if result.observed_at]
         observed.append(
             {
@@ -125,7 +122,7 @@ def _observations(ids: _Ids, found: Assessed) -> list[Json]:
                 "description": _line(str(check.title) if check else name),
                 "methods": ["TEST"],
                 "subjects": [_subject(ids, result) for result in results],
-                **_some("relevant-evidence", [_evidence(record) for record in looks]),
+                **_some("relevant-evidence", [_evidence(record) for record in found.collected(check, results)]),
                 "collected": _when(max(times, default=found.past.run.record.at)),
             }
         )

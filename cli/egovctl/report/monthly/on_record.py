@@ -89,7 +89,7 @@ class Assessed:
 def rehearsed(context: Context, month: Month) -> Rehearsed:
     """The drills of a month, and what was not proven when it ended."""
     chain = open_chain(context.inventory)
-    results = [record for record in _until(chain.records(), month) if record.kind == "drill.result"]
+    results = list(_until(chain.records("drill.result"), month))
     items = tuple(
         Rehearsal(_at(record), record.body["drill"], record.body["run"], item)
         for record in results
@@ -107,8 +107,8 @@ def assessed(context: Context, month: Month) -> Assessed:
     chain = open_chain(context.inventory)
     last: dict[tuple[str, str], Json] = {}
     runs = 0
-    for record in _until(chain.records(), month):
-        if record.kind == "assess.result" and _at(record) >= month.begin:
+    for record in _until(chain.records("assess.result"), month):
+        if _at(record) >= month.begin:
             runs += 1
             for result in record.body["results"]:
                 last[result["check"], result["subject"]] = {**result, "at": record.at}
