@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[2] / "cli" / "egovctl"
@@ -19,7 +20,8 @@ def path_of(module: str) -> Path | None:
     return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
 
 
-def imported(path: Path) -> set[str]:
+@cache
+def imported(path: Path) -> frozenset[str]:
     """Every module of the suite that a file names in an import, wherever in it, with the packages on the way."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -33,7 +35,7 @@ def imported(path: Path) -> set[str]:
             parts = name.split(".")
             if parts[0] == "egovctl":
                 found |= {".".join(parts[:end]) for end in range(1, len(parts) + 1)}
-    return {name for name in found if path_of(name)}
+    return frozenset(name for name in found if path_of(name))
 
 
 def reached(module: str) -> set[str]:
