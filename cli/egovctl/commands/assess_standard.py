@@ -92,6 +92,7 @@ def _print(
                 f"{count} hosts were not asked again: as they were observed, the earliest at {oldest}",
             ),
             highlight=False,
+            soft_wrap=True,
         )
     if done.recalled:
         oldest = short_time(min(done.recalled.values()))
@@ -102,6 +103,7 @@ def _print(
                 f"not done again, what was kept counts (the earliest of {oldest}): {', '.join(en for _, en in ways)}",
             ),
             highlight=False,
+            soft_wrap=True,
         )
     for line in report.score_lines(done, standard):
         out.print(line, highlight=False, markup=False, soft_wrap=True)
