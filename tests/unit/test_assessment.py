@@ -411,5 +411,12 @@ def test_a_standard_and_a_checklist_never_have_the_same_name() -> None:
     assert not set(standards().entries) & set(content.checklists().entries)
 
 
+def test_what_is_no_checklist_and_no_standard_is_told_of_both(town: Inventory) -> None:
+    done = CliRunner().invoke(assess, ["run", "mlps-level3", "-i", str(town.root)], catch_exceptions=True)
+    said = str(done.exception)
+    assert isinstance(done.exception, UsageError) and done.exception.exit_code == 2
+    assert "as-planned" in said and "mlps-level-3" in said and "mlps," in said
+
+
 def test_a_chain_of_another_writer_is_left_alone(town: Inventory) -> None:
     assert stated.statements(town, Chain(town.evidence / "nobody.jsonl"), NOW) == {}

@@ -82,6 +82,7 @@ def run(
         if only:
             raise UsageError(tr("测评标准时不能用 --only", "--only goes with a checklist, not with a standard"))
         sys.exit(run_and_print(inventory, checklist, output, every, COLLECTOR_WORDS, _age(max_age)))
+    _require_known(checklist, inventory)
     if max_age is not None:
         raise UsageError(tr("--max-age 只用于标准", "--max-age goes with a standard, not with a checklist"))
     context = open_context(inventory)
@@ -112,6 +113,21 @@ def run(
         out.print(tr(f"证据链头 {result.head}", f"evidence head {result.head}"), highlight=False, soft_wrap=True)
     publish_or_say(context, chain)
     sys.exit(result.exit_code)
+
+
+def _require_known(name: str, inventory: Inventory) -> None:
+    """What is no checklist may have been meant as a standard: both are named. A file with a fault says that itself."""
+    listed, judged = content.checklists(inventory), standards(inventory)
+    if name in judged.broken:
+        judged.get(name)
+    if name not in listed.entries and name not in listed.broken:
+        lists, known = ", ".join(sorted(listed.entries)), ", ".join(sorted([*judged.entries, OBJECTS]))
+        raise UsageError(
+            tr(
+                f"没有名为 {name} 的清单或标准；清单：{lists}；标准：{known}",
+                f"there is no checklist and no standard {name}; checklists: {lists}; standards: {known}",
+            )
+        )
 
 
 def _age(text: str | None) -> timedelta | None:
