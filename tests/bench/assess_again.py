@@ -4,7 +4,8 @@
 
 Hosts and all other collectors are played, so that only control's own work is measured: reading what is kept, judging,
 scoring, recording. `alike`: all hosts say the same, and share all rulings. `real`: a fifth of the judgements are of
-their own, as on the lab's 13 hosts (231 of 1,209). `apart`: no two judgements share a ruling.
+their own, as on the lab's 13 hosts (231 of 1,209). `apart`: no two judgements share a ruling. Each is measured when its
+rulings are first made, and again; `changed` is `real` when one judgement in ten is of other facts than before.
 """
 
 from __future__ import annotations
@@ -32,17 +33,20 @@ from egovctl.paths import Inventory
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-OWN = {"first": 0.0, "alike": 0.0, "real": 231 / 1209, "apart": 1.0}  # share of the judgements that are of their own
+OWN = {"alike": 0.0, "real": 231 / 1209, "changed": 231 / 1209, "apart": 1.0}  # share of the judgements of their own
+CHANGED = 0.1
 
 
-class Forgetful(dict[Any, Any]):
-    """Does not know so much of what was ruled before, the same in each run."""
+def differing(own: float, changed: float) -> None:
+    """So many judgements are of their own, the same in each run, and so many of something that never was before."""
+    plain, chance = rulings.Rulings._key, random.Random(1)
 
-    def __init__(self, share: float) -> None:
-        self.share, self.chance = share, random.Random(1)
+    def key(self: rulings.Rulings, content: str, paths: Any, facts: Any) -> str:
+        salt = f" {chance.random()}" if chance.random() < own else ""
+        salt += f" {time.time_ns()}" if chance.random() < changed else ""
+        return plain(self, content, paths, facts) + salt
 
-    def __contains__(self, key: object) -> bool:
-        return self.chance.random() >= self.share and super().__contains__(key)
+    rulings.Rulings._key = key  # type: ignore[method-assign]
 
 
 def played(inventory: Any, host: str, program: str, params: Any, **_: Any) -> Any:
@@ -54,21 +58,14 @@ def nothing_amiss(context: Any, requests: list[Any]) -> list[dict[str, Any]]:
     return [{subject: {"planned": {}, "seen": {}} for subject in request.subjects} for request in requests]
 
 
-def once(inventory: str, state: Path, max_age: timedelta | None, own: float) -> None:
+def once(inventory: str, state: Path, max_age: timedelta | None, own: float, changed: float) -> None:
     """One assessment in this process; prints its processor time, and the memory at most."""
     import resource
 
     facts.transport.run_python = played
     COLLECTORS.update(dict.fromkeys(set(COLLECTORS) - {"facts", "registers"}, nothing_amiss))
     Inventory.state = property(lambda self: state)  # type: ignore[assignment]
-    if own:
-        begin = rulings.Rulings.__init__
-
-        def forget(self: rulings.Rulings) -> None:
-            begin(self)
-            self._made = Forgetful(own)
-
-        rulings.Rulings.__init__ = forget  # type: ignore[method-assign]
+    differing(own, changed)
     context = open_context(Inventory(REPOSITORY / "inventories" / inventory))
     begun, used = time.monotonic(), time.process_time()
     done = run_standard(
@@ -90,13 +87,17 @@ def main() -> int:
     options = parser.parse_args()
     if options.once:
         state, what = options.once
-        once(options.inventory, Path(state), None if what == "first" else timedelta(hours=1), OWN[what])
+        of = what.removeprefix("first ")
+        age = None if what != of else timedelta(hours=1)
+        once(options.inventory, Path(state), age, OWN[of], CHANGED if what == "changed" else 0.0)
         return 0
-    with tempfile.TemporaryDirectory() as state:
-        for what in ("first", *["alike", "real", "apart"] * options.rounds):
-            print(f"{what}: ", end="", flush=True)
-            command = [sys.executable, __file__, "--inventory", options.inventory, "--once", state, what]
-            subprocess.run(command, check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for of in OWN:
+            (Path(folder) / of).mkdir()
+            for what in (f"first {of}", *[of] * options.rounds):
+                print(f"{what}: ", end="", flush=True)
+                command = [sys.executable, __file__, "--inventory", options.inventory, "--once", f"{folder}/{of}", what]
+                subprocess.run(command, check=True)
     return 0
 
 

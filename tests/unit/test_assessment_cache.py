@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,13 @@ from good_hosts import town as town
 from egovctl.assess import cache
 from egovctl.assess import run as assessing
 from egovctl.assess.objects import objects
-from egovctl.checks import content
+from egovctl.checks import content, rulings
 from egovctl.checks.answers import Answer, Answers
 from egovctl.checks.collect import COLLECTORS
 from egovctl.checks.collect import facts as collector
 from egovctl.checks.context import Context, open_context
+from egovctl.checks.model import JUDGED, Status
+from egovctl.checks.rulings import Ruled
 from egovctl.errors import CannotMeasure
 from egovctl.evidence import open_chain
 from egovctl.paths import Inventory
@@ -96,7 +99,7 @@ def test_hosts_that_were_looked_at_are_not_asked_again(town: Inventory, hosts: A
     third = assessing.run_standard(context, "mlps-level-2", chain, max_age=AGE)
     assert third.odd == ("noc",) and set(asked) == {"noc"} and set(third.reused) == managed - {"noc"}
     assert [one.verdict for one in third.judged] == [one.verdict for one in first.judged]
-    assert list(chain.records())[-2].body["host"] == "noc"
+    assert [record.body["host"] for record in chain.records(cache.LOOKED)][len(managed) :] == ["noc"]
 
 
 def test_what_another_program_saw_is_not_gone_by(town: Inventory, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,6 +245,109 @@ def test_what_one_service_was_asked_serves_the_whole_city(
     answering.clear()
     assessing.run_standard(context, "mlps-level-3", chain, max_age=AGE)
     assert {subject for by, _, subject in answering} == {"noc"}, "and what was kept of others is kept"
+
+
+def kept_and_judged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The checks whose expressions are evaluated from now on."""
+    evaluated: list[str] = []
+    judge = rulings.judge
+    monkeypatch.setattr(rulings, "judge", lambda one, facts: evaluated.append(one.id) or judge(one, facts))
+    return evaluated
+
+
+def test_what_was_judged_of_the_same_facts_is_not_judged_again(
+    town: Inventory, answering: list[tuple[str, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluated = kept_and_judged(monkeypatch)
+    context = open_context(town)
+    chain = open_chain(town, context.city.plan_revision)
+    first = assessing.run_standard(context, "mlps-level-3", chain)
+    shelf = content.checks().entries
+    of_registers = {check.id for check in shelf.values() if check.collect.by == "registers"}
+    assert {one.check for one in first.results if one.status in JUDGED} - of_registers <= set(evaluated)
+    assert cache.rulings_of(town).stat().st_mode & 0o777 == 0o600
+
+    evaluated.clear()
+    second = assessing.run_standard(context, "mlps-level-3", chain, max_age=AGE)
+    wrong = {one.check for one in first.results if one.status is Status.ERROR}  # what is played here does not fit them
+    assert set(evaluated) <= of_registers | wrong, "registers are read anew, and what they say may be new"
+    told = {(one.check, one.subject): (one.status, one.detail, one.shown) for one in first.results}
+    for one in second.results:
+        if one.check not in of_registers:
+            assert told[one.check, one.subject] == (one.status, one.detail, one.shown)
+
+    evaluated.clear()
+    assessing.run_standard(context, "mlps-level-3", chain)
+    assert len(set(evaluated)) > len(of_registers), "without a maximum age everything is judged"
+
+    evaluated.clear()
+    monkeypatch.setattr(cache, "suite", lambda: "another")
+    assert cache.kept_rulings(town, chain) == ({}, []), "what another suite said does not count"
+
+
+def test_a_check_that_is_written_anew_is_judged_anew(
+    town: Inventory, answering: list[tuple[str, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluated = kept_and_judged(monkeypatch)
+    context = open_context(town)
+    chain = open_chain(town, context.city.plan_revision)
+    whole = content.checks()
+    own = whole.entries["accounts-one-root"].model_copy(update={"id": "own", "expression": "true"})
+    shelf = replace(whole, entries={**whole.entries, "own": own})
+    monkeypatch.setattr(content, "checks", lambda inventory: shelf)
+    first = assessing.run_standard(context, "mlps-level-3", chain)
+    assert {one.status for one in first.results if one.check == "own"} == {Status.PASS}
+    shelf = replace(whole, entries={**whole.entries, "own": own.model_copy(update={"expression": "false"})})
+    evaluated.clear()
+    second = assessing.run_standard(context, "mlps-level-3", chain, max_age=AGE)
+    assert {one.status for one in second.results if one.check == "own"} == {Status.FAIL}
+    assert "own" in evaluated and "accounts-one-root" not in evaluated
+
+
+def test_rulings_that_are_not_what_is_on_record_are_made_again(
+    town: Inventory, answering: list[tuple[str, str, str]]
+) -> None:
+    context = open_context(town)
+    chain = open_chain(town, context.city.plan_revision)
+    first = assessing.run_standard(context, "mlps-level-3", chain)
+    path = cache.rulings_of(town)
+    whole = path.read_bytes()
+    assert cache.kept_rulings(town, chain)[0]
+    spoilt = {
+        "half": whole[:900],
+        "empty": b"",
+        "no UTF-8": b"\xff" + whole,
+        "deep": b"[" * 100_000,
+        "all passes": whole.replace(b'"fail"', b'"pass"'),
+    }
+    for name, data in spoilt.items():
+        path.write_bytes(data)
+        assert cache.kept_rulings(town, chain) == ({}, ["rulings"]), name
+    path.unlink()
+    again = assessing.run_standard(context, "mlps-level-3", chain, max_age=AGE)
+    assert again.odd == ("rulings",)
+    assert [one.verdict for one in again.judged] == [one.verdict for one in first.judged]
+    assert cache.kept_rulings(town, chain)[1] == [], "they are kept anew"
+    body = list(chain.records(cache.RULED))[-1].body
+    # Well-formed by its hash, and yet no rulings: as none.
+    for strange in ([1], {"a": 1}, {"a": {"status": "good", "shown": {}, "detail": {"zh": "", "en": ""}}}, "text"):
+        data = json.dumps(strange).encode()
+        path.write_bytes(data)
+        chain.append(cache.RULED, {**body, "sha256": hashlib.sha256(data).hexdigest()})
+        assert cache.kept_rulings(town, chain) == ({}, ["rulings"]), strange
+
+
+def test_rulings_of_what_is_gone_do_not_pile_up(town: Inventory) -> None:
+    chain = open_chain(town, "plan")
+    for run in range(20):
+        known, _ = cache.kept_rulings(town, chain)
+        ruled = Ruled(known, {f"{run} {number}": bool(number % 2) for number in range(10)})
+        cache.keep_rulings(town, chain, str(run), ruled)
+        known, _ = cache.kept_rulings(town, chain)
+        assert known.items() >= ruled.used.items() and len(known) <= 20
+    count = chain.head().count
+    cache.keep_rulings(town, chain, "again", Ruled(known, dict(list(known.items())[:5])))
+    assert chain.head().count == count, "nothing new is nothing to keep"
 
 
 def test_without_room_nothing_is_kept(town: Inventory, monkeypatch: pytest.MonkeyPatch) -> None:

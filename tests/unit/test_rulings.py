@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -11,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from egovctl.checks import rulings as module
-from egovctl.checks.judge import BadExpression, judge, words
+from egovctl.checks.judge import BadExpression, judge, truth, words
 from egovctl.checks.model import Check, Status
-from egovctl.checks.rulings import Rulings
+from egovctl.checks.rulings import Ruled, Rulings
 
 NAMES = st.text("ab_Z", min_size=1, max_size=3) | st.text(max_size=2)
 VALUES = st.recursive(
@@ -98,3 +99,42 @@ def test_an_empty_value_is_not_one_that_is_missing() -> None:
     assert rulings.of(strict, {"subject": {}, "planned": {}, "seen": {"t": {"x": {}}}}).status is Status.PASS
     with pytest.raises(BadExpression):
         rulings.of(strict, {"subject": {}, "planned": {}, "seen": {"t": {}}})
+
+
+def test_what_was_decided_before_is_gone_by_and_what_is_wrong_never_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[str] = []
+    monkeypatch.setattr(module, "judge", lambda one, facts: judged.append(one.id) or judge(one, facts))
+    monkeypatch.setattr(module, "truth", lambda text, facts: judged.append(text) or truth(text, facts))
+    facts = {"subject": {"name": "a"}, "planned": {}, "seen": {"n": 1}}
+    one, where = check("seen.n == 1"), "subject.name == 'a'"
+    before = Ruled()
+    made = Rulings(before).of(one, facts)
+    assert Rulings(before).truth(where, facts) and judged == ["one", where] and len(before.used) == 2
+
+    judged.clear()
+    after = Ruled(before.used)
+    rulings = Rulings(after)
+    assert rulings.of(one, facts) == made and rulings.truth(where, facts) is True
+    assert judged == [] and after.used == before.used
+    for other, told in (
+        (check("seen.n == 1 "), facts),  # written otherwise
+        (check("seen.n == 1", detail={"zh": "另", "en": "other"}), facts),
+        (check("seen.n == 1", id="two"), facts),
+        (one, {**facts, "seen": {"n": 2}}),
+        (one, {**facts, "seen": {"n": True}}),
+    ):
+        judged.clear()
+        with suppress(BadExpression):
+            Rulings(Ruled(before.used)).of(other, told)
+        assert judged == [other.id], (other, told)
+    # What was kept under a key by another kind of decision is as none.
+    swapped = Ruled(dict(zip(before.used, reversed(before.used.values()), strict=True)))
+    assert Rulings(swapped).of(one, facts) == made and Rulings(swapped).truth(where, facts) is True
+
+    wrong = Ruled()
+    for expression in ("seen.nothing == 1", "seen.n"):
+        with pytest.raises(BadExpression):
+            Rulings(wrong).of(check(expression), facts)
+        with pytest.raises(BadExpression):
+            Rulings(wrong).truth(expression, facts)
+    assert wrong.used == {}

@@ -1,4 +1,5 @@
-"""What was seen in runs before, kept for a run with a maximum age: what hosts said, and what other collectors answered.
+"""What was seen in runs before, kept for a run with a maximum age: what hosts said, what other collectors answered, and
+what checks said of it.
 
 No word of it counts by itself: the evidence has a hash of every answer, and what a file says must be that. A file that
 is damaged, changed, of another program, plan or suite, or from the future is as none: it is asked again.
@@ -13,17 +14,23 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import lru_cache
+from importlib import metadata
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import egovctl
 from egovctl.checks.answers import Answer, Answers, Key
 from egovctl.checks.collect.facts import Look, program
+from egovctl.checks.model import Status
+from egovctl.checks.rulings import Decision, Ruled, Ruling
 from egovctl.evidence import Chain
 from egovctl.paths import Inventory
 
 LOOKED = "assess.facts"
 ANSWERED = "assess.answers"
+RULED = "assess.rulings"
+RULINGS = "rulings"
 # What a file of this suite's own may be wrong in, once somebody had it in hand.
 DAMAGED = (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
 
@@ -90,6 +97,53 @@ def kept_answers(
         for by, known in found.items()
     }
     return young, odd
+
+
+def rulings_of(inventory: Inventory) -> Path:
+    """The file of what checks said, each decision under a hash of all that it depends on."""
+    return inventory.state / "rulings.json"
+
+
+def keep_rulings(inventory: Inventory, chain: Chain, run: str, ruled: Ruled) -> None:
+    """Put on record, by a hash, what checks said in this run where some of it is new. Of what was kept before and not
+    gone by now, at most as much is kept as this run went by: else checks and hosts that are gone would pile up."""
+    if ruled.used.keys() <= ruled.kept.keys():
+        return
+    others = ((key, made) for key, made in ruled.kept.items() if key not in ruled.used)
+    known = {**ruled.used, **dict(islice(others, len(ruled.used)))}
+    entries = {key: made if isinstance(made, bool) else vars(made) for key, made in known.items()}
+    data = json.dumps(entries, ensure_ascii=False).encode()
+    body = {"run": run, "judge_sha256": judge(), "rulings": len(known), "sha256": hashlib.sha256(data).hexdigest()}
+    chain.append(RULED, body)
+    _write(rulings_of(inventory), data)
+
+
+def kept_rulings(inventory: Inventory, chain: Chain) -> tuple[dict[str, Decision], list[str]]:
+    """Decisions of runs before, by this suite's judge; none, and a word for what is odd, where they are not what is on
+    record. They have no age: the same check says the same of the same facts."""
+    last = [record.body for record in chain.records(RULED)][-1:]
+    if not last or last[0]["judge_sha256"] != judge():
+        return {}, []
+    try:
+        data = rulings_of(inventory).read_bytes()
+        if hashlib.sha256(data).hexdigest() != last[0]["sha256"]:
+            raise ValueError
+        return {key: _decision(made) for key, made in json.loads(data).items()}, []
+    except DAMAGED:
+        return {}, [RULINGS]
+
+
+def _decision(made: Any) -> Decision:
+    if isinstance(made, bool):
+        return made
+    return Ruling(
+        Status(made["status"]), dict(made["shown"]), {name: str(made["detail"][name]) for name in ("zh", "en")}
+    )
+
+
+def judge() -> str:
+    """A hash of this suite's programs and of the library whose language expressions are in."""
+    return hashlib.sha256(f"{suite()} {metadata.version('cel-python')}".encode()).hexdigest()
 
 
 @lru_cache(maxsize=1)

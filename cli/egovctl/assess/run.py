@@ -28,6 +28,7 @@ from egovctl.checks.answers import Answers
 from egovctl.checks.context import Context
 from egovctl.checks.engine import NO_SUBJECT, broken, is_of_some, run_checks
 from egovctl.checks.model import JUDGED, Check, Result, Status
+from egovctl.checks.rulings import Ruled
 from egovctl.errors import CannotMeasure
 from egovctl.evidence import Chain, Head, Record
 from egovctl.evidence.record import now
@@ -133,6 +134,8 @@ def _assessed(
             chain.append(cache.LOOKED, {"run": run, **look.evidence()})
             cache.keep(context.inventory, look)
         cache.keep_answers(context.inventory, chain, run, context.answers)
+        if context.ruled is not None:
+            cache.keep_rulings(context.inventory, chain, run, context.ruled)
         reused = {host: look.observed_at for host, look in sorted(context.reused.items())}
         results = [_dated(result, shelf.entries, reused) for result in results]
         at = datetime.now(UTC)
@@ -167,11 +170,13 @@ def _assessed(
 def _remembering(context: Context, chain: Chain, max_age: timedelta | None) -> tuple[Context, list[str]]:
     """A context that knows what was seen within `max_age`; and what was kept that is not what the evidence says."""
     if not max_age:
-        return replace(context, looks={}, kept={}, reused={}, answers=Answers()), []
+        return replace(context, looks={}, kept={}, reused={}, answers=Answers(), ruled=Ruled()), []
     at = datetime.now(UTC)
     looks, odd = cache.kept(context.inventory, chain, max_age, at)
     answers, strange = cache.kept_answers(context.inventory, chain, max_age, at)
-    return replace(context, looks={}, kept=looks, reused={}, answers=Answers(answers)), [*odd, *strange]
+    rulings, spoilt = cache.kept_rulings(context.inventory, chain)
+    remembering = replace(context, looks={}, kept=looks, reused={}, answers=Answers(answers), ruled=Ruled(rulings))
+    return remembering, [*odd, *strange, *spoilt]
 
 
 def _seen(

@@ -10,6 +10,7 @@ from typing import Any
 from egovctl import lab, transport
 from egovctl.checks.answers import Answers
 from egovctl.checks.model import SubjectKind
+from egovctl.checks.rulings import Ruled
 from egovctl.errors import CannotMeasure
 from egovctl.i18n import tr
 from egovctl.paths import Inventory
@@ -24,7 +25,8 @@ from egovctl.plan.routing import Edge
 class Context:
     """One inventory, read once. `looks` is what collectors saw of hosts in this run, for the record; `kept` is what
     they saw in runs before and need not ask for again, `reused` what of it this run went by; `answers` are those of all
-    that do not look at hosts with the facts' program."""
+    that do not look at hosts with the facts' program. `ruled`: decisions to go by and to keep; None where checks are
+    run again and again, so that nothing piles up."""
 
     inventory: Inventory
     plan: Plan
@@ -33,6 +35,7 @@ class Context:
     kept: Mapping[str, Any] = field(default_factory=dict, compare=False)
     reused: dict[str, Any] = field(default_factory=dict, compare=False)
     answers: Answers = field(default_factory=Answers, compare=False)
+    ruled: Ruled | None = field(default=None, compare=False)
 
     @cached_property
     def next_hops(self) -> dict[str, dict[str, tuple[Edge, ...]]]:

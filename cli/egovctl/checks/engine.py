@@ -18,7 +18,7 @@ from egovctl.checks.answers import asked as answered
 from egovctl.checks.collect import COLLECTORS
 from egovctl.checks.collect.base import Facts, Request
 from egovctl.checks.context import Context
-from egovctl.checks.judge import BadExpression, truth
+from egovctl.checks.judge import BadExpression
 from egovctl.checks.model import JUDGED, Check, NotApplicable, Result, Status
 from egovctl.checks.rulings import Rulings
 from egovctl.errors import EgovError, UsageError
@@ -145,7 +145,7 @@ class Chooser:
     """The subjects of checks, `among` some or all: checks that choose alike share one choice."""
 
     def __init__(self, context: Context, among: Collection[str] | None = None) -> None:
-        self.context, self.among = context, among
+        self.context, self.among, self._rulings = context, among, Rulings(context.ruled)
         self._made: dict[tuple[str, str, str], Chosen] = {}
 
     def chosen(self, check: Check, narrow: str) -> Chosen:
@@ -157,7 +157,7 @@ class Chooser:
                 name: subject
                 for name, subject in self.context.subjects(check.subject).items()
                 if (self.among is None or name in self.among)
-                and all(truth(expression, {"subject": subject}) for expression in asked)
+                and all(self._rulings.truth(expression, {"subject": subject}) for expression in asked)
             }
         return self._made[key]
 
@@ -165,7 +165,7 @@ class Chooser:
 def _run_group(context: Context, name: str, members: list[tuple[Check, Chosen]]) -> list[Result]:
     requests = [Request(check.id, tuple(subjects), check.collect, check.subject) for check, subjects in members]
     observed = _observed(context, name, requests)
-    rulings = Rulings()
+    rulings = Rulings(context.ruled)
     return [
         replace(_judged(check, subject_name, subject, facts, rulings), observed_at=at)
         for (check, subjects), answers in zip(members, observed, strict=True)

@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from egovctl.assess import statements
+from egovctl.assess.cache import RULINGS
 from egovctl.assess.objects import OBJECTS, Graded, is_object, named
 from egovctl.assess.run import Assessment, changes, history, last_run, regraded, run_objects, run_standard
 from egovctl.assess.standards import Standard, standard_of, standards
@@ -50,11 +51,11 @@ def run_and_print(
         else:
             found = (run_standard(context, name, chain, told, max_age),)
     if found[0].odd:
-        hosts = ", ".join(found[0].odd)
+        whose = ", ".join(tr("判定", "rulings") if one == RULINGS else one for one in found[0].odd)
         click.echo(
             tr(
-                f"注意：{hosts} 的留存结果与证据不符，已重新采集",
-                f"note: what was kept of {hosts} is not what the evidence says; asked again",
+                f"注意：{whose} 的留存结果与证据不符，已重做",
+                f"note: what was kept of {whose} is not what the evidence says; done again",
             ),
             err=True,
         )
