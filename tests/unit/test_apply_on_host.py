@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,36 @@ def test_a_refused_file_changes_nothing(host: FakeHost) -> None:
     assert "h1: /etc/a:" in result["msg"] and "nothing was changed" in result["msg"]
     assert host.tree() == before
     assert not (host.base / "journal.json").exists()
+
+
+def test_what_takes_too_long_ends_with_all_that_it_started(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = on_host.Machine({**host.test})
+    told = host.top / "told"
+    begun = time.monotonic()
+    code, said = machine.run(f"sh -c 'sleep 3; echo late >{told}' & wait", seconds=0.3)
+    assert (code, said) == (124, "took longer than 0.3 s") and time.monotonic() - begun < 2
+    time.sleep(3.5 - (time.monotonic() - begun))
+    assert not told.exists()
+    assert machine.run("echo yes; echo no >&2; exit 3") == (3, "yes\nno")
+    assert machine.run(["/nowhere/program"])[0] == 127
+
+
+def test_undoing_does_not_run_what_reads_a_file_that_was_not_there(host: FakeHost) -> None:
+    host.apply({"files": {"/etc/b": "old"}})
+    host.unit("a.service", "enabled", "active")
+    runs = {name: f"run:cat {host.root}/etc/{name} >>{host.top}/read" for name in ("new", "b")}
+    wanted = {
+        "files": {
+            "/etc/new": ("1", "0644", [runs["new"]], ""),
+            "/etc/b": ("2", "0644", [runs["b"]], ""),
+            "/etc/a.service.conf": ("BAD", "0644", ["reload:a.service"], ""),
+        },
+        "order": [runs["new"], runs["b"], "reload:a.service"],
+    }
+    before = host.tree()
+    result = host.apply(wanted)
+    assert result["failed"] and result["rolled_back"] and result["msg"].endswith("everything was put back")
+    assert host.tree() == before and (host.top / "read").read_text() == "12old"
 
 
 def test_a_check_of_the_merged_configuration_runs_after_the_swap(host: FakeHost) -> None:

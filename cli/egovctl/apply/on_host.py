@@ -352,25 +352,33 @@ class Machine:
         return text
 
     def run(self, command: str | list[str], seconds: float = COMMAND_SECONDS) -> tuple[int, str]:
-        """Exit code and output (stdout and stderr together, secrets hidden); 124 when it took too long."""
-        shell = isinstance(command, str)
+        """Exit code and output (stdout and stderr together, secrets hidden); 124 when it took too long.
+
+        All that it started ends with it then: a vtysh left behind keeps FRR's configuration locked when it is undone.
+        """
         try:
-            done = subprocess.run(  # a shell: validators and run: actions are command lines of our own bundles
+            child = subprocess.Popen(  # a shell: validators and run: actions are command lines of our own bundles
                 command,
-                shell=shell,
+                shell=isinstance(command, str),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                timeout=seconds,
                 env=self._environment,
                 cwd="/",
-                check=False,
+                start_new_session=True,
             )
-        except subprocess.TimeoutExpired:
-            return 124, f"took longer than {seconds:g} s"
         except OSError as error:
             return 127, str(error)
-        return done.returncode, self.say(done.stdout.decode("utf-8", "replace")).strip()
+        with child:
+            try:
+                output, _ = child.communicate(timeout=seconds)
+            except BaseException as error:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
+                if isinstance(error, subprocess.TimeoutExpired):
+                    return 124, f"took longer than {seconds:g} s"
+                raise
+        return child.returncode, self.say(output.decode("utf-8", "replace")).strip()
 
     def systemctl(self, *words: str) -> tuple[int, str]:
         return self.run(["systemctl", *words])
@@ -1490,6 +1498,9 @@ class Transaction:
     def _redo(self, journal: Journal, action: str, faults: list[str]) -> None:
         verb, _, rest = action.partition(":")
         if verb == "run":
+            gone = {self.machine.real(change.path) for change in journal.changes}
+            if any(word in gone and not os.path.lexists(word) for word in rest.split()):
+                return  # it reads a file that was not there before
             code, output = self.machine.run(rest)
             if code != 0:
                 faults.append(f"`{self.machine.say(rest)}`: {_last(output)}")
