@@ -123,22 +123,27 @@ class CgroupRunner:
 
 
 def end_cgroup(folder: Path) -> None:
-    """Kill what is in it, over and over, until the folder can be removed: nothing can then enter it any more."""
-    deadline = time.monotonic() + KILL_PATIENCE
+    """Kill what is in it, over and over, until the folder can be removed: nothing can then enter it any more.
+
+    EgovError when for KILL_PATIENCE seconds nothing has ended: what was killed may take long to go on a busy machine.
+    """
+    left, deadline = [-1], 0.0
     while folder.is_dir():
-        for pid in pids_below(folder):
+        pids = pids_below(folder)
+        if pids != left:
+            left, deadline = pids, time.monotonic() + KILL_PATIENCE
+        for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         for path in _tree(folder):
             with contextlib.suppress(OSError):
                 path.rmdir()
         if time.monotonic() > deadline:
-            pids = pids_below(folder)
+            zh, en = (
+                (f"进程 {pids} 无法结束", f"processes {pids} do not end") if pids else ("无法删除", "cannot be removed")
+            )
             raise EgovError(
-                tr(
-                    f"{folder}：进程 {pids} 无法结束；请查明原因后再次运行 down",
-                    f"{folder}: processes {pids} do not end; look at them, then run down again",
-                )
+                tr(f"{folder}：{zh}；请查明原因后再次运行 down", f"{folder}: {en}; look at it, then run down again")
             )
         time.sleep(0.02)
 
