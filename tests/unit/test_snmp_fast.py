@@ -206,6 +206,17 @@ def test_any_device_any_change(
     assert body(known) == body(stranger)
 
 
+def test_what_was_no_number_is_shown_when_it_is_one() -> None:
+    """An interface's state that came as an INTEGER of no octets, and came right the next time."""
+    state = (1, 3, 6, 1, 2, 1, 2, 2, 1, 8, 1)
+    before = switch(1, 2) | {state: Cell(2, b"")}
+    known, stranger, asked = twice(before, before | {state: Cell(2, b"\x02")})
+    shown = [line for line in body(known).splitlines() if line.startswith(b"ifOperStatus{") and line.endswith(b" 2")]
+    assert len(shown) == 1 and body(known) == body(stranger)
+    known, stranger, still = twice(before, before)
+    assert body(known) == body(stranger) and still < asked, "while it is none the device is read by the plan"
+
+
 def thrice(before: Table, after: Table, patch: pytest.MonkeyPatch, **options: Any) -> tuple[ScrapeResult, int, float]:
     """A device that is known well changes: what is shown then, how much was asked, and how old its labels are said to
     be.

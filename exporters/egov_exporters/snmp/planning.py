@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from egov_exporters.snmp.ber import GET_BULK, Cell, Pdu, encode_pdu, oid_octets
-from egov_exporters.snmp.decode import Decoded
+from egov_exporters.snmp.decode import BadValue, Decoded, number
 from egov_exporters.snmp.expose import Family, first_of_each_name, header, lines
 from egov_exporters.snmp.fast import IGNORED, NUMBER, STATIC, SYS_UPTIME, Block, Chunk, Plan, picker
 from egov_exporters.snmp.oid import Oid
@@ -60,13 +60,22 @@ class _Kinds:
         self._texts = {one.oid for one in columns if one.type not in NUMBERS or one.conditional}
         self._numbers = numbers
 
-    def of(self, column: Oid, row: Oid) -> int:
-        """A number that is shown is read; a text, and what decides whether something is shown, is compared."""
+    def of(self, column: Oid, row: Oid, cell: Cell) -> int:
+        """A number that is shown is read; a text, and what decides whether something is shown, is compared. So is what
+        should be a number and is none: the next one may be, and is to be shown."""
         if column in self._fixed:
             return STATIC
         if (column, row) in self._numbers or column == SYS_UPTIME:
             return NUMBER
-        return STATIC if column in self._texts else IGNORED
+        return STATIC if column in self._texts or not _is_number(cell) else IGNORED
+
+
+def _is_number(cell: Cell) -> bool:
+    try:
+        number(cell)
+    except BadValue:
+        return False
+    return True
 
 
 def _chunks(
@@ -102,7 +111,7 @@ def _rests(table: Table, harvest: Harvest, kinds: _Kinds) -> bool:
     """Whether the table's labels need not be read each time: numbers of the same rows are."""
     rows = {row for label in table.labels for row in harvest.columns[label.oid].cells}
     return any(
-        rows == set(cells) and all(kinds.of(column.oid, row) == NUMBER for row in cells)
+        rows == set(cells) and all(kinds.of(column.oid, row, cell) == NUMBER for row, cell in cells.items())
         for column in table.columns
         if (cells := harvest.columns[column.oid].cells)
     )
@@ -174,7 +183,7 @@ def _chunk(
     single: dict[tuple[Oid, Oid], Cell] = {(oid, (0,)): cell for oid, cell in harvest.scalars.items()}
     single |= {(oid[:-1], oid[-1:]): cell for oid, cell in harvest.also.items()}
     values = [single[cell] if cell in single else harvest.columns[cell[0]].cells[cell[1]] for cell in cells]
-    meaning = bytes(kinds.of(column, row) for column, row in cells)
+    meaning = bytes(kinds.of(*cell, value) for cell, value in zip(cells, values, strict=True))
     chunk = Chunk(
         _interned(encode_pdu(GET_BULK, asked, len(scalars), repetitions)),
         _names(tuple(oid_octets((*column, *row)) for column, row in cells)),
