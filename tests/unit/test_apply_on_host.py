@@ -81,7 +81,7 @@ def test_a_refused_file_changes_nothing(host: FakeHost) -> None:
     assert not (host.base / "journal.json").exists()
 
 
-def test_what_takes_too_long_ends_with_all_that_it_started(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_takes_too_long_ends_with_all_that_it_started(host: FakeHost) -> None:
     machine = on_host.Machine({**host.test})
     told = host.top / "told"
     begun = time.monotonic()

@@ -247,7 +247,7 @@ def test_what_one_service_was_asked_serves_the_whole_city(
     assert {subject for by, _, subject in answering} == {"noc"}, "and what was kept of others is kept"
 
 
-def kept_and_judged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def evaluations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The checks whose expressions are evaluated from now on."""
     evaluated: list[str] = []
     judge = rulings.judge
@@ -258,7 +258,7 @@ def kept_and_judged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_what_was_judged_of_the_same_facts_is_not_judged_again(
     town: Inventory, answering: list[tuple[str, str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    evaluated = kept_and_judged(monkeypatch)
+    evaluated = evaluations(monkeypatch)
     context = open_context(town)
     chain = open_chain(town, context.city.plan_revision)
     first = assessing.run_standard(context, "mlps-level-3", chain)
@@ -288,7 +288,7 @@ def test_what_was_judged_of_the_same_facts_is_not_judged_again(
 def test_a_check_that_is_written_anew_is_judged_anew(
     town: Inventory, answering: list[tuple[str, str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    evaluated = kept_and_judged(monkeypatch)
+    evaluated = evaluations(monkeypatch)
     context = open_context(town)
     chain = open_chain(town, context.city.plan_revision)
     whole = content.checks()

@@ -44,3 +44,14 @@ def test_what_ends_slowly_is_waited_for_and_what_does_not_is_named(
         procs.write_text(f"{child.pid}\n")
         with pytest.raises(EgovError, match=rf"host: processes \[{child.pid}\] do not end"):
             runner.end_cgroup(folder)
+
+
+def test_what_forks_as_fast_as_it_is_killed_does_not_keep_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "KILL_PATIENCE", 0.3)
+    asked = iter(range(100))  # some 2 s: if it were to go on, this ends it
+    monkeypatch.setattr(runner, "pids_below", lambda folder: [next(asked) + 2**30])  # another each time, and none there
+    (tmp_path / "cgroup.procs").touch()
+    begun = time.monotonic()
+    with pytest.raises(EgovError):
+        runner.end_cgroup(tmp_path)
+    assert time.monotonic() - begun < 1.5

@@ -354,7 +354,7 @@ class Machine:
     def run(self, command: str | list[str], seconds: float = COMMAND_SECONDS) -> tuple[int, str]:
         """Exit code and output (stdout and stderr together, secrets hidden); 124 when it took too long.
 
-        All that it started ends with it then: a vtysh left behind keeps FRR's configuration locked when it is undone.
+        All that it started ends with it then: a vtysh left behind may hold FRR's configuration when it is put back.
         """
         try:
             child = subprocess.Popen(  # a shell: validators and run: actions are command lines of our own bundles

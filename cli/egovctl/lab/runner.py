@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from importlib import resources
@@ -125,13 +126,14 @@ class CgroupRunner:
 def end_cgroup(folder: Path) -> None:
     """Kill what is in it, over and over, until the folder can be removed: nothing can then enter it any more.
 
-    EgovError when for KILL_PATIENCE seconds nothing has ended: what was killed may take long to go on a busy machine.
+    EgovError when for KILL_PATIENCE seconds they became no fewer: what was killed may take long to go on a busy
+    machine, but what forks as fast as it is killed must not keep us here.
     """
-    left, deadline = [-1], 0.0
+    fewest, deadline = sys.maxsize, 0.0
     while folder.is_dir():
         pids = pids_below(folder)
-        if pids != left:
-            left, deadline = pids, time.monotonic() + KILL_PATIENCE
+        if len(pids) < fewest:
+            fewest, deadline = len(pids), time.monotonic() + KILL_PATIENCE
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
