@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "cli" / "egovctl"
 PLANTER = "egovctl.drill.planter"
 
 
+@cache
 def path_of(module: str) -> Path | None:
     base = PACKAGE.joinpath(*module.split(".")[1:])
     return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)

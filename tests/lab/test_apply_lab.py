@@ -103,6 +103,7 @@ def changed_hosts(output: str) -> list[str]:
     return re.findall(r"^(\S+)\s+: ok=\d+\s+changed=[1-9]", output, re.M)
 
 
+@pytest.mark.long
 def test_tags_apply_just_their_bundles(city_lab: Any) -> None:
     spoiled = {"/etc/nftables.conf": "nftables", "/etc/snmp/snmpd.conf": "snmpd", "/etc/frr/daemons": "frr"}
     for path in spoiled:

@@ -351,6 +351,7 @@ def run_drill(city_lab, *arguments: str):
     return city_lab.egovctl("drill", "run", "restore-files", "-i", root, "--format", "json", *arguments, check=False)
 
 
+@pytest.mark.long
 def test_the_backups_of_every_service_restore_within_the_promise(context: Context, city_lab) -> None:
     done = run_drill(city_lab)
     report = json.loads(done.stdout)

@@ -170,6 +170,7 @@ def test_a_good_system_boots_and_is_the_same(node: Node, tmp_path: Path) -> None
     assert item.rpo_seconds is not None and 0 <= item.rpo_seconds < 600
 
 
+@pytest.mark.long
 def test_what_moves_on_while_it_is_backed_up_is_no_fault_but_programs_do_not(node: Node, tmp_path: Path) -> None:
     node.backup("echo more >> /var/lib/dpkg/status-old; echo new > /var/lib/new; sleep 1")
     item = drilled(node, tmp_path)

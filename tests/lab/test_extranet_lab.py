@@ -268,6 +268,7 @@ def lost_to(city_lab: Any, context: Context, host: str) -> set[str]:
     return set(routers.values()) - answered
 
 
+@pytest.mark.long
 def test_what_survives_the_loss_of_each_link_is_what_the_plan_says(context: Context, city_lab: Any) -> None:
     """Computed from the plan, then tried: the link falls silent at its lower end, and both cores ask around."""
     losses = survival(context.city).links

@@ -186,6 +186,7 @@ def test_root_on_the_client_destroys_what_it_can_and_the_service_still_comes_bac
     assert item["files_compared"] == 200 and item["details"]["differences"] == 0, "all of it is back all the same"
 
 
+@pytest.mark.long
 def test_root_on_the_backup_node_destroys_everything_and_the_last_good_state_stays(history: History) -> None:
     good = history.kept()
     history.lab.on("backup", f"rm -rf {history.repository}")

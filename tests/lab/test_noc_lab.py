@@ -199,6 +199,7 @@ systemctl reload prometheus
 """
 
 
+@pytest.mark.long
 def test_a_lost_session_is_told_of_once_and_at_the_end_that_lost_more(city_lab: Any) -> None:
     _, city = load(city_lab.inventory)
     base = prometheus_url(city_lab.inventory, city)

@@ -239,6 +239,7 @@ def test_a_site_that_is_needed_is_not_retired(city: Grower) -> None:
     assert city.lab.on(NEW, "test -e /etc/egov/keys/borg_ed25519", check=False).returncode == 0
 
 
+@pytest.mark.long
 def test_a_retired_site_leaves_no_key_no_route_and_no_target(city: Grower) -> None:
     inventory = city.lab.inventory
     key = read_record(inventory, NEW)["borg_ed25519"]
@@ -275,6 +276,7 @@ def test_a_retired_site_leaves_no_key_no_route_and_no_target(city: Grower) -> No
     assert open_chain(inventory).verify().ok
 
 
+@pytest.mark.long
 def test_its_number_stays_out_of_use(city: Grower) -> None:
     kept = city.plan.read_text(encoding="utf-8")
     try:
