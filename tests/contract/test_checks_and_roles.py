@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from egovctl.checks.context import open_context
 from egovctl.paths import Inventory, project_root
 from egovctl.render import render_city
 
+TEXTFILE = re.compile(r"(?<![\w.])egov_[a-z_{}]+\.prom\b")
 INVENTORIES = Path(__file__).resolve().parents[2] / "inventories"
 
 
@@ -43,3 +45,21 @@ def test_every_fix_names_a_bundle_that_site_yml_can_apply() -> None:
         if entry.fix.tag is not None or entry.collect.by not in ("facts", "registers"):
             assert entry.fix.tag in bundles | {"all"}, entry.id
         assert entry.subject != "city" or entry.fix.limit != "subject", entry.id
+
+
+def test_what_programs_tell_node_exporter_goes_with_them() -> None:
+    """If this fails, a service that leaves a host leaves its last words, and alerts on them stand for ever."""
+    root = project_root()
+    folders = ("playbooks/roles", "exporters", "cli/egovctl/checks")
+    files = [path for folder in folders for path in (root / folder).rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    named = {name for path in files for name in TEXTFILE.findall(path.read_text("utf-8", "replace"))}
+    listed = {
+        item["name"].replace("{item}", "{service}")
+        for path in (root / "playbooks" / "roles").glob("*/bundle.yml")
+        for item in yaml.safe_load(path.read_text(encoding="utf-8")).get("textfiles", ())
+    }
+    # What takes them away is there as long as the host is.
+    assert named - {"egov_backup_{item}.prom"} == listed | {"egov_watch.prom"}
+    hosts = render_city(Inventory(INVENTORIES / "lab")).hosts
+    backups = {name: host.files.get("/etc/egov/borgmatic.textfiles", b"").decode() for name, host in hosts.items()}
+    assert any("egov_backup_documents.prom\n" in text for text in backups.values())

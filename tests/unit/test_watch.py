@@ -105,8 +105,8 @@ class Host:
         command = [sys.executable, str(PROGRAM), str(self.folder / "watch.json")]
         done = subprocess.run(command, env={**os.environ, **more}, capture_output=True, text=True, check=False)
         assert done.returncode == 0 and not done.stderr, done.stderr
-        (file,) = (self.folder / "metrics").iterdir()
-        assert file.name == "egov_watch.prom" and file.stat().st_mode & 0o777 == 0o644
+        file = self.folder / "metrics" / "egov_watch.prom"
+        assert file.stat().st_mode & 0o777 == 0o644
         found = {}
         for line in file.read_text(encoding="utf-8").splitlines():
             if not line.startswith("#"):
@@ -248,6 +248,33 @@ def test_the_unit_has_no_more_rights_than_the_host_needs() -> None:
     for name, text in units.items():
         tunnels = json.loads(rendered[name].files["/etc/egov/watch.json"])["tunnels"]
         assert re.findall(r"^CapabilityBoundingSet=(.*)$", text, re.M) == ["CAP_NET_ADMIN" if tunnels else ""]
+
+
+def test_what_a_program_that_left_told_last_goes_and_nothing_else(host: Host) -> None:
+    told = host.folder / "metrics"
+
+    def after(**lists: str) -> set[str]:
+        for file in host.folder.glob("*.textfiles"):
+            file.unlink()
+        for bundle, lines in lists.items():
+            (host.folder / f"{bundle}.textfiles").write_text(lines, encoding="utf-8")
+        host.tells({**HUB, "clock": False})
+        return {path.name for path in told.iterdir() if not path.name.startswith(".")}
+
+    both = {"borgmatic": "# made\negov_backup_a.prom\negov_backup_b-c.prom\n", "mail": "egov_mail.prom\n"}
+    for name in ("egov_backup_a.prom", "egov_backup_b-c.prom", "egov_mail.prom", "egov_own.prom", "other.prom"):
+        (told / name).touch()
+    everything = {path.name for path in told.iterdir()} | {"egov_watch.prom"}
+    assert after() == everything, "what was never listed is not ours"
+    assert after(**both) == everything
+    assert after(borgmatic="egov_backup_a.prom\n") == everything - {"egov_backup_b-c.prom", "egov_mail.prom"}
+    (told / "egov_mail.prom").touch()  # a program that was at work while it left
+    assert after(borgmatic="egov_backup_a.prom\n") == everything - {"egov_backup_b-c.prom", "egov_mail.prom"}
+    assert after() == everything - {"egov_backup_a.prom", "egov_backup_b-c.prom", "egov_mail.prom"}
+    assert after() and (told / ".egov_textfiles").read_text("utf-8") == "", "what stays away is not looked for"
+    (told / "egov_mail.prom").touch()
+    assert "egov_mail.prom" in after(**both), "a service that came back tells again"
+    assert "egov_own.prom" in after(evil="../egov_own.prom\negov_own.prom/\n") and "egov_own.prom" in after()
 
 
 READERS: dict[str, Any] = {"__name__": "egov_watch"}

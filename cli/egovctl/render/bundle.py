@@ -75,6 +75,13 @@ class UnitSpec(Model):
     each: str | None = None
 
 
+class TextfileSpec(Model):
+    """A file that a program of the bundle leaves in node_exporter's folder; `each` repeats it, as for a file."""
+
+    name: Annotated[str, Field(pattern=r"^egov_[a-z0-9_{}]+\.prom$")]
+    each: str | None = None
+
+
 class BundleSpec(Model):
     """A role's bundle.yml. `order` says when its actions run among the host's bundles, lowest first.
 
@@ -82,6 +89,7 @@ class BundleSpec(Model):
     `settled`: a command that only reads, and exits with 0 when all that the role does beside files, units and packages
     is done; {wheelhouse} in it is the digest of control's wheelhouse. Without it, such tasks of a role would be left
     out on a host where nothing else differs.
+    `textfiles`: what its programs tell node_exporter; it goes from the host when they do (role watch).
     """
 
     order: int
@@ -93,6 +101,7 @@ class BundleSpec(Model):
     files: tuple[FileSpec, ...] = ()
     units: tuple[UnitSpec, ...] = ()
     sysctl: dict[str, str] = {}
+    textfiles: tuple[TextfileSpec, ...] = ()
     settled: str = ""
 
 

@@ -33,6 +33,7 @@ from egovctl.render.workshop import Workshop
 
 PROTOCOL = 1
 SNMP_USER = "egov"  # snmpd makes it, the exporter uses it
+TEXTFILES = "/etc/egov/{bundle}.textfiles"  # what a bundle's programs tell node_exporter: egov-watch reads them all
 HEADER = "Made by egovctl render from the city's plan. Changes made here are undone by the next apply."
 
 
@@ -221,6 +222,12 @@ def _add_bundle(result: HostFiles, bundle: Bundle, context: Mapping[str, Any], w
             content = _content(bundle, file_spec, {**context, "item": item, "sysctl": spec.sysctl}, workshop)
             result.files[path] = content
             manifest["files"].append(_file_entry(path, content, file_spec, name, item, workshop))
+    told = [path for textfile in spec.textfiles for _, path in _each(textfile.each, textfile.name, context)]
+    if told:
+        path = TEXTFILES.format(bundle=name)
+        result.files[path] = "".join(f"{line}\n" for line in (f"# {HEADER}", *told)).encode()
+        entry = _file_entry(path, result.files[path], FileSpec(path=path), name, None, workshop)
+        manifest["files"].append(entry)
     for unit in spec.units:
         for _, unit_name in _each(unit.each, unit.name, context):
             manifest["units"].append(
