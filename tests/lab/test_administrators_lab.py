@@ -132,7 +132,7 @@ class Control:
 
     def open(self, person: str, code: str) -> subprocess.CompletedProcess[str]:
         """A connection that is kept, for many commands with one code."""
-        return self.ssh(person, "true", "-o", "ControlMaster=auto", "-o", "ControlPersist=300", code=code)
+        return self.ssh(person, "true", "-o", "ControlMaster=auto", "-o", "ControlPersist=3600", code=code)
 
     def close(self, person: str) -> None:
         self.ssh(person, "true", "-O", "exit")

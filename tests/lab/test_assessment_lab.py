@@ -19,10 +19,10 @@ STANDARD = "mlps-level-3"
 HOST = "core1"
 CPU_SECONDS = 30.0  # of one host's look
 # What a host that nobody looks at writes by itself.
-ITS_OWN = tuple(
-    f"/var/{name}/"
-    for name in ("cache", "lib/chrony", "lib/egov", "lib/prometheus", "lib/systemd", "log", "spool/rsyslog")
-)
+ITS_OWN = (
+    "/var/cache/", "/var/lib/chrony/", "/var/lib/egov/", "/var/lib/logrotate/", "/var/lib/prometheus/",
+    "/var/lib/systemd/", "/var/log/", "/var/spool/rsyslog/",
+)  # fmt: skip
 PLANT = "cp -a /etc/shadow /root/kept-shadow && chmod 644 /etc/shadow"
 MEND = "cp -a /root/kept-shadow /etc/shadow && rm /root/kept-shadow"
 

@@ -30,6 +30,9 @@ RULES = "nft -f /etc/nftables.conf"
 LOOK = "systemctl start egov-log-metrics.service"  # its timer comes once a minute
 ARRIVAL = "/var/lib/prometheus/node-exporter/egov_log_arrival.prom"
 DOCUMENTS = "/var/lib/prometheus/node-exporter/egov_backup_documents.prom"
+# No backup writes DOCUMENTS meanwhile: none is begun, and one that runs has come to its end.
+QUIET = "systemctl stop egov-backup-documents.timer; systemctl start egov-backup@documents.service"
+TIMED = "systemctl start egov-backup-documents.timer"
 
 
 @pytest.fixture(scope="module")
@@ -248,16 +251,16 @@ FAULTS = {
     "backup too old": Fault(
         "backups-fresh",
         (EDUCATION,),
-        f"cp -p {DOCUMENTS} /root/kept.prom && {AGE}",
-        f"cp -p /root/kept.prom {DOCUMENTS}",
+        f"{QUIET} && cp -p {DOCUMENTS} /root/kept.prom && {AGE}",
+        f"cp -p /root/kept.prom {DOCUMENTS}; {TIMED}",
         "documents",
         ("older than 60 min (RPO): minqin-education", "no backup: none"),
     ),
     "backup never made": Fault(
         "backups-fresh",
         (EDUCATION,),
-        f"mv {DOCUMENTS} /root/kept.prom",
-        f"mv /root/kept.prom {DOCUMENTS}",
+        f"{QUIET} && mv {DOCUMENTS} /root/kept.prom",
+        f"mv /root/kept.prom {DOCUMENTS}; {TIMED}",
         "documents",
         ("no backup: minqin-education",),
     ),
@@ -302,9 +305,15 @@ def planted(city_lab, hosts: tuple[str, ...], plant: str, undo: str) -> Iterator
 def test_a_city_as_planned_is_green_in_every_check(context: Context, city_lab) -> None:
     for check in content.checklists().get("as-planned").checks:
         wait(context, check, all_pass)
-    done = city_lab.egovctl("assess", "run", "as-planned", "-i", str(city_lab.inventory.root), "--format", "json")
-    report = json.loads(done.stdout)
-    assert report["exit_code"] == 0 and report["totals"]["pass"] == len(report["results"]) >= 20
+    run = ("assess", "run", "as-planned", "-i", str(city_lab.inventory.root), "--format", "json")
+    for _ in range(3):  # `up` is of one moment: a single late scrape says nothing of the city
+        done = city_lab.egovctl(*run, check=False)
+        assert done.stdout, done.stderr
+        report = json.loads(done.stdout)
+        if done.returncode == 0:
+            break
+        print([result for result in report["results"] if result["status"] != "pass"])
+    assert done.returncode == report["exit_code"] == 0 and report["totals"]["pass"] == len(report["results"]) >= 20
     assert {result["check"] for result in report["results"]} == set(content.checklists().get("as-planned").checks)
 
 
@@ -337,9 +346,13 @@ def test_a_planted_fault_is_seen_and_named_and_its_end_too(context: Context, cit
 
 
 def test_a_host_that_does_not_answer_is_unknown_and_the_others_are_judged(context, city_lab, monkeypatch) -> None:
-    monkeypatch.setattr(host_collector, "HOST_SECONDS", 6)
+    monkeypatch.setattr(host_collector, "HOST_SECONDS", 20)
+
+    def others_answered(seen: list[Result]) -> bool:
+        return Status.UNKNOWN not in {result.status for result in seen if result.subject != EDUCATION}
+
     with planted(city_lab, (EDUCATION,), "nft insert rule inet egov input tcp dport 22 drop", RULES):
-        seen = {result.subject: result for result in results(context, "time-in-step")}
+        seen = {result.subject: result for result in wait(context, "time-in-step", others_answered)}
     assert seen.pop(EDUCATION).status is Status.UNKNOWN
     managed = [host for host in context.city.hosts.values() if "managed" in host.groups]
     assert {result.status for result in seen.values()} == {Status.PASS} and len(seen) == len(managed) - 1
@@ -393,10 +406,10 @@ def test_results_are_metrics_and_the_evidence_is_whole(context: Context, city_la
 
 
 def on_the_noc(city_lab, folder: Path) -> tuple[str, ...]:
-    """Anchors of the two places on the NOC, as an inspector has them: its own day's log, and its Prometheus."""
-    day = folder / "today.log"
-    day.write_text(city_lab.on("noc", "cat /var/log/egov/noc/$(date +%F).log").stdout, encoding="utf-8")
-    return ("--anchor", f"syslog:{day}", "--anchor", "metric:")
+    """Anchors of the two places on the NOC, as an inspector has them: its own logs of two days, and its Prometheus."""
+    days = folder / "days.log"
+    days.write_text(city_lab.on("noc", "cat $(ls /var/log/egov/noc/*.log | tail -n 2)").stdout, encoding="utf-8")
+    return ("--anchor", f"syslog:{days}", "--anchor", "metric:")
 
 
 def test_a_signed_head_is_in_the_noc_s_logs_and_in_prometheus(city_lab, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """The reachability collectors: forbidden and allowed flows are really tried.
 
 A forbidden flow that fails proves nothing if nobody listens. So while it is tried, an allowed place connects to the
-same address and port, again and again; `gap_seconds` is how far apart the two were. A listener that cannot be started
-or proven leaves its own flows unproven and no others; `faults` says why.
+same address and port, again and again; `gap_seconds` is how far apart the two were. What comes out unproven is tried
+once more. A listener that cannot be started or proven leaves its own flows unproven and no others; `faults` says why.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from egovctl.i18n import told
 TRY = {"times": 1, "pause": 0.0, "seconds": 2.0}
 PROVE = {"times": 8, "pause": 0.35, "seconds": 0.4}
 NEVER = 1e6  # seconds: no listener was seen
+TOGETHER = 1.0  # seconds between an attempt and its proof, at most; the checks say the same
 AT_ONCE = 8  # sources
 NOT_OURS = NotApplicable(
     "规划的 manage 未把该局域网路由器的防火墙（nftables）交由本套件管理",
@@ -116,13 +117,38 @@ def _try_all(
     runner_of: Callable[[str], Runner],
     faults: list[str],
 ) -> Observed:
+    """What came of all flows; a busy machine's proof that came too late is made once more, and only that."""
+    attempt = partial(_try, context, places=places, runner_of=runner_of, faults=faults)
+    found = _in_turns(attempt, wanted)
+    unproven = {name: _unproven(some, found[name]) for name, some in wanted.items()}
+    again = _in_turns(attempt, {name: some for name, some in unproven.items() if some})
+    return found | {name: _merged(found[name], facts) for name, facts in again.items()}
+
+
+def _in_turns(attempt: Callable[[dict[str, list[Flow]]], Observed], wanted: dict[str, list[Flow]]) -> Observed:
     """Some sources at a time, so that a listener is not asked more than it would be by people."""
     names = list(wanted)
     found: Observed = {}
     for start in range(0, len(names), AT_ONCE):
-        chosen = {name: wanted[name] for name in names[start : start + AT_ONCE]}
-        found |= _try(context, chosen, places, runner_of, faults)
+        found |= attempt({name: wanted[name] for name in names[start : start + AT_ONCE]})
     return found
+
+
+def _unproven(wanted: list[Flow], facts: Facts) -> list[Flow]:
+    """The flows that were not open, and whose listener was not seen alive at the same time."""
+    if isinstance(facts, Exception):
+        return []
+    seen = zip(wanted, facts["seen"]["flows"], strict=True)
+    return [flow for flow, one in seen if one["result"] != "open" and one["gap_seconds"] > TOGETHER]
+
+
+def _merged(first: Facts, second: Facts) -> Facts:
+    """The first try with what the second found of the flows that it tried again."""
+    if isinstance(first, Exception) or isinstance(second, Exception):
+        return first
+    again = {flow["name"]: flow for flow in second["seen"]["flows"]}
+    merged = [again.get(flow["name"], flow) for flow in first["seen"]["flows"]]
+    return {**second, "seen": {**second["seen"], "flows": merged}}
 
 
 def _try(
