@@ -29,7 +29,7 @@ from egovctl.backups import pruning
 from egovctl.backups.register import first_needed
 from egovctl.commands.evidence import evidence
 from egovctl.errors import CannotMeasure, JudgedFailure, UsageError
-from egovctl.evidence import Chain, Head, anchors, keys
+from egovctl.evidence import Chain, Head, anchors, keys, noted
 from egovctl.evidence import chain as chain_module
 from egovctl.evidence.anchors import Anchor
 from egovctl.evidence.record import Record, parse
@@ -417,6 +417,9 @@ def test_heads_in_the_noc_s_logs_show_a_cut_tail_and_a_chain_that_was_written_an
     )
     forged = [*whole[:1], canonical(json.loads(whole[1]) | {"kind": "forged"}), *whole[2:]]
     chain.path.write_bytes(b"\n".join(Forger(whole, keys.signer(town)).relinked(forged, 1)) + b"\n")
+    assert "record 4 is not the one that was known" in call("verify", code=1)
+    # Root has what control noted, too: only what is elsewhere tells.
+    noted.note(keys.key_file(town), "control", chain.head())
     call("verify")
     said = call("verify", "--anchor", f"syslog:{folder}", code=1)
     assert "from somewhere between 0 and 3 on all was rewritten" in said and f"{chain.path} line 4" in said
@@ -738,7 +741,7 @@ def test_an_inspector_verifies_the_bundle_without_the_suite(town: Inventory, tmp
         bundle.extractall(folder)
     assert inspected(folder, public, head) == (
         0,
-        f"whole: head {head}, signed up to record 6 with {public}\nnothing was changed\n",
+        f"whole / 完整: head {head}, signed up to record 6 with {public}\nnothing was changed / 没有改动\n",
     )
     openssl = "openssl pkeyutl -verify -pubin -inkey key.pem -rawin -in control.checkpoint -sigfile control.sig"
     by_hand = f"sha256sum -c SHA256SUMS && {openssl}"
@@ -748,6 +751,8 @@ def test_an_inspector_verifies_the_bundle_without_the_suite(town: Inventory, tmp
     code, out = inspected(folder, new_signer().public)
     assert code == 1 and "not with the known one" in out
     assert inspected(folder, public, f"3:{'a' * 64}")[0] == 1
+    code, out = inspected(folder, public, f"30:{'a' * 64}")
+    assert (code, out) == (1, "NOT WHOLE / 不完整: the tail was cut: 30 records were known, 7 are here\n")
     text = (folder / "control.jsonl").read_bytes().splitlines()
     theirs = Forger(text, new_signer())
     for edit in (
@@ -776,6 +781,10 @@ def test_an_inspector_verifies_what_is_left_after_pruning(
     with zipfile.ZipFile(tmp_path / "e.zip") as bundle:
         bundle.extractall(tmp_path / "e")
     assert inspected(tmp_path / "e", mine.public, str(heads["control"]))[0] == 0
+    code, out = inspected(tmp_path / "e", mine.public, str(heads["control"]), f"3:{'a' * 64}")
+    assert code == 0 and "未核对: [3]" in out, "what was let go lawfully is no fault"
+    assert inspected(tmp_path / "e", mine.public, f"{found.first}:{'a' * 64}")[0] == 1
+    assert inspected(tmp_path / "e", mine.public, f"{found.first}:{found.before}")[0] == 0
     lines = chain.path.read_bytes().splitlines()
     (tmp_path / "e" / "control.jsonl").write_bytes(b"\n".join(lines[:-1]) + b"\n")
     assert inspected(tmp_path / "e", mine.public)[0] == 1
@@ -783,7 +792,13 @@ def test_an_inspector_verifies_what_is_left_after_pruning(
 
 def test_a_bundle_that_cannot_be_written_leaves_nothing(town: Inventory, tmp_path: Path) -> None:
     chain_of(town)
-    assert "cannot be written" in call("export", "-o", str(tmp_path / "none" / "e.zip"), code=3)
+    assert "there is no folder" in call("export", "-o", str(tmp_path / "none" / "e.zip"), code=2)
+    there = tmp_path / "there.zip"
+    there.touch()
+    assert "--force replaces it" in call("export", "-o", str(there), code=2) and there.read_bytes() == b""
+    call("export", "-o", str(there), "--force")
+    assert zipfile.is_zipfile(there)
+    there.unlink()
     assert "no evidence by writer nobody" in call("export", "-o", str(tmp_path / "e.zip"), "--writer", "nobody", code=2)
     assert not list(tmp_path.glob("*.zip"))
 

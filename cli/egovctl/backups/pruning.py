@@ -15,6 +15,7 @@ from egovctl.backups.register import first_needed
 from egovctl.errors import CannotMeasure, JudgedFailure
 from egovctl.evidence import Chain, Record
 from egovctl.evidence.anchors import Anchor
+from egovctl.evidence.chain import command
 from egovctl.evidence.keys import sign
 from egovctl.evidence.signing import PRUNED, Signer
 from egovctl.i18n import tr
@@ -90,8 +91,8 @@ def _held(chain: Chain, records: list[Record], sealed: Iterable[Anchor]) -> Anch
     if not usable:
         raise CannotMeasure(
             tr(
-                f"{chain.path} 还没有封存在别处：先运行 egovctl evidence seal",
-                f"{chain.path} is not sealed elsewhere yet: run egovctl evidence seal first",
+                f"{chain.path} 还没有封存在别处：先运行 {command(chain.path, 'seal')}",
+                f"{chain.path} is not sealed elsewhere yet: run {command(chain.path, 'seal')} first",
             )
         )
     return max(usable, key=lambda anchor: anchor.head.count)

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from dataclasses import asdict
+from heapq import merge
 
 import click
 from rich.console import Console
@@ -16,11 +17,14 @@ from egovctl.commands.options import format_option, inventory_option
 from egovctl.errors import CannotMeasure, UsageError
 from egovctl.evidence import Chain, Head, Verdict
 from egovctl.evidence.anchors import Anchor, heads_of
-from egovctl.evidence.keys import checkpoint, enrolled_key, key_file, signer
+from egovctl.evidence.keys import chains, checkpoint, enrolled_key, key_file, signer, verified
+from egovctl.evidence.noted import all_noted
 from egovctl.i18n import tr
 from egovctl.paths import Inventory
 from egovctl.report.evidence import print_verdict
 from egovctl.report.tables import plain_table, short_time
+
+WRITERS = ("control", "calibration")
 
 
 @click.group()
@@ -39,36 +43,51 @@ def evidence() -> None:
     help="Heads from elsewhere: syslog:FILE, metric:[URL|FILE], repository:[PATH], COUNT:HASH. May be given again.",
 )
 @click.option("--head", "head_text", metavar="COUNT:HASH", help="The same as --anchor COUNT:HASH.")
-@click.option("--writer", default="control", show_default=True, help="The writer whose head COUNT:HASH is.")
+@click.option(
+    "--writer", default="control", show_default=True, help="The writer whose head COUNT:HASH is. / 该链头的写入者。"
+)
 def verify(inventory: Inventory, output: str, anchors: tuple[str, ...], head_text: str | None, writer: str) -> None:
     """Say whether every chain is whole; name the first bad record.
 
-    Exit 0 whole, 1 not, 3 when the heads from elsewhere could not be had or compared.
+    Exit 0 whole, 1 not (or gone), 3 when the heads from elsewhere could not be had or compared.
     """
+    if writer not in WRITERS:
+        there = ", ".join(WRITERS)
+        raise UsageError(tr(f"没有写入者 {writer}；现有：{there}", f"there is no writer {writer}; there is: {there}"))
     heads = [Anchor("--head", writer, Head.read(head_text))] if head_text else []
-    chains = chains_of(inventory)
     if anchors:
         from egovctl.backups.witness import known
 
         heads += [found for item in anchors for found in known(inventory, item, writer)]
-    unknown = {item.writer for item in heads} - {chain.writer for chain in chains}
-    if unknown:
-        name = sorted(unknown)[0]
-        if head_text or writer == name:
-            raise UsageError(tr(f"没有写入者 {name} 的证据", f"there is no evidence by writer {name}"))
+    signed = all_noted(key_file(inventory))
+    present = chains(inventory)
+    gone = sorted(({item.writer for item in heads} | signed.keys()) - {chain.writer for chain in present})
+    verdicts = [
+        (chain, verified(inventory, chain, heads_of(heads, chain.writer)))
+        for chain in (present if gone else chains_of(inventory))
+    ]
     key = enrolled_key(inventory)
-    verdicts = [(chain, chain.verify(heads=heads_of(heads, chain.writer), key=key)) for chain in chains]
     if output == "json":
         rows = [{**_as_json(chain, verdict), "key_enrolled": key} for chain, verdict in verdicts]
-        click.echo(json.dumps(rows, ensure_ascii=False))
+        click.echo(json.dumps([*rows, *map(_gone_as_json, gone)], ensure_ascii=False))
     else:
         for chain, verdict in verdicts:
-            print_verdict(chain, verdict, key, heads_of(heads, chain.writer))
-        for name in sorted(unknown):
-            click.echo(
-                tr(f"写入者 {name} 的证据不见了：他处有其链头", f"the evidence of {name} is gone: its heads are known")
-            )
-    sys.exit(_exit_code([verdict for _, verdict in verdicts], bool(unknown)))
+            print_verdict(chain, verdict, key, heads_of(heads, chain.writer), signed.get(chain.writer))
+        for name in gone:
+            click.echo(_gone(name))
+    sys.exit(_exit_code([verdict for _, verdict in verdicts], bool(gone)))
+
+
+def _gone(name: str) -> str:
+    return tr(
+        f"写入者 {name} 的证据不见了：已知有其链头；请从封存的状态恢复，恢复之前不要再运行测评",
+        f"the evidence of {name} is gone: its heads are known; bring it back from the sealed state, and assess nothing "
+        "before that",
+    )
+
+
+def _gone_as_json(name: str) -> dict[str, object]:
+    return {"writer": name, "ok": False, "gone": True, "reason": _gone(name)}
 
 
 def _exit_code(verdicts: list[Verdict], gone: bool) -> int:
@@ -91,7 +110,9 @@ def _as_json(chain: Chain, verdict: Verdict) -> dict[str, object]:
 def show(inventory: Inventory, output: str, last: int, kind: str | None, seq: int | None, writer: str | None) -> None:
     """List the records, or print one of them in full."""
     chains = chains_of(inventory)
-    records = [record for chain in chains for record in chain.records() if writer in (None, chain.writer)]
+    chains = [chain for chain in chains if writer in (None, chain.writer)]
+    # By time, and each chain in its own order whatever its clock did.
+    records = merge(*(chain.records() for chain in chains), key=lambda record: record.at)
     for chain in chains:
         _say_unreadable(chain)
     chosen = [item for item in records if (kind is None or item.kind == kind) and (seq is None or item.seq == seq)]
@@ -107,11 +128,18 @@ def show(inventory: Inventory, output: str, last: int, kind: str | None, seq: in
                 )
             )
         return
+    several = len(chains) > 1
     table = plain_table(
-        tr("序号", "seq"), tr("时间", "time"), tr("类别", "kind"), tr("计划", "plan"), tr("散列", "hash")
+        *([tr("写入者", "writer")] if several else []),
+        tr("序号", "seq"),
+        tr("时间 (UTC+8)", "time (UTC+8)"),
+        tr("类别", "kind"),
+        tr("计划", "plan"),
+        tr("散列", "hash"),
     )
     for record in chosen[-last:]:
-        table.add_row(str(record.seq), short_time(record.at), record.kind, record.plan_revision, record.hash[:16])
+        said = (str(record.seq), short_time(record.at), record.kind, record.plan_revision, record.hash[:16])
+        table.add_row(*([record.writer] if several else []), *said)
     Console().print(table)
 
 

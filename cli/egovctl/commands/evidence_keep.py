@@ -27,8 +27,8 @@ def chains_of(inventory: Inventory, plan_revision: str = "") -> list[Chain]:
     if not found:
         raise CannotMeasure(
             tr(
-                f"{inventory.evidence} 中没有证据：先运行 egovctl assess run as-planned",
-                f"no evidence in {inventory.evidence}: run egovctl assess run as-planned first",
+                f"{inventory.evidence} 中没有证据：先运行 egovctl assess run as-planned -i {inventory.name}",
+                f"no evidence in {inventory.evidence}: run egovctl assess run as-planned -i {inventory.name} first",
             )
         )
     return found
@@ -56,9 +56,9 @@ def key(inventory: Inventory) -> None:
         raise CannotMeasure(
             tr(
                 f"登记的密钥 {fingerprint(enrolled)} 不在 {path}：请从封存的状态恢复它，或运行 "
-                "egovctl evidence rotate-key --lost",
+                f"egovctl evidence rotate-key --lost -i {inventory.name}",
                 f"the enrolled key {fingerprint(enrolled)} is not in {path}: bring it back from the sealed state, or "
-                "run egovctl evidence rotate-key --lost",
+                f"run egovctl evidence rotate-key --lost -i {inventory.name}",
             )
         )
     public = ensure_evidence_key(inventory)
@@ -124,10 +124,13 @@ def digest_(name: str, writer: str, inventory: Inventory) -> None:
 @inventory_option
 @click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The ZIP file.")
 @click.option("--writer", help="Only this writer's chain. / 写入者。")
-def export(inventory: Inventory, out: Path, writer: str | None) -> None:
+@click.option("--force", is_flag=True, help="Replace the file when it is there. / 替换已有文件。")
+def export(inventory: Inventory, out: Path, writer: str | None, force: bool) -> None:
     """Write the evidence with what verifies it away from here: chains, key, heads, program, instructions."""
     from egovctl.evidence.export import export as exported
+    from egovctl.report.document.write import refuse_existing
 
+    refuse_existing(out, force=force)
     chosen = [chain_of(inventory, writer)] if writer else chains_of(inventory)
     enrolled = enrolled_key(inventory)
     heads = exported(chosen, enrolled, out)

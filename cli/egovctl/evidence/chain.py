@@ -27,6 +27,11 @@ TORN_BYTES_KEPT = 4096
 FIRST_WINDOW = 65_536
 
 
+def command(chain: Path, what: str) -> str:
+    """A command of `egovctl evidence` on the city whose chain this is: .egov/CITY/evidence/WRITER.jsonl."""
+    return f"egovctl evidence {what} -i {chain.parent.parent.name}"
+
+
 class Chain:
     """The chain in one file. `writer` and `plan_revision` go into each new record."""
 
@@ -67,14 +72,17 @@ class Chain:
                 if not kinds or record.kind in kinds:
                     yield record
 
-    def verify(self, head: Head | None = None, *, heads: Iterable[Head] = (), key: str = "") -> Verdict:
+    def verify(
+        self, head: Head | None = None, *, heads: Iterable[Head] = (), noted: Head | None = None, key: str = ""
+    ) -> Verdict:
         """Whether the chain is whole; with known heads also whether its tail is still there and all is as it was.
 
-        `key` is the public half of the key that must be in force at the end, as it is enrolled.
+        `noted` is the head that control kept itself, `key` the public half of the key that must be in force at the
+        end, as it is enrolled.
         """
         lines, unterminated = read_lines(self.path)
         known = [*([head] if head else []), *heads]
-        return verify_lines(lines, unterminated=unterminated, heads=known, writer=self.writer, key=key)
+        return verify_lines(lines, unterminated=unterminated, heads=known, noted=noted, writer=self.writer, key=key)
 
     def head(self) -> Head:
         """How many records there are, and the hash of the last one. Keep it elsewhere: it shows a cut tail."""
@@ -206,8 +214,8 @@ def _tail(descriptor: int, path: Path) -> tuple[Record | None, list[bytes], bool
             if len(torn) > MAX_TORN:
                 raise CannotMeasure(
                     tr(
-                        f"{path}：证据的末尾已损坏：请运行 egovctl evidence verify",
-                        f"{path}: the end of the evidence is damaged: run egovctl evidence verify",
+                        f"{path}：证据的末尾已损坏：请运行 {command(path, 'verify')}",
+                        f"{path}: the end of the evidence is damaged: run {command(path, 'verify')}",
                     )
                 )
             return record, torn, unterminated
@@ -215,8 +223,8 @@ def _tail(descriptor: int, path: Path) -> tuple[Record | None, list[bytes], bool
             if len(whole) > MAX_TORN:
                 raise CannotMeasure(
                     tr(
-                        f"{path}：这里没有可读的记录：请运行 egovctl evidence verify",
-                        f"{path}: no record can be read here: run egovctl evidence verify",
+                        f"{path}：这里没有可读的记录：请运行 {command(path, 'verify')}",
+                        f"{path}: no record can be read here: run {command(path, 'verify')}",
                     )
                 )
             return None, whole, unterminated

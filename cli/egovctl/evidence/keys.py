@@ -7,15 +7,17 @@ public half is in `enrolled/control.yml`, in git: a chain that somebody else sig
 from __future__ import annotations
 
 import fcntl
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from egovctl.apply.enrolment import CONTROL, EVIDENCE_KEY, ensure_evidence_key, read_record, record_evidence_key
 from egovctl.errors import CannotMeasure, UsageError
-from egovctl.evidence.chain import Chain
+from egovctl.evidence.chain import Chain, command
+from egovctl.evidence.noted import file_of, holds, note, noted
 from egovctl.evidence.record import BadRecord, Record, parse
 from egovctl.evidence.signing import CHECKPOINT, KEY, SIGNED, Body, Signer, fingerprint, rotated, signed
-from egovctl.evidence.verify import read_lines
+from egovctl.evidence.verify import Head, Verdict, read_lines
 from egovctl.i18n import tr
 from egovctl.paths import Inventory
 
@@ -79,13 +81,22 @@ def checkpoint(chain: Chain, by: Signer) -> Record:
 
 
 def sign(chain: Chain, by: Signer, kind: str, body: dict[str, Any]) -> Record:
-    """Append a signed record of a kind."""
-    return chain.append(kind, _only_with(chain, by, signed(by, body)))
+    """Append a signed record of a kind, and note it. CannotMeasure when it is not the chain that was signed last."""
+    record = chain.append(kind, _only_with(chain, by, signed(by, body)))
+    if by.path:
+        note(by.path, chain.writer, Head(record.seq + 1, record.hash))
+    return record
+
+
+def verified(inventory: Inventory, chain: Chain, heads: Iterable[Head] = ()) -> Verdict:
+    """Whether a chain is whole, signed with the enrolled key, and still the one that was signed last."""
+    return chain.verify(heads=heads, noted=noted(key_file(inventory), chain.writer), key=enrolled_key(inventory))
 
 
 def _only_with(chain: Chain, by: Signer, make: Body) -> Body:
     def made(place: Record) -> dict[str, Any]:  # the chain is locked now: nobody changes the key meanwhile
         _refuse_other(chain, by)
+        _refuse_another(chain, by)
         return make(place)
 
     return made
@@ -97,10 +108,27 @@ def _refuse_other(chain: Chain, by: Signer) -> None:
         raise CannotMeasure(
             tr(
                 f"{chain.path} 由密钥 {fingerprint(before)} 签名，而控制机现有 {fingerprint(by.public)}：没有写入；"
-                "请恢复原密钥；若确已丢失，移走现有密钥后运行 egovctl evidence rotate-key --lost",
+                "请恢复原密钥；若确已丢失，移走现有密钥后运行 "
+                f"{command(chain.path, 'rotate-key --lost')}",
                 f"{chain.path} is signed with {fingerprint(before)}, and control has {fingerprint(by.public)}: nothing "
                 "was written; bring the former key back, or, when it is lost, move this one away and run "
-                "egovctl evidence rotate-key --lost",
+                f"{command(chain.path, 'rotate-key --lost')}",
+            )
+        )
+
+
+def _refuse_another(chain: Chain, by: Signer) -> None:
+    """A chain that was written anew must not get the signature that makes it good."""
+    if by.path is None:
+        return
+    before, file = noted(by.path, chain.writer), file_of(by.path, chain.writer)
+    if before is not None and not holds(chain.path, before):
+        raise CannotMeasure(
+            tr(
+                f"{chain.path} 不是上次签名的那条链（当时链头 {before}，记于 {file}）：没有签名；"
+                f"请运行 {command(chain.path, 'verify')}；若确要以它继续，移走该文件",
+                f"{chain.path} is not the chain that was signed last (its head was {before}, noted in {file}): it was "
+                f"not signed; run {command(chain.path, 'verify')}, or, to go on with this chain, move that file away",
             )
         )
 

@@ -34,10 +34,14 @@ Body = Callable[[Record], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Signer:
-    """A private key; `public` is its public half as OpenSSH writes it, type and key."""
+    """A private key; `public` is its public half as OpenSSH writes it, type and key.
+
+    `path` is the file that it is in; without one nothing that it signs is noted.
+    """
 
     private: Ed25519PrivateKey
     public: str
+    path: Path | None = None
 
     @classmethod
     def read(cls, path: Path) -> Signer:
@@ -60,7 +64,7 @@ class Signer:
         if not isinstance(private, Ed25519PrivateKey):
             raise CannotMeasure(_no_key(path))
         text = private.public_key().public_bytes_raw()
-        return cls(private, _openssh(text))
+        return cls(private, _openssh(text), path)
 
     def sign(self, record: Record) -> str:
         """The signature over the record without its marks."""

@@ -124,17 +124,21 @@ def verify_lines(
     writer: str,
     head: Head | None = None,
     heads: Iterable[Head] = (),
+    noted: Head | None = None,
     key: str = "",
 ) -> Verdict:
-    """Judge the lines of one chain; `head` and `heads` are known from elsewhere, `key` is the one that is enrolled.
+    """Judge the lines of one chain; `head` and `heads` are known from elsewhere, `noted` is from control itself and not
+    counted among them, `key` is the one that is enrolled.
 
     When the lines and the heads are both at fault, the earlier fault is named.
     """
     walk = _Walk(lines, writer)
     _begin(walk)
-    known = sorted([*([head] if head else []), *heads], key=lambda item: item.count)
+    known = [*([head] if head else []), *heads]
+    own = None if noted in known else noted
+    known = sorted([*known, *([own] if own else [])], key=lambda item: item.count)
     fault = _walk(walk, unterminated) or _other_key(walk, key)
-    elsewhere = _against_heads(walk, known, whole=fault is None)
+    elsewhere = _against_heads(walk, known, own, whole=fault is None)
     if fault is None:
         return elsewhere
     return elsewhere if not elsewhere.ok and elsewhere.suspects[-1] <= fault.suspects[-1] else fault
@@ -297,12 +301,12 @@ def _prev(line: bytes) -> str | None:
     return None if record is None else record.prev
 
 
-def _against_heads(walk: _Walk, heads: list[Head], *, whole: bool) -> Verdict:
-    """The earliest fault that heads from elsewhere show; of a chain that is not whole only up to where it is."""
+def _against_heads(walk: _Walk, heads: list[Head], own: Head | None, *, whole: bool) -> Verdict:
+    """The earliest fault that known heads show; of a chain that is not whole only up to where it is."""
     good, checked, missed = walk.first, 0, 0
     for head in heads:
         if head.count < walk.first:
-            missed += 1
+            missed += head is not own
         elif head.count > walk.count:
             if not whole:
                 break
@@ -312,7 +316,7 @@ def _against_heads(walk: _Walk, heads: list[Head], *, whole: bool) -> Verdict:
             )
             return walk.verdict(False, tuple(sorted({good, walk.count})), len(walk.lines) + 1, text)
         elif walk.hashes[head.count - walk.first] == head.hash:
-            good, checked = head.count, checked + 1
+            good, checked = head.count, checked + (head is not own)
         else:
             return _rewritten(walk, good, head)
     return walk.verdict(True, checked=checked, missed=missed)

@@ -21,7 +21,7 @@ def look_table(seen: Sequence[Seen]) -> Table:
         tr("新增", "new"),
         tr("缺失", "missing"),
         tr("可疑", "strange"),
-        tr("最新", "newest"),
+        tr("最新 (UTC+8)", "newest (UTC+8)"),
     )
     for item in seen:
         newest = max((one.at for one in item.archives), default="")

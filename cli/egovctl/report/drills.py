@@ -112,7 +112,7 @@ def summary(run: Run) -> str:
 def history_table(records: list[Record]) -> Table:
     """One row a run."""
     shown = plain_table(
-        tr("时间", "time"),
+        tr("时间 (UTC+8)", "time (UTC+8)"),
         tr("演练", "drill"),
         tr("编号", "run"),
         tr("执行", "outcome"),

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 import click
 
 from egovctl.evidence import Chain, Head, Verdict
+from egovctl.evidence.chain import command
 from egovctl.evidence.signing import fingerprint
 from egovctl.i18n import tr
 
 
-def print_verdict(chain: Chain, verdict: Verdict, enrolled: str, heads: list[Head]) -> None:
-    """Print one chain's verdict; `enrolled` is the key in control's record, `heads` are those known from elsewhere."""
+def print_verdict(chain: Chain, verdict: Verdict, enrolled: str, heads: list[Head], noted: Head | None) -> None:
+    """Print one chain's verdict; `enrolled` is the key in control's record, `heads` are those known from elsewhere,
+    and `noted` is what control kept when it signed last."""
     if verdict.ok:
         count, first = verdict.head.count, verdict.first
         click.echo(
@@ -30,11 +32,13 @@ def print_verdict(chain: Chain, verdict: Verdict, enrolled: str, heads: list[Hea
                 f"{chain.path} line {verdict.line}: {verdict.reason}",
             )
         )
-    for line in [*_remarks(verdict, enrolled), *(_compared(verdict, heads) if verdict.ok else ())]:
+        if noted:
+            click.echo(tr(f"  上次签名时链头 {noted}", f"  head when it was last signed {noted}"))
+    for line in [*_remarks(chain, verdict, enrolled), *(_compared(verdict, heads) if verdict.ok else ())]:
         click.echo(f"  {line}")
 
 
-def _remarks(verdict: Verdict, enrolled: str) -> Iterator[str]:
+def _remarks(chain: Chain, verdict: Verdict, enrolled: str) -> Iterator[str]:
     if verdict.torn_lines:
         torn = verdict.torn_lines
         yield tr(f"其中有 {torn} 行写入时中断，已记录在案", f"{torn} half-written lines are on record")
@@ -55,6 +59,11 @@ def _remarks(verdict: Verdict, enrolled: str) -> Iterator[str]:
             "没有签名：能写入文件的人可以重写整条链",
             "it is not signed: who can write the file can write a new chain",
         )
+        if enrolled:
+            yield tr(
+                f"已登记密钥：若从未签名过，请运行 {command(chain.path, 'checkpoint')}",
+                f"a key is enrolled: if it was never signed, run {command(chain.path, 'checkpoint')}",
+            )
         return
     after = verdict.head.count - verdict.signed - 1
     whose = tr("已登记", "enrolled") if verdict.key == enrolled else tr("未登记", "not enrolled")

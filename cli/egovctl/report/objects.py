@@ -32,7 +32,7 @@ def object_table(rows: Sequence[Row]) -> Table:
     columns = [tr("定级对象", "object"), tr("定级", "graded"), tr("适用", "apply"), tr("符合", "met")]
     columns += [tr("部分", "partly"), tr("不符合", "not met"), tr("待定", "open"), tr("符合率", "rate")]
     columns += [tr("隐患", "hazards"), tr("结论", "conclusion")]
-    when = [tr("时间", "time")] if any(row.at for row in rows) else []
+    when = [tr("时间 (UTC+8)", "time (UTC+8)")] if any(row.at for row in rows) else []
     table = plain_table(
         *columns, *when, wrap=(0, 9), title=tr("自查 · 各定级对象", "Self-assessment of each grading object")
     )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
+
+from egovctl.report.monthly.month import ZONE
 
 
 def plain_table(*columns: str, wrap: tuple[int, ...] = (), title: str | None = None) -> Table:
@@ -15,5 +19,5 @@ def plain_table(*columns: str, wrap: tuple[int, ...] = (), title: str | None = N
 
 
 def short_time(text: str) -> str:
-    """An RFC 3339 time as people read it: to the second, UTC."""
-    return text[:19].replace("T", " ")
+    """An RFC 3339 time as people here read it: to the second, UTC+8 as in every report."""
+    return f"{datetime.fromisoformat(text).astimezone(ZONE):%Y-%m-%d %H:%M:%S}"

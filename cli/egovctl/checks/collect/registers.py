@@ -15,6 +15,7 @@ from egovctl.checks.registers import journals, planned
 from egovctl.checks.registers.entries import KINDS, Register, plain, registers
 from egovctl.errors import CannotMeasure
 from egovctl.evidence import Record, Verdict, open_chain
+from egovctl.evidence.keys import verified
 from egovctl.i18n import told
 
 FOLDER = "registers"
@@ -94,7 +95,7 @@ def gathered(context: Context) -> Given:
         context,
         tuple(chain.records()),
         registers(context.inventory.root / FOLDER),
-        chain.verify(),
+        verified(context.inventory, chain),
         tuple(coverage(context, chain)),
         datetime.now(UTC),
     )

@@ -2,7 +2,8 @@
 """Verify exported evidence away from the city: python3 verify.py CHAIN.jsonl [KEY] [COUNT:HASH ...]
 
 KEY is the public key as enrolled (ssh-ed25519 AAAA...), COUNT:HASH are heads; both must be known from elsewhere.
-Needs Python 3.8 or newer and OpenSSL 3; nothing of this city's software. Exit code: 0 whole, 1 not.
+Needs Python 3.8 or newer and OpenSSL 3; nothing of this city's software. Exit code: 0 whole, 1 not, 2 nothing given.
+离线核验导出的证据：公钥与链头须取自别处。退出码：0 完整，1 不完整，2 未给出文件。
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def read(line: bytes) -> dict[str, Any]:
 
 def verify(lines: list[bytes], key: str, heads: dict[int, str]) -> str:
     """Print what is good; return what is not."""
-    expected, before, current, signed, named, torn = -1, "0" * 64, "", 0, set(), []
+    expected, before, current, signed, named, torn, first = -1, "0" * 64, "", -1, set(), [], 0
     prunings = [read(line).get("body", {}) for line in lines if b'"evidence.pruned"' in line]
     for number, line in enumerate(lines, 1):
         record = read(line)
@@ -50,6 +51,9 @@ def verify(lines: list[bytes], key: str, heads: dict[int, str]) -> str:
         if expected < 0:
             pruned = [b for b in prunings if (b.get("first"), b.get("before")) == (record["seq"], record["prev"])]
             expected, before = (record["seq"], record["prev"]) if pruned else (0, before)
+            first = expected
+            if heads.pop(first, before) != before:
+                return f"line {number}: record {first} does not follow the head that was known"
         body, where = record["body"], f"line {number}: record {record['seq']}"
         if (record["seq"], record["prev"]) != (expected, before):
             return f"{where}: record {expected} after {before} belongs here"
@@ -71,16 +75,23 @@ def verify(lines: list[bytes], key: str, heads: dict[int, str]) -> str:
         return f"line {lost[0]} is no record"
     if key and current != key:
         return f"signed with {current or 'no key'}, not with the known one"
-    print(f"whole: head {expected}:{before}, signed up to record {signed} with {current or 'no key'}")
-    return f"heads not in it: {sorted(heads)}" if heads else ""
+    if late := [count for count in sorted(heads) if count > max(expected, 0)]:
+        return f"the tail was cut: {late[-1]} records were known, {max(expected, 0)} are here"
+    print(f"whole / 完整: head {expected}:{before}, signed up to record {signed} with {current or 'no key'}")
+    if heads:
+        print(f"heads of before record {first}, not compared / 早于现存记录，未核对: {sorted(heads)}")
+    return ""
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        print(__doc__)
+        sys.exit(2)
     given = sys.argv[2:]
     known = {int(text.split(":")[0]): text.split(":")[1] for text in given if ":" in text}
     with open(sys.argv[1], "rb") as chain:
         fault = verify(
             chain.read().rstrip(b"\n").split(b"\n"), next((text for text in given if ":" not in text), ""), known
         )
-    print(fault or "nothing was changed")
+    print(f"NOT WHOLE / 不完整: {fault}" if fault else "nothing was changed / 没有改动")
     sys.exit(1 if fault else 0)

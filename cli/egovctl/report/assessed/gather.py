@@ -22,6 +22,7 @@ from egovctl.checks.model import Check, Result, Status
 from egovctl.errors import CannotMeasure, UsageError
 from egovctl.evidence import Chain, Head, Record
 from egovctl.evidence import Verdict as ChainVerdict
+from egovctl.evidence.keys import verified
 from egovctl.i18n import told, tr
 from egovctl.paths import Inventory
 
@@ -194,7 +195,7 @@ def read_past(context: Context, name: str, chain: Chain, run: str | None = None)
         {record.seq: read_statement(inventory, record) for record in records if record.seq in stated},
         {record.seq: read_acceptance(record) for record in records if record.seq in accepted},
         {record.seq: record for record in records},
-        chain.verify(),
+        verified(inventory, chain),
         chain.head(),
     )
 

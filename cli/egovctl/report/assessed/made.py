@@ -10,6 +10,7 @@ from typing import Any
 from egovctl.assess.objects import Graded
 from egovctl.assess.scope import KINDS
 from egovctl.checks.context import Context
+from egovctl.evidence.signing import fingerprint
 from egovctl.i18n import language, pick, tr
 from egovctl.report.assessed import figures, items
 from egovctl.report.assessed.gather import Assessed
@@ -131,8 +132,13 @@ def _file(found: Assessed) -> str:
 
 def _chain(found: Assessed) -> str:
     chain = found.past.chain
+    if chain.ok and not chain.key:
+        return tr("完整，没有签名", "whole, not signed")
     if chain.ok:
-        return tr("完整", "whole")
+        key = fingerprint(chain.key)
+        return tr(
+            f"完整，已签名至记录 {chain.signed}，密钥 {key}", f"whole, signed up to record {chain.signed} with {key}"
+        )
     return tr(f"第 {chain.line} 行起不可信：{chain.reason}", f"broken at line {chain.line}: {chain.reason}")
 
 

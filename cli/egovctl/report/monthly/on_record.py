@@ -14,7 +14,7 @@ from egovctl.checks.model import Status
 from egovctl.drill.engine import drills
 from egovctl.drill.past import OVERDUE
 from egovctl.evidence import Record, Verdict, open_chain
-from egovctl.evidence.keys import enrolled_key
+from egovctl.evidence.keys import verified
 from egovctl.report.monthly.month import Month
 
 Json = dict[str, Any]
@@ -98,7 +98,7 @@ def rehearsed(context: Context, month: Month) -> Rehearsed:
     )
     titles = {name: drill.title.model_dump() for name, drill in drills(context).entries.items()}
     return Rehearsed(
-        chain.verify(key=enrolled_key(context.inventory)), items, tuple(_unproven(context, results, month)), titles
+        verified(context.inventory, chain), items, tuple(_unproven(context, results, month)), titles
     )
 
 
@@ -113,7 +113,7 @@ def assessed(context: Context, month: Month) -> Assessed:
             for result in record.body["results"]:
                 last[result["check"], result["subject"]] = {**result, "at": record.at}
     titles = {name: check.title.model_dump() for name, check in checks(context.inventory).entries.items()}
-    return Assessed(chain.verify(key=enrolled_key(context.inventory)), runs, tuple(last.values()), titles)
+    return Assessed(verified(context.inventory, chain), runs, tuple(last.values()), titles)
 
 
 def _unproven(context: Context, results: list[Record], month: Month) -> Iterable[Unproven]:
