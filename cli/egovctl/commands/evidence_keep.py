@@ -145,8 +145,14 @@ def export(inventory: Inventory, out: Path, writer: str | None, force: bool) -> 
 @click.command()
 @inventory_option
 @writer_option
-@click.option("--keep-days", default=KEEP_DAYS, show_default=True, type=click.IntRange(SHORTEST_KEEP))
-@click.option("--yes", is_flag=True, help="Let them go; else only say what would go.")
+@click.option(
+    "--keep-days",
+    default=KEEP_DAYS,
+    show_default=True,
+    type=click.IntRange(SHORTEST_KEEP),
+    help="Records younger than this stay. / 保留最近多少天的记录。",
+)
+@click.option("--yes", is_flag=True, help="Let them go; else only say what would go. / 真正删除；否则只列出。")
 def prune(inventory: Inventory, writer: str, keep_days: int, yes: bool) -> None:
     """Let go of records that are older than --keep-days and sealed on the backup node; the chain stays provable."""
     from egovctl.backups import pruning
