@@ -101,13 +101,13 @@ def test_only_the_list_that_was_compared_is_called_verified_and_cryptography_is_
         assert any(program in text.en and program in text.zh for text in reasons)
 
 
-def spoilt(tmp_path: Path, old: str, new: str) -> str:
+def spoilt(tmp_path: Path, old: str, new: str) -> dict[str, str]:
     text = (FOLDER / "high-risk-cases.yml").read_text(encoding="utf-8")
     assert text.count(old) >= 1
     path = tmp_path / "standards" / "high-risk-cases.yml"
     path.parent.mkdir()
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
-    return read_shelf("standard", Standard, (path.parent,)).broken["high-risk-cases"]["en"]
+    return read_shelf("standard", Standard, (path.parent,)).broken["high-risk-cases"]
 
 
 @pytest.mark.parametrize(
@@ -124,12 +124,29 @@ def spoilt(tmp_path: Path, old: str, new: str) -> str:
     ],
 )
 def test_a_broken_list_is_named_with_file_and_line(tmp_path: Path, old: str, new: str, said: str) -> None:
-    reason = spoilt(tmp_path, old, new)
+    reason = spoilt(tmp_path, old, new)["en"]
     assert said in reason and re.search(r"high-risk-cases\.yml:\d+: ", reason)
 
 
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize(
+    ("old", "new", "zh"),
+    [
+        ("id: HR-02", "id: HR-01", "有误：HR-01 写了两次"),
+        ("id: HR-02", "id: two", "有误：不符合格式 ^"),
+        ("items: 42", "items: 43", "有误：写明要求 43 个，实有 42 个"),
+        ("source: from-memory}", "source: hearsay}", "有误：应为 'verified'、'from-memory' 之一"),
+    ],
+)
+def test_what_is_wrong_in_a_list_is_kept_in_chinese_whoever_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, language: str, old: str, new: str, zh: str
+) -> None:
+    monkeypatch.setenv("EGOV_LANG", language)
+    assert zh in spoilt(tmp_path, old, new)["zh"]
+
+
 def test_an_error_in_an_item_names_the_line_of_that_item(tmp_path: Path) -> None:
-    reason = spoilt(tmp_path, "id: HR-17, by: H", "id: HR-17, by: Z")
+    reason = spoilt(tmp_path, "id: HR-17, by: H", "id: HR-17, by: Z")["en"]
     lines = (tmp_path / "standards" / "high-risk-cases.yml").read_text(encoding="utf-8").splitlines()
     line = int(re.search(r"\.yml:(\d+):", reason).group(1))  # type: ignore[union-attr]
     assert "HR-17" in lines[line - 1]

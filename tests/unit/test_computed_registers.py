@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,11 @@ from egovctl.assess import recovery, risk
 from egovctl.assess.standards import standards
 from egovctl.checks import content
 from egovctl.checks.content import CONTENT, read_shelf
+from egovctl.checks.engine import NO_SUBJECT
 from egovctl.commands.assess import assess
 from egovctl.drill.model import Target
 from egovctl.drill.past import Covered, Past
-from egovctl.errors import UsageError
+from egovctl.errors import CannotMeasure, UsageError
 from egovctl.evidence import open_chain
 from egovctl.paths import Inventory
 
@@ -41,6 +43,10 @@ def incidents(*entries: dict[str, Any]) -> list[Any]:
     return list(cases.register("incidents", list(entries)).entries)
 
 
+def covered(*results: dict[str, Any]) -> risk.Coverage:
+    return risk.coverage(TABLES, CHECKS, results)
+
+
 def rows(*results: dict[str, Any], kept: Any = (), outages: dict[str, int] | None = None) -> list[risk.Risk]:
     return risk.register(cases.CONTEXT, TABLES, CHECKS, results, kept, outages or {}, TODAY)
 
@@ -55,11 +61,50 @@ def test_what_passes_is_no_weakness_and_what_fails_is_one_for_each_threat_it_ope
 
 
 def test_a_service_is_exposed_as_its_worst_host_and_the_whole_city_concerns_all() -> None:
-    found = rows(failed("passwords-quality", "noc"), failed("links-encrypted", cases.CONTEXT.city.inventory))
-    exposed = {one.service: one for one in risk.business(cases.CONTEXT, found)}
+    results = [failed("passwords-quality", "noc"), failed("links-encrypted", cases.CONTEXT.city.inventory)]
+    found = rows(*results)
+    exposed = {one.service: one for one in risk.business(cases.CONTEXT, found, covered(*results))}
     worst = max(one.level for one in found if "monitoring" in one.services)
     assert exposed["monitoring"].level == worst and set(exposed) == {one.name for one in cases.CONTEXT.plan.services}
-    assert {one.level for one in risk.business(cases.CONTEXT, [])} == {1}
+    good = [failed("passwords-quality", host, "pass") for host in cases.CONTEXT.city.hosts]
+    assert {(one.level, one.least) for one in risk.business(cases.CONTEXT, [], covered(*good))} == {(1, False)}
+
+
+def of_service(name: str, *results: dict[str, Any]) -> risk.Business:
+    (found,) = risk.business(cases.CONTEXT, rows(*results), covered(*results), [name])
+    return found
+
+
+@pytest.mark.parametrize("status", ["unknown", "error"])
+def test_what_was_not_measured_never_makes_a_low_risk(status: str) -> None:
+    passed, silent = failed("passwords-quality", "noc", "pass"), failed("sshd-no-root-login", "noc", status)
+    assert of_service("monitoring", passed) == risk.Business("monitoring", 2, 1, 0, 0, 1)
+    half = of_service("monitoring", passed, silent)
+    assert half == risk.Business("monitoring", 2, 1, 0, 1, 2) and half.least
+    city = cases.CONTEXT.city.inventory
+    nothing = of_service("monitoring", silent, failed("links-encrypted", city, "pass"))
+    assert (nothing.level, nothing.least, nothing.not_measured, nothing.checks) == (None, False, 1, 2)
+    assert of_service("monitoring").level is None, "no result at all is no low risk either"
+    bad = of_service("monitoring", silent, failed("links-encrypted", city))
+    assert bad.level is not None and bad.level > 1 and bad.least, "the city's lines are the least that it can be"
+
+
+def test_only_what_can_give_a_line_counts_as_measured_or_not() -> None:
+    uncounted = [
+        failed("passwords-quality", "noc", "not_applicable"),
+        failed("passwords-quality", "noc", "manual"),
+        failed("gone", "noc", "unknown"),
+        failed("passwords-quality", NO_SUBJECT, "error"),
+    ]
+    assert covered(*uncounted) == risk.Coverage()
+    worst = max(one.level for one in rows(failed("passwords-quality", "noc")))
+    unknown_first = risk.business(
+        cases.CONTEXT, rows(failed("passwords-quality", "noc")), covered(failed("passwords-quality", "noc"))
+    )
+    levels = [one.level for one in unknown_first]
+    assert levels[0] is None and levels[-1] == worst, levels
+    top = replace(unknown_first[-1], level=5, not_measured=3)
+    assert not top.least, "there is no more than 5"
 
 
 def test_incidents_of_a_year_and_outages_raise_the_frequency_and_nothing_kept_is_assumed() -> None:
@@ -68,8 +113,22 @@ def test_incidents_of_a_year_and_outages_raise_the_frequency_and_nothing_kept_is
     often = [risk.frequencies(TABLES, incidents(*seen), {}, TODAY)["attack"].level for seen in ([old], new[:1], new)]
     assert often == [1, 2, 3]
     nobody = risk.frequencies(TABLES, None, {"noc": 12}, TODAY, "noc")
-    assert nobody["attack"] == risk.Frequency(3, 0, 0, True) and nobody["failure"] == risk.Frequency(5, 0, 12, False)
+    assert nobody["attack"] == risk.Frequency(3, None, 0, True)
+    assert nobody["failure"] == risk.Frequency(5, None, 12, False)
     assert risk.frequencies(TABLES, None, {"noc": 12}, TODAY, "core1")["failure"].assumed
+
+
+def test_a_host_whose_outages_nobody_knows_fails_as_often_as_is_assumed() -> None:
+    def failure(outages: dict[str, int], host: str = "noc", *seen: dict[str, Any]) -> risk.Frequency:
+        return risk.frequencies(TABLES, incidents(*seen), outages, TODAY, host)["failure"]
+
+    assert failure({"noc": 0}) == risk.Frequency(1, 0, 0, False)
+    assert failure({}) == failure({"core1": 0}) == risk.Frequency(3, 0, None, True)
+    often = [cases.entry(5, threat="failure", what="x") for _ in range(6)]
+    assert failure({}, "noc", *often) == risk.Frequency(4, 6, None, False), "more than is assumed is known already"
+    assert failure({}, "") == risk.Frequency(1, 0, 0, False), "the city as a whole has no outages of a host"
+    others = risk.frequencies(TABLES, incidents(), {}, TODAY, "noc")
+    assert not any(one.assumed for threat, one in others.items() if threat != "failure")
 
 
 @given(st.lists(st.sampled_from(sorted(CHECKS)), min_size=1, max_size=3), st.integers(0, 20), st.integers(1, 20))
@@ -158,22 +217,40 @@ def test_without_a_backup_or_an_off_site_node_that_is_missing() -> None:
     assert {"offsite", "offsite-line"} <= set(of(near, "documents").missing)
 
 
+@pytest.fixture
+def asked_prometheus(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Prometheus knows of these outages; None, as at first: it is silent."""
+    known: list[dict[str, int] | None] = [None]
+
+    def query(*_: Any) -> list[dict[str, Any]]:
+        if known[0] is None:
+            raise CannotMeasure("Prometheus is silent")
+        return [{"metric": {"host": host}, "value": [0, str(count)]} for host, count in known[0].items()]
+
+    monkeypatch.setattr("egovctl.commands.assess_register.query", query)
+    return lambda outages: known.__setitem__(0, outages)
+
+
+def assessed(state: Path, *results: dict[str, Any], run: str = "r1") -> None:
+    """The lab was assessed with these results; its state is in this folder."""
+    (state / "assessments").mkdir(exist_ok=True)
+    data = json.dumps({"results": results, "judged": []}).encode()
+    (state / "assessments" / f"{run}.json").write_bytes(data)
+    body = {"run": run, "standard": "mlps-level-3", "verdicts": {}, "results_sha256": hashlib.sha256(data).hexdigest()}
+    open_chain(Inventory(cases.LAB)).append("assess.standard", body)
+
+
 def invoke(*words: str, lang: str = "en") -> Any:
     return CliRunner().invoke(assess, ["register", *words, "-i", str(cases.LAB), "--lang", lang])
 
 
+@pytest.mark.usefixtures("asked_prometheus")
 def test_the_commands_say_what_they_rest_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Inventory, "state", property(lambda self: tmp_path))
-    (tmp_path / "assessments").mkdir()
     refused = invoke("risks")
-    assert isinstance(refused.exception, UsageError) and "run egovctl assess run mlps-level-3 first" in str(
-        refused.exception
-    )
-    results = [failed("passwords-quality", host) for host in ("noc", "core1")]
-    data = json.dumps({"results": results, "judged": []}).encode()
-    (tmp_path / "assessments" / "r1.json").write_bytes(data)
-    body = {"run": "r1", "standard": "mlps-level-3", "verdicts": {}, "results_sha256": hashlib.sha256(data).hexdigest()}
-    open_chain(Inventory(cases.LAB)).append("assess.standard", body)
+    assert isinstance(refused.exception, UsageError)
+    assert "run egovctl assess run mlps-level-3 -i lab first" in str(refused.exception), "the hint names the city"
+    assessed(tmp_path, *(failed("passwords-quality", host) for host in ("noc", "core1")))
     for lang, words in (("en", ("ours", "passwords-quality", "assumed")), ("zh", ("自定", "网络攻击", "假定"))):
         done = invoke("risks", lang=lang)
         assert done.exit_code == 0 and all(word in done.output for word in words), done.output
@@ -186,3 +263,41 @@ def test_the_commands_say_what_they_rest_on(tmp_path: Path, monkeypatch: pytest.
     )
     assert "缺少的要素" in invoke("recovery", lang="zh").output
     assert len(json.loads(invoke("recovery", "--format", "json").stdout)["services"]) == 8
+
+
+def test_the_register_says_what_it_does_not_know(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked_prometheus: Any
+) -> None:
+    monkeypatch.setattr(Inventory, "state", property(lambda self: tmp_path))
+    monkeypatch.setattr("egovctl.commands.assess_register._incidents", lambda inventory: [])
+    monkeypatch.setenv("COLUMNS", "160")
+    every = [failed("units-active", host) for host in cases.CONTEXT.city.hosts]
+    assessed(tmp_path, *every)
+    asked_prometheus(dict.fromkeys(cases.CONTEXT.city.hosts, 0))
+    known = invoke("risks", "--all")
+    for word in ("?", ">=", "unknown", "not measured and"):
+        assert word not in known.output, known.output
+    told = json.loads(invoke("risks", "--format", "json").stdout)
+    assert (told["not_measured"], told["checks"]) == (0, len(every)) and len(told["notes"]) == 2
+    assert {row["frequency"]["outages"] for row in told["risks"]} == {0}
+
+    asked_prometheus(None)
+    noc = [failed("units-active", "noc"), failed("passwords-quality", "noc", "unknown")]
+    portal = [failed("passwords-quality", "shared-services", "error")]
+    assessed(tmp_path, *noc, *portal, run="r2")
+    said = invoke("risks").output
+    assert "3?" in said and "outages are not known: Prometheus is silent" in said
+    assert "how often the host was down is not known" in said and "incidents.yml" not in said
+    assert re.search(r"portal +\d +unknown +0 +1 of 1\b", said) and re.search(
+        r"monitoring +2 +>= \d +1 +1 of 2\b", said
+    )
+    assert "2 of 3 checks were not measured and give no line" in said
+    chinese = invoke("risks", lang="zh").output
+    assert re.search(r"portal +\d +未知 +0 +1 项中 1 项", chinese) and "主机的中断次数未知" in chinese
+    told = json.loads(invoke("risks", "--format", "json").stdout)
+    assert all(row["frequency"]["assumed"] and row["frequency"]["outages"] is None for row in told["risks"])
+    assert any("how often the host was down" in line for line in told["notes"])
+    services = {row["service"]: row for row in told["services"]}
+    assert services["portal"]["level"] is None and services["portal"]["not_measured"] == 1
+    assert (services["monitoring"]["not_measured"], services["monitoring"]["checks"]) == (1, 2)
+    assert (told["not_measured"], told["checks"]) == (2, 3)

@@ -108,20 +108,25 @@ def test_a_wrong_file_is_named_with_its_line(tmp_path: Path, text: str, said: st
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "en", "zh"),
     [
-        ("class: system", "class: game", "class"),
-        ("entitled: 2", "entitled: -2", "entitled"),
-        (", proof: contract 12", "", "need a proof"),
-        ("entitled: 2, proof: contract 12", "free: true, entitled: 2", "needs no number"),
-        ("computers: 4", "computer: 4", "computer"),
+        ("class: system", "class: game", "class", "应为 'system'、'office'、'anti-virus' 之一"),
+        ("entitled: 2", "entitled: -2", "entitled", "应不小于 0"),
+        (", proof: contract 12", "", "need a proof", "授权需有凭据"),
+        ("entitled: 2, proof: contract 12", "free: true, entitled: 2", "needs no number", "免费的不需要数量和期限"),
+        ("computers: 4", "computer: 4", "computer", "缺少此键"),
     ],
 )
-def test_wrong_entitlements_are_refused_with_their_line(tmp_path: Path, old: str, new: str, said: str) -> None:
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_wrong_entitlements_are_refused_with_their_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, language: str, old: str, new: str, en: str, zh: str
+) -> None:
+    monkeypatch.setenv("EGOV_LANG", language)
     assert old in LIST
-    with pytest.raises(UsageError, match=said) as caught:
+    with pytest.raises(UsageError, match={"zh": zh, "en": en}[language]) as caught:
         held(tmp_path, LIST.replace(old, new, 1))
     assert "entitlements.yml:" in str(caught.value)
+    monkeypatch.setenv("EGOV_LANG", "en")
     with pytest.raises(UsageError, match="there are no entitlements"):
         genuine.entitlements(tmp_path / "none")
 
@@ -212,9 +217,20 @@ def test_the_command_asks_hosts_and_files_and_says_what_is_not_sure(
     assert done.exit_code == 1 and "2 were not reached" in done.output, done.output
     assert not valid(json.loads(bill.read_text("utf-8")))
     assert json.loads(bill.read_text("utf-8"))["metadata"]["component"]["name"] == "town"
+    assert "not put on record" not in done.output
+    asked = json.loads(CliRunner().invoke(assess, [*words, "--format", "json"]).stdout)
     told = json.loads(CliRunner().invoke(assess, [*words, "--no-hosts", "--format", "json"]).stdout)
     assert told["classes"][0]["installed"] == 3 and told["unreached"] > 2
-    (last,) = [record for record in open_chain(Inventory(root)).records() if record.seq == 1]
-    assert last.kind == "software.counted" and last.body["classes"] == told["classes"], "each count is on record"
+    assert asked["recorded"] and not told["recorded"]
     chinese = CliRunner().invoke(assess, [*words[:-1], "zh", "--no-hosts"])
-    assert "正版率" in chinese.output and "不能确定" in chinese.output
+    assert "正版率" in chinese.output and "不能确定" in chinese.output and "未记入证据" in chinese.output
+    assert "not put on record" in CliRunner().invoke(assess, [*words, "--no-hosts"]).output
+
+    def silent(inventory: Inventory, host: str, *_: Any, **__: Any) -> Any:
+        raise HostSilent(host, "timed out")
+
+    monkeypatch.setattr(transport, "run_python", silent)
+    assert "not put on record" in CliRunner().invoke(assess, words).output, "nor when every host is silent"
+    counted = [record for record in open_chain(Inventory(root)).records() if record.kind == "software.counted"]
+    assert len(counted) == 2, "each count of hosts is on record, and no other"
+    assert counted[-1].body["classes"] == asked["classes"] != told["classes"]

@@ -160,8 +160,10 @@ def test_the_commands_of_objects(town: Inventory, hosts: Any, monkeypatch: pytes
     every = invoke(town, "run", "mlps")
     assert every.exit_code == 1 and "note: not assessed, no list is for their grade: mail (S1A1G1)" in every.output
     assert re.search(r"portal +S2A3G3 +\d+ ", every.output)
+    assert "egovctl report assessment mlps --service NAME -i town\n" in every.output
     one = invoke(town, "run", "mlps", "--service", "portal")
     assert one.exit_code == 1 and "S2A3G3" in one.output and "L2-4.1a" in one.output
+    assert "egovctl assess explain ITEM --service portal -i town\n" in one.output
     facts = [record for record in open_chain(town).records() if record.kind == "assess.facts"]
     assert {record.body["host"] for record in facts[-1:]} == set(PORTAL) and one.output.count("S2A3G3") == 1
     data = json.loads(invoke(town, "run", "mlps:documents", "--format", "json").stdout)
@@ -195,6 +197,73 @@ def test_the_commands_of_objects(town: Inventory, hosts: Any, monkeypatch: pytes
     with pytest.raises(SystemExit) as left:
         main(["report", "assessment", "mlps", "--county", "minqin", "-i", str(town.root)])
     assert left.value.code == 2
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_what_has_no_pack_is_named_with_what_to_run(
+    town: Inventory, hosts: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], language: str
+) -> None:
+    hosts(same)
+    context, chain = open_context(town), open_chain(town)
+    listed = objects(context)[0]
+    names = [one.service for one in listed]
+
+    def noted() -> list[str]:
+        with pytest.raises(SystemExit):
+            main(["--lang", language, "report", "assessment", "mlps", "--all", "services", "--format", "html",
+                  "-i", str(town.root), "--out", str(tmp_path / "packs"), "--force"])  # fmt: skip
+        set_language(None)
+        return capsys.readouterr().err.splitlines()
+
+    never = {"zh": "从未测评", "en": "never assessed"}[language]
+    assessing.run_objects(context, listed[:1], chain)
+    graded_1, note = noted()
+    assert "mail (S1A1G1)" in graded_1
+    assert never in note and ", ".join(names[1:]) in note and note.endswith("egovctl assess run mlps -i town")
+    assert [path.name for path in (tmp_path / "packs").iterdir() if path.is_dir()] == names[:1]
+    assessing.run_objects(context, listed[1:-1], chain)
+    assert noted()[1].endswith(f"egovctl assess run mlps -i town --service {names[-1]}")
+    assessing.run_objects(context, listed[-1:], chain)
+    assert noted() == [graded_1], "nothing is left out, nothing is said"
+
+
+def test_a_register_of_risks_by_grading_object(town: Inventory, hosts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts(lambda host, group, answers: spoilt(PORTAL[0], group, answers))
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr("egovctl.commands.assess_register.query", lambda *_: [])
+    context, chain = open_context(town), open_chain(town)
+
+    def risks(name: str, *words: str) -> Any:
+        return invoke(town, "register", "risks", "--standard", name, *words)
+
+    for name in ("mlps", "mlps:portal"):
+        assert f"run egovctl assess run {name} -i town first" in str(risks(name).exception)
+    for name, said in (("mlps:nobody", "no grading object nobody"), ("mlps:mail", "graded S1A1G1"), ("gone", "gone")):
+        refused = risks(name).exception
+        assert isinstance(refused, UsageError) and said in str(refused)
+    listed = {one.service: one for one in objects(context)[0]}
+    assessing.run_objects(context, [listed["portal"], listed["documents"]], chain)
+    done = risks("mlps:portal")
+    assert done.exit_code == 0 and "other hosts are not in it" in done.output and "of assessment " in done.output
+    portal = json.loads(risks("mlps:portal", "--format", "json").stdout)
+    assert [one["service"] for one in portal["services"]] == ["portal"] and list(portal["runs"]) == ["mlps:portal"]
+    own = {*context.service("portal").hosts, "town", "portal"}
+    assert {one["asset"] for one in portal["risks"]} <= own and ("shared-services" in str(portal["risks"]))
+    both = json.loads(risks("mlps", "--format", "json").stdout)
+    assert {one["service"] for one in both["services"]} == {"portal", "documents"}
+    lines = {(one["asset"], one["check"], one["threat"]) for one in both["risks"]}
+    assert len(lines) == len(both["risks"]), "what both objects share is one line"
+    assert {one["asset"] for one in both["risks"]} > {one["asset"] for one in portal["risks"]}
+    said = risks("mlps").output
+    assert "left out, there are no results of an assessment: " in said and "mlps:monitoring" in said
+    assert "no list is for their grade: mail (S1A1G1)" in said
+
+    hosts(same)
+    assessing.run_objects(context, [listed["portal"]], chain)
+    again = json.loads(risks("mlps", "--format", "json").stdout)
+    assert len(set(again["runs"].values())) == 2 and again["run"] == again["runs"]["mlps:portal"]
+    assert len(again["risks"]) < len(both["risks"]), "what was mended since is no weakness"
+    assert "those of 2 assessments" in risks("mlps").output
 
 
 def test_the_noc_has_each_object_and_a_risk_of_several_once(town: Inventory, hosts: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from egovctl.checks.context import open_context
 from egovctl.checks.model import Collect
 from egovctl.checks.registers import journals
 from egovctl.checks.registers.entries import KINDS, plain, registers
-from egovctl.errors import CannotMeasure
+from egovctl.errors import CannotMeasure, UsageError
 from egovctl.paths import Inventory
 
 GOOD = """id: incidents
@@ -71,10 +72,37 @@ def test_a_broken_register_is_named_with_its_line_and_nothing_is_judged_by_it(
     assert isinstance(found, CannotMeasure) and "incidents.yml:" in str(found)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "zh", "en"),
+    [
+        ("threat: attack", "threat: weather", "应为 'failure'、'environment'、", "Input should be 'failure', "),
+        ("day: 2026-03-01", "day: yesterday", "应为日期", "Input should be a valid date"),
+        ("by: Li Ming, ", "", "缺少此键", "Field required"),
+        ("what: scan of the portal", "what: scan, where: portal", "没有这个键", "Extra inputs are not permitted"),
+        ("what: scan of the portal", "what: ''", "至少 1 个字符", "String should have at least 1 character"),
+        ("    cause: age\n", "", "有误：已关闭的事件应有原因", "Value error, a closed incident has a"),
+        ("id: incidents", "id: accidents", "文件 有误：没有这种登记；有：", "Value error, there is no such register"),
+        ("by: Li Ming, ", "kind: trainings, by: Li Ming, ", "缺少此键", "Field required"),
+    ],
+)
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_what_is_wrong_is_said_in_the_readers_language_and_kept_in_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, language: str, old: str, new: str, zh: str, en: str
+) -> None:
+    monkeypatch.setenv("EGOV_LANG", language)
+    shelf = read(tmp_path, GOOD.replace(old, new, 1))
+    with pytest.raises(UsageError) as caught:
+        shelf.get("incidents")
+    said, kept = str(caught.value), shelf.broken["incidents"]
+    assert said == kept[language] and zh in kept["zh"] and en in kept["en"]
+    assert not re.search("[a-z]+ [a-z]+ [a-z]+", kept["zh"].partition("有误")[2]), "no English in Chinese"
+
+
 def test_what_is_mended_cannot_be_more_than_was_found(tmp_path: Path) -> None:
     entry = "{day: 2026-01-01, by: a, body: b, report: c, services: [d], findings: 1, mended: 2}"
     text = f"id: evaluations\nentries: [{entry}]\n"
-    assert "more is mended" in read(tmp_path, text, "evaluations").broken["evaluations"]["en"]
+    reason = read(tmp_path, text, "evaluations").broken["evaluations"]
+    assert "more is mended" in reason["en"] and "已整改的多于发现的" in reason["zh"]
 
 
 @given(st.dates(date(2000, 1, 1), date(2060, 1, 1)), st.integers(-4000, 4000))

@@ -336,6 +336,12 @@ def test_sheets_and_csv_hold_every_requirement_and_no_formula(town: Inventory, c
     assert run(town, "--out", str(out)) == 1
     rows = list(csv.reader(io.StringIO(out.read_text(encoding="utf-8-sig"))))
     assert rows[0][0] == "id" and len(rows) == 8 and rows[1][3] == "partly"
+    assert rows[0][-1] == "self-assessment, not by a licensed body"
+    assert {len(row) for row in rows} == {len(rows[0])}, "one plain table"
+    assert {row[-1] for row in rows[1:]} == {"run2, 2026-11-02 09:30 (UTC+8)"}
+    assert run(town, "--out", str(out), "--force", "--run", "run1", language="zh") == 1
+    first, second, *_ = csv.reader(io.StringIO(out.read_text(encoding="utf-8-sig")))
+    assert first[-1] == "自查（非测评机构出具）" and second[-1] == "run1, 2026-08-03 09:00 (UTC+8)"
     assert all(not cell.startswith(("=", "+", "@")) for row in rows for cell in row)
 
 

@@ -7,24 +7,28 @@ from the register of incidents and from outages that were measured. Pure but for
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from egovctl.checks.content import CONTENT, Shelf, read_shelf
 from egovctl.checks.context import Context
-from egovctl.checks.model import Check, Model, Name, Text
+from egovctl.checks.engine import NO_SUBJECT
+from egovctl.checks.model import JUDGED, Check, Model, Name, Status, Text
 from egovctl.checks.registers.entries import Incident
 from egovctl.i18n import pick
 
 Level = Annotated[int, Field(ge=1, le=5)]
 Row = Annotated[tuple[Level, ...], Field(min_length=5, max_length=5)]
 Matrix = Annotated[tuple[Row, ...], Field(min_length=5, max_length=5)]
+MOST = 5
 YEAR_DAYS = 365
 LEVEL_3 = "L3-"
 HAZARD = "HR-"
+# Of these a check was tried and said nothing; what is not applicable or left to people was not to be measured.
+NOT_MEASURED = frozenset({Status.UNKNOWN, Status.ERROR})
 # What a host of a role is worth to the city where no service says more.
 ROLE_VALUES = {"core": 5, "hub": 4, "noc": 4, "services": 4, "backup": 4, "offsite": 4, "control": 5}
 LEAST_VALUE = 2
@@ -69,11 +73,12 @@ class Tables(Model):
 
 @dataclass(frozen=True)
 class Frequency:
-    """How often a threat comes: its level, and what says so."""
+    """How often a threat comes: its level, and what says so. None where nobody counts: no register of incidents is
+    kept, or Prometheus does not say how often the host was down."""
 
     level: int
-    incidents: int
-    outages: int
+    incidents: int | None
+    outages: int | None
     assumed: bool
 
 
@@ -96,12 +101,31 @@ class Risk:
 
 @dataclass(frozen=True)
 class Business:
-    """What a service is exposed to: the worst of its hosts, and how many lines of the register are so bad."""
+    """What a service is exposed to: the worst of its hosts, and how many lines of the register are so bad.
+
+    Where `not_measured` of its `checks` said nothing, `level` is the least that it can be. None: nothing of its own was
+    measured, and no line concerns it.
+    """
 
     service: str
     grade: int
-    level: int
+    level: int | None
     worst: int
+    not_measured: int
+    checks: int
+
+    @property
+    def least(self) -> bool:
+        """Whether more than `level` is possible."""
+        return self.level is not None and self.level < MOST and self.not_measured > 0
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """By subject: how many checks that can give a line there are, and how many of them were not measured."""
+
+    checks: Counter[str] = field(default_factory=Counter)
+    not_measured: Counter[str] = field(default_factory=Counter)
 
 
 def tables() -> Tables:
@@ -113,18 +137,20 @@ def tables() -> Tables:
 def frequencies(
     known: Tables, incidents: Sequence[Incident] | None, outages: Mapping[str, int], today: Any, host: str = ""
 ) -> dict[str, Frequency]:
-    """By threat. `incidents` is None when no such register is kept; outages of a host count as its failures."""
+    """By threat. `incidents` is None when no such register is kept; outages of a host count as its failures, and are
+    not known of a host that `outages` does not have."""
     counts: Counter[str] = Counter()
     for entry in incidents or ():
         if 0 <= (today - entry.day).days <= YEAR_DAYS:
             counts[entry.threat] += 1
     found = {}
     for threat in known.threats:
-        seen = outages.get(host, 0) if threat == "failure" else 0
-        total = counts[threat] + seen
+        registered = None if incidents is None else counts[threat]
+        seen = outages.get(host) if threat == "failure" and host else 0
+        total = (registered or 0) + (seen or 0)
         level = max(number for number, least in enumerate(known.frequency, 1) if total >= least)
-        guessed = incidents is None and level < known.assumed
-        found[threat] = Frequency(known.assumed if guessed else level, counts[threat], seen, guessed)
+        guessed = None in (registered, seen) and level < known.assumed
+        found[threat] = Frequency(known.assumed if guessed else level, registered, seen, guessed)
     return found
 
 
@@ -138,18 +164,16 @@ def register(
     today: Any,
 ) -> list[Risk]:
     """The whole register, worst first; `results` are those of one assessment, as its file has them."""
-    by_point = {point: name for name, threat in known.threats.items() for point in threat.points}
     found = []
-    for result in results:
-        check = checks.get(result["check"])
-        if check is None or result["status"] not in ("fail", "partial"):
+    for result, check, threats in _bearing(known, checks, results):
+        if result["status"] not in ("fail", "partial"):
             continue
         host = result["subject"] if result["subject"] in context.city.hosts else ""
         often = frequencies(known, incidents, outages, today, host)
         services = services_on(context, result["subject"])
         value = asset_value(context, result["subject"])
         easy, damage = weakness(context, check, result)
-        for threat in sorted({by_point[point] for point in points_of(check) if point in by_point}):
+        for threat in threats:
             likely = known.likelihood[often[threat].level - 1][easy - 1]
             loss = known.loss[value - 1][damage - 1]
             level = known.risk[likely - 1][loss - 1]
@@ -158,6 +182,28 @@ def register(
                 Risk(name, value, threat, often[threat], check.id, easy, damage, likely, loss, level, services)
             )
     return sorted(found, key=lambda one: (-one.level, -one.loss, -one.likelihood, one.asset, one.threat, one.check))
+
+
+def coverage(known: Tables, checks: Mapping[str, Check], results: Iterable[Mapping[str, Any]]) -> Coverage:
+    """How much of what can give a line was measured."""
+    found = Coverage()
+    for result, _, _ in _bearing(known, checks, results):
+        if result["subject"] != NO_SUBJECT and result["status"] in JUDGED | NOT_MEASURED:
+            found.checks[result["subject"]] += 1
+            found.not_measured[result["subject"]] += result["status"] in NOT_MEASURED
+    return found
+
+
+def _bearing(
+    known: Tables, checks: Mapping[str, Check], results: Iterable[Mapping[str, Any]]
+) -> Iterator[tuple[Mapping[str, Any], Check, list[str]]]:
+    """The results of checks that open a way for a threat when they fail, with the check and these threats."""
+    by_point = {point: name for name, threat in known.threats.items() for point in threat.points}
+    for result in results:
+        if (check := checks.get(result["check"])) is None:
+            continue
+        if threats := sorted({by_point[point] for point in points_of(check) if point in by_point}):
+            yield result, check, threats
 
 
 def points_of(check: Check) -> set[str]:
@@ -192,12 +238,28 @@ def asset_value(context: Context, subject: str) -> int:
     return max([*carried, LEAST_VALUE if host is None else ROLE_VALUES.get(host.role, LEAST_VALUE)])
 
 
-def business(context: Context, risks: Iterable[Risk]) -> list[Business]:
-    """Each service's own risk: the highest of the lines that concern it; 1 when there is none."""
+def business(
+    context: Context, risks: Iterable[Risk], measured: Coverage, services: Collection[str] | None = None
+) -> list[Business]:
+    """Each service's own risk (of all, or of those named): the highest of the lines that concern it; 1 when there is
+    none. What is not known comes first, then the worst."""
     rows = list(risks)
+    checks: Counter[str] = Counter()
+    missed: Counter[str] = Counter()
+    told: Counter[str] = Counter()
+    for subject, number in measured.checks.items():
+        silent = measured.not_measured[subject]
+        for name in services_on(context, subject):
+            checks[name] += number
+            missed[name] += silent
+            # What holds for the whole city says nothing about the service itself.
+            told[name] += number - silent if subject != context.city.inventory else 0
     found = []
     for service in context.plan.services:
-        levels = [one.level for one in rows if service.name in one.services]
-        worst = max(levels, default=1)
-        found.append(Business(service.name, service.level, worst, levels.count(worst)))
-    return sorted(found, key=lambda one: (-one.level, -one.worst, one.service))
+        name = service.name
+        if services is not None and name not in services:
+            continue
+        levels = [one.level for one in rows if name in one.services]
+        level = max(levels) if levels else 1 if told[name] else None
+        found.append(Business(name, service.level, level, levels.count(level or 0), missed[name], checks[name]))
+    return sorted(found, key=lambda one: (-(one.level or MOST + 1), -one.worst, one.service))

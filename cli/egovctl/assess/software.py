@@ -23,7 +23,7 @@ from pydantic import Field, Strict, model_validator
 from egovctl.checks.content import Shelf, read_shelf
 from egovctl.checks.model import Model, Name
 from egovctl.errors import UsageError
-from egovctl.i18n import tr
+from egovctl.i18n import told, tr
 
 Class = Literal["system", "office", "anti-virus"]
 CLASSES: tuple[Class, ...] = ("system", "office", "anti-virus")
@@ -56,9 +56,11 @@ class Product(Model):
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if self.free and (self.entitled or self.until):
-            raise ValueError("what is free needs no number and no day")
+            raise ValueError(told("免费的不需要数量和期限", "what is free needs no number and no day"))
         if not self.free and self.entitled and not self.proof:
-            raise ValueError("entitlements need a proof: a contract, an invoice")
+            raise ValueError(
+                told("授权需有凭据（proof）：合同或发票", "entitlements need a proof: a contract, an invoice")
+            )
         return self
 
     def is_of(self, name: str) -> bool:

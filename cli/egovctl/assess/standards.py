@@ -13,7 +13,7 @@ from egovctl.checks import content
 from egovctl.checks.content import Shelf, read_shelf
 from egovctl.checks.model import Model, Name, Text
 from egovctl.errors import UsageError
-from egovctl.i18n import pick, tr
+from egovctl.i18n import pick, told, tr
 from egovctl.paths import Inventory
 
 ItemId = Annotated[str, Field(pattern=r"^[A-Z0-9]+-[A-Z0-9]+(\.[0-9]+)?[a-z]?$")]
@@ -67,7 +67,12 @@ class Area(Titled):
     def _counted(self) -> Self:
         found = sum(len(point.items) for point in self.points)
         if found != self.items:
-            raise ValueError(f"{self.id} says {self.items} items and has {found}")
+            raise ValueError(
+                told(
+                    f"{self.id} 写明 {self.items} 项要求，实有 {found} 项",
+                    f"{self.id} says {self.items} items and has {found}",
+                )
+            )
         return self
 
 
@@ -88,11 +93,14 @@ class Standard(Model):
     def _whole(self) -> Self:
         entries = [item.id for _, _, item in self.walk()]
         if twice := [name for name, count in Counter(entries).items() if count > 1]:
-            raise ValueError(f"{twice[0]} is there twice")
+            raise ValueError(told(f"{twice[0]} 写了两次", f"{twice[0]} is there twice"))
         points = sum(len(area.points) for area in self.areas)
-        for said, found, what in ((self.items, len(entries), "items"), (self.points, points, "points")):
+        for said, found, zh, en in (
+            (self.items, len(entries), "要求", "items"),
+            (self.points, points, "控制点", "points"),
+        ):
             if said != found:
-                raise ValueError(f"it says {said} {what} and has {found}")
+                raise ValueError(told(f"写明{zh} {said} 个，实有 {found} 个", f"it says {said} {en} and has {found}"))
         return self
 
     def walk(self) -> Iterator[tuple[Area, Point, Item]]:

@@ -18,6 +18,7 @@ from egovctl.checks.model import Check, Checklist
 from egovctl.errors import UsageError
 from egovctl.i18n import both, pick, told, tr
 from egovctl.paths import Inventory
+from egovctl.plan.sentences import in_words
 from egovctl.plan.source import Loader
 
 M = TypeVar("M", bound=BaseModel)
@@ -130,8 +131,9 @@ def _read(path: Path, model: type[M]) -> M:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         place = f"{path}:{_line_of(text, first['loc'])}"
+        why = in_words(first)
         raise UsageError(
-            told(f"{place}: {where or '文件'} 有误：{first['msg']}", f"{place}: {where or 'the file'}: {first['msg']}")
+            told(f"{place}: {where or '文件'} 有误：{why.zh}", f"{place}: {where or 'the file'}: {why.en}")
         ) from None
     if getattr(entry, "id", None) != path.stem:
         raise UsageError(

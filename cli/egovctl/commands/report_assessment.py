@@ -10,10 +10,11 @@ from typing import cast
 
 import click
 
-from egovctl.assess.objects import OBJECTS, is_object, objects, service_of
+from egovctl.assess.objects import OBJECTS, is_object, service_of
 from egovctl.assess.scope import MANY, Kind, Scope, scope_of
 from egovctl.checks import open_context
 from egovctl.checks.context import Context
+from egovctl.commands.assess_objects import asked
 from egovctl.commands.options import inventory_option
 from egovctl.errors import CannotMeasure, UsageError
 from egovctl.evidence import open_chain
@@ -23,7 +24,7 @@ from egovctl.report.assessed.gather import Past, assessed, read_past
 from egovctl.report.assessed.made import items_table, made
 from egovctl.report.assessed.oscal import oscal
 from egovctl.report.assessed.packs import FORMS, parts, refuse_folder, worst, write_packs
-from egovctl.report.document import FORMATS, content, refuse_existing, write
+from egovctl.report.document import FORMATS, Document, content, refuse_existing, write
 from egovctl.report.document.write import csv_of
 
 DATA = ("json", "oscal")  # for programs: to standard output when no file is named
@@ -99,12 +100,18 @@ def assessment(
             sys.exit(report.exit_code)
         made_bytes = text.encode()
     else:
-        made_bytes = csv_of(items_table(report.document)) if form == "csv" else content(report.document, form)
+        made_bytes = _csv(report.document) if form == "csv" else content(report.document, form)
     assert path is not None  # noqa: S101 - only data go without one
     write(path, made_bytes, force=force)
     click.echo(report.document.summary)
     click.echo(tr(f"已写入 {path}", f"written to {path}"))
     sys.exit(report.exit_code)
+
+
+def _csv(document: Document) -> bytes:
+    """The table of requirements. It has no head that could say what it is and of which run: a column says it."""
+    run = dict(document.facts)[tr("测评", "Assessment")]
+    return csv_of(items_table(document), (tr("自查（非测评机构出具）", "self-assessment, not by a licensed body"), run))
 
 
 def _object(standard: str, given: list[tuple[str, str]], many: str | None) -> tuple[str, list[tuple[str, str]]]:
@@ -124,16 +131,29 @@ def _object(standard: str, given: list[tuple[str, str]], many: str | None) -> tu
 
 
 def _pasts(context: Context, run: str | None) -> dict[str, Past]:
-    """The last assessment of every grading object; of an object that has none, none."""
+    """The last assessment of every grading object; those that have none are named in a note."""
     chain, found = open_chain(context.inventory), {}
-    last: CannotMeasure | None = None
-    for one in objects(context)[0]:
+    without: dict[str, CannotMeasure] = {}
+    for one in asked(context, OBJECTS):
+        service = service_of(one.id)
         try:
-            found[one.service] = read_past(context, one.id, chain, run)
+            found[service] = read_past(context, one.id, chain, run)
         except CannotMeasure as error:
-            last = error
-    if last is not None and not found:
-        raise last
+            without[service] = error
+    if without and not found:
+        raise next(reversed(without.values()))
+    if without:
+        names = ", ".join(without)
+        command = f"egovctl assess run {OBJECTS} -i {context.inventory.name}"
+        if len(without) == 1:
+            command += f" --service {names}"
+        click.echo(
+            tr(
+                f"注意：从未测评，没有报告包：{names}；请运行 {command}",
+                f"note: never assessed, so without a pack: {names}; run {command}",
+            ),
+            err=True,
+        )
     return found
 
 

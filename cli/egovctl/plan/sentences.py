@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from egovctl.i18n import tr
+from egovctl.i18n import Told, both, told, tr
 from egovctl.plan import models
 from egovctl.plan.source import KeyPath, Source
 
@@ -44,6 +44,28 @@ EXPECTED = {
     "ip_v4_network": ("不是 IPv4 前缀（主机位应为零）", "that is no IPv4 prefix; its host bits must be zero"),
     "ip_v6_network": ("不是 IPv6 前缀（主机位应为零）", "that is no IPv6 prefix; its host bits must be zero"),
     "ip_v4_address": ("不是 IPv4 地址", "that is no IPv4 address"),
+}
+# The Chinese of kinds that EXPECTED lacks, or words for the plan only; their English is pydantic's own.
+CHINESE = {
+    "missing": "缺少此键",
+    "extra_forbidden": "没有这个键",
+    "bool_type": "应为 true 或 false",
+    "bool_parsing": "应为 true 或 false",
+    "int_parsing": "应为整数",
+    "int_from_float": "应为整数",
+    "float_parsing": "应为数字",
+    "finite_number": "应为有限的数字",
+    "date_type": "应为日期，例如 2026-03-31",
+    "date_parsing": "应为日期，例如 2026-03-31",
+    "date_from_datetime_parsing": "应为日期，例如 2026-03-31",
+    "date_from_datetime_inexact": "应为日期，不带时刻",
+    "dict_type": "应由键和值组成",
+    "list_type": "应为列表",
+    "model_attributes_type": "应由键和值组成",
+    "union_tag_invalid": "{discriminator} 是 {tag!r}：应为 {expected_tags} 之一",
+    "union_tag_not_found": "缺少键 {discriminator}",
+    "string_pattern_mismatch": "不符合格式 {pattern}",
+    "string_too_short": "至少 {min_length} 个字符",
 }
 KNOWN_KEYS = sorted(
     {
@@ -104,16 +126,26 @@ def _sentence(source: Source, where: KeyPath, item: Any, meant: str) -> str:
         case "value_error":
             return tr(f"{of} 的 {key}：{item['ctx']['error']}", f"{key} of {of}: {item['ctx']['error']}")
         case kind:
-            shown, expected = reprlib.repr(item["input"]), _expected(kind, item)
-            return tr(f"{of} 的 {key} 是 {shown}：{expected}", f"{key} of {of} is {shown}: {expected}")
+            zh, en = EXPECTED.get(kind, (CHINESE.get(kind), None))
+            shown, expected = reprlib.repr(item["input"]), _worded(item, zh, en)
+            return tr(f"{of} 的 {key} 是 {shown}：{expected.zh}", f"{key} of {of} is {shown}: {expected.en}")
 
 
-def _expected(kind: str, item: Any) -> str:
-    """What pydantic expected, in words for both languages; its own English where the table has none."""
-    if kind not in EXPECTED:
-        return str(item["msg"])
-    zh, en = EXPECTED[kind]
-    return tr(zh, en).format(**item.get("ctx", {}))
+def in_words(item: Any) -> Told:
+    """What is wrong by one of pydantic's faults, in a file that is no plan: English as pydantic says it."""
+    if item["type"] == "value_error":
+        said = both(item["ctx"]["error"])
+        return told(said["zh"], f"Value error, {said['en']}")
+    return _worded(item, CHINESE.get(item["type"]) or EXPECTED.get(item["type"], (None,))[0], None)
+
+
+def _worded(item: Any, zh: str | None, en: str | None) -> Told:
+    """Both texts with the fault's own values in them; None: pydantic's English."""
+    values = dict(item.get("ctx", {}))
+    english = en.format(**values) if en else str(item["msg"])
+    if "expected" in values:
+        values["expected"] = values["expected"].replace(" or ", "、").replace(", ", "、")
+    return told(zh.format(**values) if zh else str(item["msg"]), english)
 
 
 def _place(data: Any, where: KeyPath) -> str:

@@ -14,6 +14,7 @@ from egovctl.errors import UsageError
 from egovctl.i18n import tr
 from egovctl.plan import Host
 from egovctl.plan.routing import TRANSIT_ROLES
+from egovctl.plan.sentences import in_words
 
 Selector = Literal[
     "managed",
@@ -153,8 +154,9 @@ def load_bundles(roles: Path) -> tuple[Bundle, ...]:
         try:
             spec = BundleSpec.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
         except (ValidationError, yaml.YAMLError) as error:
-            first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
-            place, why = f"{path}: {'.'.join(map(str, first['loc']))}", first["msg"]
+            whole = {"type": "yaml", "loc": (), "msg": str(error)}
+            first = error.errors()[0] if isinstance(error, ValidationError) else whole
+            place, why = f"{path}: {'.'.join(map(str, first['loc']))}", in_words(first)
             raise UsageError(tr(f"{place} 有误：{why}", f"{place}: {why}")) from None
         bundles.append(Bundle(folder.name, folder, spec, defaults or {}))
     return tuple(sorted(bundles, key=lambda bundle: (bundle.spec.order, bundle.name)))

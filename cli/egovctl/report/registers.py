@@ -8,12 +8,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from egovctl.assess.recovery import Consistency, Levels
-from egovctl.assess.risk import Business, Frequency, Risk, Tables
+from egovctl.assess.risk import Business, Coverage, Frequency, Risk, Tables
 from egovctl.assess.software import TARGETS, Line, Rate
 from egovctl.checks.model import Check
 from egovctl.evidence import Record
 from egovctl.i18n import pick, tr
 from egovctl.report.tables import plain_table, short_time
+from egovctl.report.words import STATUS, STYLE, word
 
 COLOURS = {5: "bold red", 4: "red", 3: "yellow"}
 CLASSES = {
@@ -57,42 +58,93 @@ def _often(frequency: Frequency) -> str:
     return f"{frequency.level}?" if frequency.assumed else str(frequency.level)
 
 
-def _level(level: int) -> str:
+def _level(level: int, before: str = "") -> str:
     colour = COLOURS.get(level)
-    return f"[{colour}]{level}[/]" if colour else str(level)
+    return f"[{colour}]{before}{level}[/]" if colour else f"{before}{level}"
 
 
 def business_table(rows: Iterable[Business]) -> Table:
-    """A line a service."""
+    """A line a service: its risk, or the least that it can be, and how many of its checks were not measured."""
     table = plain_table(
-        tr("业务", "service"), tr("等级", "grade"), tr("业务风险", "business risk"), tr("该级条数", "lines so bad")
+        tr("业务", "service"),
+        tr("等级", "grade"),
+        tr("业务风险", "business risk"),
+        tr("该级条数", "lines so bad"),
+        tr("未测到的检查", "checks not measured"),
     )
     for row in rows:
-        table.add_row(row.service, str(row.grade), _level(row.level), str(row.worst))
+        if row.level is None:
+            level = f"[{STYLE['unknown']}]{word(STATUS, 'unknown')}[/]"
+        else:
+            level = _level(row.level, ">= " if row.least else "")
+        table.add_row(row.service, str(row.grade), level, str(row.worst), _of(row.not_measured, row.checks))
     return table
 
 
-def risk_notes(known: Tables, record: Record, rows: Sequence[Risk]) -> list[str]:
-    """What the register rests on, and what in it is not the standard's."""
-    run, at = record.body["run"], short_time(record.at)
+def _of(part: int, whole: int) -> str:
+    return tr(f"{whole} 项中 {part} 项", f"{part} of {whole}")
+
+
+def risk_notes(
+    known: Tables, records: Sequence[Record], rows: Sequence[Risk], measured: Coverage, *, graded: bool
+) -> list[str]:
+    """What the register rests on, and what in it is not the standard's. `records` are those of the assessments, oldest
+    first; `graded`: they are of grading objects."""
     lines = [
-        tr(
-            f"自查。脆弱性来自测评 {run}（{at}），共 {len(rows)} 条。",
-            f"Self-assessment. Weaknesses are those of assessment {run} ({at}); {len(rows)} lines.",
-        ),
+        _rests_on(records, len(rows)),
         tr(
             "L、F、R 三张表的单元格均为本套件自定（未见标准原文），单调递增；等级 1 至 5。",
             "All cells of the tables L, F and R are ours, the standard's text was not at hand; levels 1 to 5.",
         ),
     ]
-    if any(row.frequency.assumed for row in rows):
+    assumed = [row.frequency for row in rows if row.frequency.assumed]
+    if any(one.incidents is None for one in assumed):
         lines.append(
             tr(
                 f"T 带 ? 的是假定值 {known.assumed}：没有登记事件（registers/incidents.yml）。",
                 f"T with ? is assumed to be {known.assumed}: nobody keeps registers/incidents.yml.",
             )
         )
+    if any(one.outages is None for one in assumed):
+        lines.append(
+            tr(
+                f"T 带 ? 的是假定值 {known.assumed}：主机的中断次数未知（Prometheus 没有应答，或没有该主机的数据）。",
+                f"T with ? is assumed to be {known.assumed}: how often the host was down is not known, as Prometheus "
+                "does not answer or has no data of it.",
+            )
+        )
+    if missed := measured.not_measured.total():
+        share = _of(missed, measured.checks.total())
+        lines.append(
+            tr(
+                f"{share}检查没有测到，因此没有列出；业务风险带 >= 的是下限，“未知”的业务自身没有测到任何一项。",
+                f"{share} checks were not measured and give no line: a business risk with >= is the least that it can "
+                "be, and of an unknown one nothing of the service's own was measured.",
+            )
+        )
+    if graded:
+        lines.append(
+            tr(
+                "按定级对象测评：只含各对象自己的主机和全市共有的检查，其他主机不在其中。",
+                "Assessed by grading object: of their own hosts and what is the city's; other hosts are not in it.",
+            )
+        )
     return lines
+
+
+def _rests_on(records: Sequence[Record], count: int) -> str:
+    """Which assessment, or which several."""
+    runs = {record.body["run"] for record in records}
+    run, at, first = records[-1].body["run"], short_time(records[-1].at), short_time(records[0].at)
+    if len(runs) == 1:
+        return tr(
+            f"自查。脆弱性来自测评 {run}（{at}），共 {count} 条。",
+            f"Self-assessment. Weaknesses are those of assessment {run} ({at}); {count} lines.",
+        )
+    return tr(
+        f"自查。脆弱性来自 {len(runs)} 次测评（{first} 至 {at}），共 {count} 条。",
+        f"Self-assessment. Weaknesses are those of {len(runs)} assessments ({first} to {at}); {count} lines.",
+    )
 
 
 def recovery_table(known: Levels, rows: Iterable[Consistency]) -> Table:
@@ -179,9 +231,9 @@ def product_table(rows: Iterable[Line]) -> Table:
     return table
 
 
-def software_notes(hosts: int, others: int, unreached: int) -> list[str]:
-    """Who was counted, and what the bounds mean."""
-    return [
+def software_notes(hosts: int, others: int, unreached: int, *, recorded: bool) -> list[str]:
+    """Who was counted, what the bounds mean, and whether the count is on record."""
+    lines = [
         tr(
             f"{hosts} 台主机已查询，文件中有 {others} 台计算机，{unreached} 台未查到：下限按未授权计，上限按已授权计。",
             f"{hosts} hosts were asked, {others} computers stand in files, {unreached} were not reached: they "
@@ -192,3 +244,11 @@ def software_notes(hosts: int, others: int, unreached: int) -> list[str]:
             "Products that the list of entitlements does not name are of none of the three classes and not counted.",
         ),
     ]
+    if not recorded:
+        lines.append(
+            tr(
+                "没有主机报告其软件包，因此未记入证据：自查仍以上一次记录的统计为准。",
+                "No host told its packages, so this is not put on record: self-assessments go by the last count there.",
+            )
+        )
+    return lines

@@ -14,6 +14,7 @@ from pydantic import Field, Strict, model_validator
 
 from egovctl.checks.content import Shelf, read_shelf
 from egovctl.checks.model import Model, Name
+from egovctl.i18n import told
 from egovctl.plan.grades import levels
 from egovctl.plan.models import Grade
 
@@ -62,7 +63,9 @@ class Incident(Entry):
     @model_validator(mode="after")
     def _closed_whole(self) -> Self:
         if self.closed is not None and (self.cause is None or self.lesson is None):
-            raise ValueError("a closed incident has a cause and a lesson")
+            raise ValueError(
+                told("已关闭的事件应有原因（cause）和教训（lesson）", "a closed incident has a cause and a lesson")
+            )
         return self
 
 
@@ -95,7 +98,7 @@ class Evaluation(Entry):
     @model_validator(mode="after")
     def _no_more_mended(self) -> Self:
         if self.mended > self.findings:
-            raise ValueError("more is mended than was found")
+            raise ValueError(told("已整改的多于发现的", "more is mended than was found"))
         return self
 
 
@@ -303,14 +306,15 @@ class Register(Model):
         if not isinstance(data, dict) or not isinstance(data.get("entries"), list):
             return data
         if data.get("id") not in KINDS:
-            raise ValueError(f"there is no such register; there is: {', '.join(KINDS)}")
+            known = ", ".join(KINDS)
+            raise ValueError(told(f"没有这种登记；有：{known}", f"there is no such register; there is: {known}"))
         entries = [{"kind": data["id"], **one} if isinstance(one, dict) else one for one in data["entries"]]
         return {**data, "entries": entries}
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         if any(entry.kind != self.id for entry in self.entries):
-            raise ValueError(f"an entry is of another kind than {self.id}")
+            raise ValueError(told(f"有一条的种类不是 {self.id}", f"an entry is of another kind than {self.id}"))
         return self
 
 

@@ -69,15 +69,19 @@ def _pdf(document: Document) -> bytes:
     return pdf(document)
 
 
-def csv_of(table: Table) -> bytes:
-    """One table with all its rows as CSV that Excel opens well; a text that would be a formula there stays text."""
+def csv_of(table: Table, note: tuple[str, str] | None = None) -> bytes:
+    """One table with all its rows as CSV that Excel opens well; a text that would be a formula there stays text.
+
+    `note`: the heading of a last column, and what stands in it on every row.
+    """
     from egovctl.report.document.xlsx import plain
 
     stream = io.StringIO()
     rows = csv.writer(stream)
-    rows.writerow([plain(column.title) for column in table.columns])
+    heading, said = ((plain(text),) for text in note) if note else ((), ())
+    rows.writerow([*(plain(column.title) for column in table.columns), *heading])
     for row in table.rows:
-        rows.writerow([_written(value) for value in row])
+        rows.writerow([*(_written(value) for value in row), *said])
     return (MARK + stream.getvalue()).encode()
 
 
