@@ -25,6 +25,7 @@ from egovctl.drill.database import Wanted
 from egovctl.drill.judging import Promise
 from egovctl.drill.model import Item, Outcome, Target, Verdict
 from egovctl.drill.pgbackrest import PgRepository
+from egovctl.drill.postgresql import FATAL
 from egovctl.drill.restore_postgresql import restore_postgresql
 
 TARGET = Target("register", "db")
@@ -368,6 +369,17 @@ def test_a_moment_before_a_mistake_comes_back(again: Cluster, place: Path) -> No
     shutil.rmtree(place / "work")
     after = restore(again.source(), place, questions=(asking("egov_drill_canary", equals="0"),))
     assert after.verdict is Verdict.MET, words(after)
+
+
+def test_who_asked_too_early_is_not_why_it_died() -> None:
+    """Seen on a busy machine: the last FATAL of its log was the answer to our own question."""
+    log = (
+        "2026-11-27 20:40:01 UTC LOG:  starting point-in-time recovery\n"
+        "2026-11-27 20:40:02 UTC FATAL:  recovery ended before configured recovery target was reached\n"
+        "2026-11-27 20:40:02 UTC FATAL:  the database system is in recovery mode\n"
+        "2026-11-27 20:40:03 UTC FATAL:  the database system is shutting down\n"
+    )
+    assert FATAL.findall(log) == ["recovery ended before configured recovery target was reached"]
 
 
 def test_a_moment_that_the_archive_does_not_reach(backed_up: Cluster, place: Path) -> None:

@@ -6,6 +6,7 @@ links or limits changed; anything left after `down`, most of all after an `up` t
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -16,7 +17,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -25,7 +26,8 @@ import yaml
 
 from egovctl import lab as api
 from egovctl.lab import image, machine
-from egovctl.lab.runner import cgroup_mounts
+from egovctl.lab.names import LabNames
+from egovctl.lab.runner import cgroup_mounts, runner_for
 from egovctl.paths import Inventory
 
 pytestmark = pytest.mark.lab
@@ -166,6 +168,13 @@ def _differences(before: Snapshot, after: Snapshot) -> dict[str, list[str]]:
     return left
 
 
+def until(what: str, true: Callable[[], bool], patience: float = 30.0) -> None:
+    deadline = time.monotonic() + patience
+    while not true():
+        assert time.monotonic() < deadline, f"{what}: not within {patience:.0f} s"
+        time.sleep(0.2)
+
+
 @dataclass(frozen=True)
 class Room:
     """A small project of its own, and the product's command in it."""
@@ -244,7 +253,7 @@ def test_all_hosts_boot_and_an_up_again_changes_nothing(up: Room) -> None:
     identity = up.sh("core1", "cat /etc/machine-id")
     begin = time.monotonic()
     assert "is up already (5 hosts)" in up.call("up")
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 30
     assert up.sh("core1", "cat /etc/machine-id") == identity
     status = json.loads(up.call("status", "--format", "json"))
     states = {row["host"]: row["state"] for row in status["hosts"]}
@@ -326,9 +335,15 @@ def test_debian_units_are_off_at_first_and_start_as_they_are(up: Room) -> None:
     time.sleep(1)
     active = up.sh("noc", f"systemctl is-active {units}", code=None).split()
     assert active == ["active"] * len(DEBIAN_UNITS), dict(zip(DEBIAN_UNITS, active, strict=True))
-    with socket.create_connection(("127.0.0.1", PORT_BASE + 90), timeout=5) as connection:
-        connection.sendall(b"GET /-/healthy HTTP/1.0\r\n\r\n")
-        assert b"200 OK" in connection.recv(200), "the forwarder leads to Prometheus"
+
+    def healthy() -> bool:
+        address = ("127.0.0.1", PORT_BASE + 90)
+        with contextlib.suppress(OSError), socket.create_connection(address, timeout=5) as connection:
+            connection.sendall(b"GET /-/healthy HTTP/1.0\r\n\r\n")
+            return b"200 OK" in connection.recv(200)
+        return False
+
+    until("the forwarder leads to Prometheus", healthy)  # its unit is active before it listens
 
 
 def test_apt_installs_from_the_bound_repository_alone(up: Room) -> None:
@@ -353,7 +368,8 @@ def test_a_guest_survives_its_reboot_and_its_death(up: Room) -> None:
         time.sleep(0.2)
     assert (up.sh("core2", "cat /etc/machine-id"), up.sh("core2", "cat /root/mark")) == (identity, "kept")
     os.kill(_init_of(up, "core2"), signal.SIGKILL)
-    time.sleep(0.5)
+    runner = runner_for(LabNames.of(up.inventory))
+    until("nothing of core2 runs", lambda: runner.pids("core2") == [])
     assert not api.is_up(up.inventory)
     assert "core2" in up.call("up")
     assert (up.sh("core2", "cat /etc/machine-id"), up.sh("core2", "cat /root/mark")) == (identity, "kept")

@@ -40,7 +40,7 @@ def carried(city_lab: Any) -> list[dict[str, Any]]:
     return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
 
 
-def until(true: Callable[[], bool], what: Callable[[], object], seconds: float = 20) -> None:
+def until(true: Callable[[], bool], what: Callable[[], object], seconds: float = 60) -> None:
     limit = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < limit, what()
@@ -64,7 +64,13 @@ def ask(
 @pytest.fixture
 def nothing_sent(city_lab: Any) -> Iterator[None]:
     """Nobody has sent anything today, whatever ran here before; and no alert speaks of a quota when this is over."""
-    begin = "systemctl stop egov-sms && rm -f /var/lib/egov-sms/log/*.jsonl && systemctl start egov-sms"
+    _, city = load(city_lab.inventory)
+    begin = (
+        "systemctl stop egov-sms && rm -f /var/lib/egov-sms/log/*.jsonl && systemctl start egov-sms"
+        # The unit is active before it listens.
+        " && curl -sSkf -o /dev/null -m 5 --retry 60 --retry-delay 1 --retry-connrefused"
+        f" https://{city.hosts[HOST].address_v4}:8443/health"
+    )
     city_lab.on(HOST, begin)
     yield
     city_lab.on(HOST, begin)
@@ -77,7 +83,8 @@ def test_a_department_sends_within_its_quota_and_reads_what_became_of_it(city_la
     message = {"id": "flood-1", "to": "13900000001", "text": NOTICE, "values": {"name": "陈工"}}
 
     code, answer = ask(city_lab, "minqin-health", key, "/messages", message)
-    assert (code, answer["state"], answer["parts"]) == (202, "sent", 2), answer
+    assert (code, answer["parts"]) == (202, 2), answer
+    assert answer["state"] in ("sent", "submitted", "delivered"), "a report may be quicker than the answer"
     until(lambda: len(carried(city_lab)) >= before + 2, lambda: carried(city_lab)[before:])
     parts = sorted(carried(city_lab)[before:], key=lambda item: item["part"][2])
     assert "".join(item["text"] for item in parts) == "【武威政务】" + NOTICE.replace("{name}", "陈工")

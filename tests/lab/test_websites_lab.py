@@ -34,25 +34,28 @@ PATIENCE = 60.0
 SERVE = """
 import http.server, sys
 http.server.ThreadingHTTPServer.daemon_threads = True
-http.server.ThreadingHTTPServer((sys.argv[1], 80), http.server.SimpleHTTPRequestHandler).serve_forever()
+server = http.server.ThreadingHTTPServer((sys.argv[1], 80), http.server.SimpleHTTPRequestHandler)
+print("listens", flush=True)
+server.serve_forever()
 """
 
 
 @contextmanager
 def served(namespace: Path, address: str, folder: Path) -> Iterator[None]:
-    """A web server on a computer of the services' LAN."""
+    """A web server on a computer of the services' LAN, which listens."""
     command = ["nsenter", f"--net={namespace}", "--", sys.executable, "-I", "-c", SERVE, address]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(20)
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        try:
+            assert process.stdout is not None and process.stdout.readline() == b"listens\n"
+            yield
+        finally:
+            process.terminate()
 
 
 def visited(lab: CityLab, what: str) -> str:
     """What node_exporter is given once the unit has run."""
-    lab.on("noc", f"systemctl start egov-website-{what}.service")
+    # A start alone would join one that the timer began before what is to be seen was there.
+    lab.on("noc", f"systemctl stop egov-website-{what}.service; systemctl start egov-website-{what}.service")
     return lab.on("noc", f"cat {TOLD}").stdout
 
 

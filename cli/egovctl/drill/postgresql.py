@@ -69,7 +69,8 @@ DEATHS = (
     ("database files are incompatible with server", Cause.VERSION_MISMATCH),
     ("was initialized by PostgreSQL version", Cause.VERSION_MISMATCH),
 )
-FATAL = re.compile(r"(?:FATAL|PANIC): +(.+)")
+# What it answers who asks too early is not why it died.
+FATAL = re.compile(r"(?:FATAL|PANIC): ++(?!the database system is )(.+)")
 BROKEN_RECORD = "incorrect resource manager data checksum"
 STOPPED = re.compile(r"recovery stopping (?:before|after) .*")
 
