@@ -370,6 +370,7 @@ def test_the_commands_from_a_run_to_its_explanation(
     done = invoke("run", "mlps-level-3")
     assert done.exit_code == 3 and "Self-assessment: " in done.output and "evidence head" in done.output
     assert len(published) == 1, "the NOC is told"
+    assert "wait for a statement: egovctl assess answer ITEM ... -i lab\n" in done.output
     hazard = invoke("explain", "HR-17").output
     assert "self-assessed: met" in hazard and "accounts-none-empty" in hazard
     told = json.loads(invoke("run", "commercial-cryptography", "--format", "json").stdout)
@@ -379,6 +380,7 @@ def test_the_commands_from_a_run_to_its_explanation(
     assert "issued as no. 12" in invoke("explain", "L3-6.1a").output
     crypto = invoke("run", "commercial-cryptography")
     assert crypto.exit_code == 1 and "(accepted)" in crypto.output and "WireGuard" in crypto.output
+    assert "what mends it: egovctl assess explain ITEM -i lab\n" in crypto.output
     again = invoke("diff", "mlps-level-3")
     assert isinstance(again.exception, UsageError) and "takes two" in str(again.exception)
     same_again = invoke("diff", "commercial-cryptography")

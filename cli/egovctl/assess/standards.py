@@ -125,9 +125,10 @@ def standard_of(item: str, inventory: Inventory | None = None) -> Standard:
     for standard in standards(inventory).entries.values():
         if item in standard.by_id:
             return standard
+    where = f" -i {inventory.name}" if inventory else ""
     raise UsageError(
         tr(
-            f"没有编号为 {item} 的要求；请运行 egovctl assess standard 标准 查看编号",
-            f"there is no requirement {item}; egovctl assess standard NAME lists them",
+            f"没有编号为 {item} 的要求；请运行 egovctl assess standard 标准{where} 查看编号",
+            f"there is no requirement {item}; egovctl assess standard NAME{where} lists them",
         )
     )

@@ -5,19 +5,27 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
 
+from pydantic import Field, Strict, ValidationError
+
+from egovctl.assess.standards import standard_of
+from egovctl.checks.model import Model
 from egovctl.errors import CannotMeasure, UsageError
 from egovctl.evidence import Chain, Record
 from egovctl.i18n import tr
 from egovctl.paths import Inventory
+from egovctl.plan.sentences import sentences
+from egovctl.plan.source import PlanError, read_source
 
 STATED, ACCEPTED = "assess.statement", "assess.accepted"
-STATUSES = ("met", "partly", "not_met", "not_applicable")
+Stated = Literal["met", "partly", "not_met", "not_applicable"]
+STATUSES: tuple[str, ...] = get_args(Stated)
 STATEMENT_DAYS = 365  # classified protection is assessed yearly at level 3
 ACCEPTED_DAYS = 180
 ATTACHMENT_BYTES = 50_000_000
@@ -52,6 +60,23 @@ class Acceptance:
     until: str
 
 
+class Entry(Model):
+    """One statement as a file has it: `attachments` are paths from the file's folder, `days` is how long it holds."""
+
+    item: str
+    status: Stated
+    text: str
+    by: str
+    attachments: tuple[str, ...] = ()
+    days: Annotated[int, Strict()] = STATEMENT_DAYS
+
+
+class StatementsFile(Model):
+    """A file for `egovctl assess answer --from`."""
+
+    statements: Annotated[tuple[Entry, ...], Field(min_length=1)]
+
+
 def attachments_dir(inventory: Inventory) -> Path:
     """Where copies of attachments are kept, by their SHA-256."""
     return inventory.state / "attachments"
@@ -61,12 +86,67 @@ def state(
     inventory: Inventory, chain: Chain, item: str, status: str, text: str, by: str, files: Iterable[Path], days: int
 ) -> Record:
     """Put a statement on record, with copies of its files. UsageError when it says nothing or a file cannot be read."""
-    _worded(by, tr("姓名", "a name"))
-    _worded(text, tr("说明文字", "a text"))
+    _named(by)
+    _told(text)
     _within(days, STATEMENT_DAYS)
     kept = [keep(inventory, path) for path in files]
+    return _put(chain, item, status, text, by, kept, days)
+
+
+def read_file(path: Path, inventory: Inventory) -> tuple[Entry, ...]:
+    """The statements of a file; keeps nothing. PlanError with one sentence a fault, each with file and line: every
+    statement is looked at, its files too."""
+    source = read_source(path)
+    try:
+        found = StatementsFile.model_validate(source.data).statements
+    except ValidationError as error:
+        raise PlanError(list(sentences(source, error))) from None
+    faults: list[str] = []
+
+    @contextmanager
+    def at(*where: str | int) -> Iterator[None]:
+        try:
+            yield
+        except UsageError as error:
+            faults.append(f"{source.at(('statements', *where))}: {error}")
+
+    first: dict[str, int] = {}
+    for number, entry in enumerate(found):
+        with at(number, "item"):
+            standard_of(entry.item, inventory)
+            if (before := first.setdefault(entry.item, number)) != number:
+                place = source.at(("statements", before, "item"))
+                raise UsageError(
+                    tr(
+                        f"{entry.item} 写了两次（另见 {place}）；请去掉一个",
+                        f"{entry.item} is there twice (see {place}); take one out",
+                    )
+                )
+        with at(number, "by"):
+            _named(entry.by)
+        with at(number, "text"):
+            _told(entry.text)
+        with at(number, "days"):
+            _within(entry.days, STATEMENT_DAYS)
+        for place_of, name in enumerate(entry.attachments):
+            with at(number, "attachments", place_of):
+                _data(path.parent / name)
+    if faults:
+        raise PlanError(faults)
+    return found
+
+
+def state_all(inventory: Inventory, chain: Chain, entries: Sequence[Entry], folder: Path) -> Iterator[Record]:
+    """Put statements that were read from a file in `folder` on record, one after the other. Copies of all their files
+    are kept first: when one of them cannot be, nothing is on record."""
+    kept = [[keep(inventory, folder / name) for name in entry.attachments] for entry in entries]
+    for one, files in zip(entries, kept, strict=True):
+        yield _put(chain, one.item, one.status, one.text, one.by, files, one.days)
+
+
+def _put(chain: Chain, item: str, status: str, text: str, by: str, kept: Sequence[dict[str, Any]], days: int) -> Record:
     body = {"item": item, "status": status, "text": text.strip(), "by": by.strip(), "until": _until(days)}
-    return chain.append(STATED, {**body, "attachments": kept})
+    return chain.append(STATED, {**body, "attachments": list(kept)})
 
 
 def accept(chain: Chain, item: str, reason: str, owner: str, approver: str, days: int) -> Record:
@@ -86,16 +166,7 @@ def accept(chain: Chain, item: str, reason: str, owner: str, approver: str, days
 
 def keep(inventory: Inventory, path: Path) -> dict[str, Any]:
     """A copy of one file under its hash; its name, size and SHA-256."""
-    try:
-        with path.open("rb") as stream:
-            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                raise UsageError(tr(f"{path} 不是文件", f"{path} is no file"))
-            data = stream.read(ATTACHMENT_BYTES + 1)
-    except OSError as error:
-        raise UsageError(tr(f"无法读取 {path}：{error.strerror}", f"{path} cannot be read: {error.strerror}")) from None
-    if len(data) > ATTACHMENT_BYTES:
-        limit = ATTACHMENT_BYTES // 1_000_000
-        raise UsageError(tr(f"{path} 超过 {limit} MB", f"{path} is larger than {limit} MB"))
+    data = _data(path)
     digest = hashlib.sha256(data).hexdigest()
     folder = attachments_dir(inventory)
     target, half = folder / digest, folder / f".{digest}.{os.getpid()}"
@@ -113,6 +184,21 @@ def keep(inventory: Inventory, path: Path) -> dict[str, Any]:
             tr(f"附件无法保存：{error.strerror}", f"the attachment cannot be kept: {error.strerror}")
         ) from None
     return {"name": path.name, "bytes": len(data), "sha256": digest}
+
+
+def _data(path: Path) -> bytes:
+    """What is in a file that is to be attached. UsageError when it cannot be read, is no file, or is too large."""
+    try:
+        with path.open("rb") as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise UsageError(tr(f"{path} 不是文件", f"{path} is no file"))
+            data = stream.read(ATTACHMENT_BYTES + 1)
+    except OSError as error:
+        raise UsageError(tr(f"无法读取 {path}：{error.strerror}", f"{path} cannot be read: {error.strerror}")) from None
+    if len(data) > ATTACHMENT_BYTES:
+        limit = ATTACHMENT_BYTES // 1_000_000
+        raise UsageError(tr(f"{path} 超过 {limit} MB", f"{path} is larger than {limit} MB"))
+    return data
 
 
 def statements(inventory: Inventory, chain: Chain, at: datetime) -> dict[str, Statement]:
@@ -162,6 +248,14 @@ def _until(days: int) -> str:
 
 def _day(at: datetime) -> str:
     return at.astimezone(UTC).date().isoformat()
+
+
+def _named(by: str) -> None:
+    _worded(by, tr("姓名", "a name"))
+
+
+def _told(text: str) -> None:
+    _worded(text, tr("说明文字", "a text"))
 
 
 def _worded(text: str, what: str) -> None:

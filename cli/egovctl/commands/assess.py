@@ -16,6 +16,7 @@ from egovctl.backups import witness
 from egovctl.checks import content, open_context, require_network, run_checklist
 from egovctl.checks.context import Context
 from egovctl.checks.metrics import publish
+from egovctl.commands.assess_answer import accept, answer
 from egovctl.commands.assess_register import register
 from egovctl.commands.assess_standard import COMMANDS, run_and_print
 from egovctl.commands.options import format_option, inventory_option
@@ -55,7 +56,8 @@ def assess() -> None:
     "--max-age",
     "max_age",
     metavar="30m|2h|1d",
-    help="Of a standard: hosts looked at within this time are not asked again.",
+    help="Of a standard: neither a host nor another source, such as Prometheus, is asked again for what it said within "
+    "this time. / 测评标准时，主机和其他来源（如 Prometheus）在此时间内的结果沿用，不再询问。",
 )
 @click.option("--service", help="With mlps: this grading object only. / 只测评这个定级对象。")
 @inventory_option
@@ -176,5 +178,5 @@ def _broken_row(name: str, broken: Mapping[str, Mapping[str, str]]) -> tuple[str
     return name, "?", pick(broken[name]) if name in broken else "?"
 
 
-for command in (*COMMANDS, register):
+for command in (*COMMANDS, answer, accept, register):
     assess.add_command(command)

@@ -35,14 +35,14 @@ def asked(context: Context, name: str) -> list[Standard]:
     return [*found]
 
 
-def print_objects(found: Sequence[Assessment], graded: Sequence[Graded]) -> None:
+def print_objects(inventory: Inventory, found: Sequence[Assessment], graded: Sequence[Graded]) -> None:
     """All of them in one table, and how to see one."""
     out = Console()
     rows = [report.Row(one, asdict(done.score)) for one, done in zip(graded, found, strict=True)]
     out.print(report.object_table(rows))
     how = tr(
-        f"一个对象的详情：egovctl report assessment {OBJECTS} --service 业务",
-        f"one of them as a whole: egovctl report assessment {OBJECTS} --service NAME",
+        f"一个对象的详情：egovctl report assessment {OBJECTS} --service 业务 -i {inventory.name}",
+        f"one of them as a whole: egovctl report assessment {OBJECTS} --service NAME -i {inventory.name}",
     )
     out.print(how, highlight=False, soft_wrap=True)
     out.print(tr(f"证据链头 {found[-1].head}", f"evidence head {found[-1].head}"), highlight=False, soft_wrap=True)

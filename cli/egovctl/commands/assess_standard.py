@@ -1,16 +1,15 @@
-"""egovctl assess, for standards: their lists, statements, accepted risks, and what a verdict rests on."""
+"""egovctl assess, for standards: their lists, what a run came to, and what a verdict rests on."""
 
 from __future__ import annotations
 
 import json
 import sys
 from datetime import timedelta
-from pathlib import Path
 
 import click
 from rich.console import Console
 
-from egovctl.assess import statements
+from egovctl.assess import effect
 from egovctl.assess.cache import RULINGS
 from egovctl.assess.objects import OBJECTS, Graded, is_object, named
 from egovctl.assess.run import Assessment, changes, history, last_run, regraded, run_objects, run_standard
@@ -65,7 +64,7 @@ def run_and_print(
         told_all = [report.as_json(done) for done in found]
         click.echo(json.dumps(told_all if name == OBJECTS else told_all[0], ensure_ascii=False))
     elif name == OBJECTS:
-        print_objects(found, graded)
+        print_objects(inventory, found, graded)
     else:
         _print(inventory, found[0], wanted[0], every, words)
     publish_or_say(context, chain)
@@ -85,6 +84,14 @@ def _print(
     if dangers := report.bad(done.hazards):
         hazards = standards(inventory).get(standard.hazards or "").by_id
         out.print(report.item_table(dangers, hazards, tr("重大风险隐患", "major hazards")))
+    if report.bad(done.judged) or dangers:
+        service = f" --service {standard.service}" if isinstance(standard, Graded) else ""
+        ask = tr("egovctl assess explain 编号", "egovctl assess explain ITEM") + f"{service} -i {inventory.name}"
+        out.print(
+            tr(f"依据与处理办法：{ask}", f"what each rests on, and what mends it: {ask}"),
+            highlight=False,
+            soft_wrap=True,
+        )
     if done.reused:
         oldest, count = short_time(min(done.reused.values())), len(done.reused)
         out.print(
@@ -106,7 +113,7 @@ def _print(
             highlight=False,
             soft_wrap=True,
         )
-    for line in report.score_lines(done, standard):
+    for line in report.score_lines(done, standard, inventory.name):
         out.print(line, highlight=False, markup=False, soft_wrap=True)
     out.print(tr(f"证据链头 {done.head}", f"evidence head {done.head}"), highlight=False, soft_wrap=True)
 
@@ -161,61 +168,18 @@ def standard_(name: str | None, inventory: Inventory, output: str) -> None:
 
 @click.command()
 @click.argument("item")
-@click.option("--status", required=True, type=click.Choice(statements.STATUSES), help="How the requirement is met.")
-@click.option("--text", help="What is so, and where it is written down; asked for when not given.")
-@click.option("--by", required=True, help="Who answers for this statement.")
-@click.option(
-    "--attachment", "files", multiple=True, type=click.Path(path_type=Path), help="A file; may be given again."
-)
-@click.option("--days", default=statements.STATEMENT_DAYS, show_default=True, help="For how many days it holds.")
-@inventory_option
-def answer(
-    item: str, status: str, text: str | None, by: str, files: tuple[Path, ...], days: int, inventory: Inventory
-) -> None:
-    """State how a requirement is met, where only people know. A copy of each attachment is kept with its hash."""
-    standard = standard_of(item, inventory)
-    if text is None:
-        text = click.prompt(tr(f"{standard.by_id[item]}：说明", f"{standard.by_id[item]}: what is so"))
-    record = statements.state(inventory, _chain(inventory), item, status, str(text), by, files, days)
-    until = record.body["until"]
-    click.echo(
-        tr(
-            f"证据记录 {record.seq}：{item} 的说明，有效至 {until}",
-            f"evidence record {record.seq}: {item} is stated, until {until}",
-        )
-    )
-
-
-@click.command()
-@click.argument("item")
-@click.option("--reason", required=True, help="Why the risk is taken.")
-@click.option("--owner", required=True, help="Who owns it.")
-@click.option("--approver", required=True, help="Who approved it: not the owner.")
-@click.option("--days", default=90, show_default=True, help="For how many days, 180 at most.")
-@inventory_option
-def accept(item: str, reason: str, owner: str, approver: str, days: int, inventory: Inventory) -> None:
-    """Accept for a time that a requirement is not met. It is marked so; its verdict and the rate do not change."""
-    standard_of(item, inventory)
-    record = statements.accept(_chain(inventory), item, reason, owner, approver, days)
-    until = record.body["until"]
-    click.echo(
-        tr(
-            f"证据记录 {record.seq}：{item} 的风险已接受，至 {until}",
-            f"evidence record {record.seq}: the risk of {item} is accepted until {until}",
-        )
-    )
-
-
-@click.command()
-@click.argument("item")
 @click.option("--service", help="Its verdict for this grading object. / 对此定级对象的判定。")
 @inventory_option
 @format_option
 def explain(item: str, service: str | None, inventory: Inventory, output: str) -> None:
-    """Say what ITEM asks, and what its verdict in the last assessment rests on. Asks no host."""
+    """Say what ITEM asks, what its verdict in the last assessment rests on, and what mends it. Asks no host.
+
+    某项要求问什么、上次判定依据什么、如何处理；不访问主机。
+    """
     standard = of = standard_of(item, inventory)
+    context = open_context(inventory)
     if service is not None:
-        of = named(open_context(inventory), f"{OBJECTS}:{service}")
+        of = named(context, f"{OBJECTS}:{service}")
         if isinstance(of, Graded) and item not in of.by_id and standard.id != of.hazards:
             raise UsageError(
                 tr(
@@ -232,26 +196,36 @@ def explain(item: str, service: str | None, inventory: Inventory, output: str) -
                 f"the results of assessment {record.body['run']} are gone or were changed; assess again",
             )
         )
+    asks, checks = standard.by_id[item], content.checks(inventory).entries
     one = next((entry for entry in (whole or {}).get("judged", []) if entry["item"] == item), None)
     asked = set(one["checks"]) if one else set()
     results = [entry for entry in (whole or {}).get("results", []) if entry["check"] in asked]
+    seen = effect.read_results({"results": results}, asked)
+    counted = None
+    if one is not None and one["statement"] is not None:
+        counted = effect.alone(asks, checks, seen).reason != one["reason"]
+    fixes = report.fixes(seen, checks, context)
     if output == "json":
-        entry = standard.by_id[item].model_dump()
-        seq = None if record is None else record.seq
-        click.echo(json.dumps({"item": entry, "judged": one, "results": results, "record": seq}, ensure_ascii=False))
+        told = {
+            "item": asks.model_dump(),
+            "judged": one,
+            "statement_counted": counted,
+            "results": results,
+            "fix": fixes,
+            "record": None if record is None else record.seq,
+        }
+        click.echo(json.dumps(told, ensure_ascii=False))
         return
     out = Console()
-    for line in report.explained(standard, standard.by_id[item], one):
-        out.print(line, highlight=False, markup=False, soft_wrap=True)
+    lines = report.explained(standard, asks, one, counted)
     if record is not None:
-        out.print(
+        lines.append(
             tr(
                 f"  测评 {record.body['run']}，证据记录 {record.seq}，{record.at}",
                 f"  assessment {record.body['run']}, evidence record {record.seq}, {record.at}",
-            ),
-            highlight=False,
+            )
         )
-    for line in report.check_lines(results, content.checks(inventory).entries, item):
+    for line in (*lines, *report.check_lines(results, checks, item, fixes)):
         out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -306,4 +280,4 @@ def _chain(inventory: Inventory) -> Chain:
     return open_chain(inventory, open_context(inventory).city.plan_revision)
 
 
-COMMANDS = (standard_, answer, accept, explain, status, diff)
+COMMANDS = (standard_, explain, status, diff)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,9 +14,12 @@ from egovctl.assess.run import Assessment, Change
 from egovctl.assess.score import Interval
 from egovctl.assess.standards import Item, Standard
 from egovctl.assess.verdict import BAD, Judged, Verdict
-from egovctl.checks.model import Check
+from egovctl.checks.context import Context
+from egovctl.checks.engine import Run
+from egovctl.checks.model import Check, Result
 from egovctl.evidence import Record
 from egovctl.i18n import pick, tr
+from egovctl.report.checks import MENDED, commands
 from egovctl.report.tables import plain_table, short_time
 from egovctl.report.words import STATUS, word
 
@@ -130,8 +134,8 @@ def bad(judged: tuple[Judged, ...]) -> list[Judged]:
     return [one for one in judged if one.verdict in BAD]
 
 
-def score_lines(assessment: Assessment, standard: Standard) -> list[str]:
-    """Rates, hazards and conclusions, each as an interval, and what would narrow it."""
+def score_lines(assessment: Assessment, standard: Standard, city: str) -> list[str]:
+    """Rates, hazards and conclusions, each as an interval, and what would narrow it. `city` is the inventory's name."""
     score = assessment.score
     lines = [
         tr(
@@ -169,8 +173,8 @@ def score_lines(assessment: Assessment, standard: Standard) -> list[str]:
         else:
             lines.append(
                 tr(
-                    f"{count} 项待说明：egovctl assess answer 编号 …",
-                    f"{count} wait for a statement: egovctl assess answer ITEM ...",
+                    f"{count} 项待说明：egovctl assess answer 编号 … -i {city}",
+                    f"{count} wait for a statement: egovctl assess answer ITEM ... -i {city}",
                 )
             )
     return lines
@@ -205,8 +209,9 @@ def change_lines(changed: list[Change], titles: dict[str, Item]) -> list[str]:
     return lines
 
 
-def explained(standard: Standard, item: Item, one: dict[str, Any] | None) -> list[str]:
-    """What a requirement is, and its last verdict with the reason; None when it has none."""
+def explained(standard: Standard, item: Item, one: dict[str, Any] | None, counted: bool | None) -> list[str]:
+    """What a requirement is, and its last verdict with the reason; `one` is None when it has none. `counted`: whether
+    the verdict went by the statement."""
     area, point = next((area, point) for area, point, entry in standard.walk() if entry.id == item.id)
     lines = [
         f"{item.id}  {item}",
@@ -220,7 +225,8 @@ def explained(standard: Standard, item: Item, one: dict[str, Any] | None) -> lis
     reason = pick(one["reason"])
     lines.append(tr("  自查判定：", "  self-assessed: ") + f"{word(VERDICTS, one['verdict'])} · {reason}")
     if one["statement"] is not None:
-        lines.append(tr(f"  说明：证据记录 {one['statement']}", f"  statement: evidence record {one['statement']}"))
+        said = tr(f"  说明：证据记录 {one['statement']}", f"  statement: evidence record {one['statement']}")
+        lines.append(said if counted else said + _not_counted(item))
     if one["accepted"] is not None:
         lines.append(
             tr(f"  风险已接受：证据记录 {one['accepted']}", f"  accepted risk: evidence record {one['accepted']}")
@@ -228,8 +234,58 @@ def explained(standard: Standard, item: Item, one: dict[str, Any] | None) -> lis
     return lines
 
 
-def check_lines(results: list[dict[str, Any]], checks: dict[str, Check], item: str) -> list[str]:
-    """What each check said: subjects that are alike in one line, with the facts' hash where theirs is the same."""
+def _not_counted(item: Item) -> str:
+    if item.unmet is not None:
+        return tr(
+            "（未计入：本套件所用的不能满足此项）", " (it did not count: what the suite itself uses cannot meet this)"
+        )
+    return tr("（未计入：判定以检查为准）", " (it did not count: the verdict is what the checks say)")
+
+
+def idle_line(item: Item, judged: Judged) -> str:
+    """A note that a statement changes nothing, and by what the verdict goes instead."""
+    if item.unmet is not None:
+        return tr(
+            f"注意：{item.id} 的判定不因说明而变，总是不符合：{judged.text}",
+            f"note: {item.id} is not met whatever is stated: {judged.text}",
+        )
+    verdict = word(VERDICTS, judged.verdict.value)
+    return tr(
+        f"注意：按上次测评，这条说明不改变 {item.id} 的判定：{verdict} · {judged.text}",
+        f"note: by the last assessment this statement changes nothing; {item.id}: {verdict} · {judged.text}",
+    )
+
+
+def settled_line(item: Item) -> str:
+    """A note that checks may say all there is to say, where nothing was assessed yet."""
+    return tr(
+        f"注意：检查能判定 {item.id}：只有检查留给人的（如没有登记），这条说明才计入",
+        f"note: checks can settle {item.id}: this statement counts only if they leave it to people, "
+        "as where a register is not kept",
+    )
+
+
+def fixes(results: Sequence[Result], checks: Mapping[str, Check], context: Context) -> list[dict[str, Any]]:
+    """What mends each check that failed: its text in both languages, and the whole command line, None where its fix has
+    no tag or what it failed of is not in the plan any more."""
+    found = []
+    for name in dict.fromkeys(result.check for result in results if result.status in MENDED):
+        if (check := checks.get(name)) is None:
+            continue
+        known = context.subjects(check.subject)
+        failed = tuple(result for result in results if result.check == name and result.subject in known)
+        lines = commands(Run("", "", failed, "", 0.0), checks, context)
+        text = {"zh": check.fix.zh, "en": check.fix.en}
+        found.append({"check": name, "text": text, "command": lines[0] if lines else None})
+    return found
+
+
+def check_lines(
+    results: list[dict[str, Any]], checks: Mapping[str, Check], item: str, mending: Sequence[dict[str, Any]]
+) -> list[str]:
+    """What each check said: subjects that are alike in one line, with the facts' hash where theirs is the same; then
+    what mends it, as `fixes` says."""
+    by_check = {fix["check"]: fix for fix in mending}
     alike: dict[str, dict[tuple[str, str], list[dict[str, Any]]]] = {}
     for result in results:
         text = pick(result["detail"])
@@ -245,8 +301,10 @@ def check_lines(results: list[dict[str, Any]], checks: dict[str, Check], item: s
             hashes = {one["facts_sha256"][:12] for one in group}
             facts = f" · {hashes.pop()}" if len(hashes) == 1 and hashes != {""} else ""
             lines.append(f"    {word(STATUS, status)} · {subjects}{more} · {text}{facts}")
-        if check is not None and any(status in ("fail", "partial") for status, _ in groups):
-            lines.append(f"    {tr('处理：', 'to mend: ')}{check.fix}")
+        if (fix := by_check.get(name)) is not None:
+            lines.append(f"    {tr('处理：', 'to mend: ')}{pick(fix['text'])}")
+            if fix["command"] is not None:
+                lines.append(f"    {tr('重新应用：', 'to apply again: ')}{fix['command']}")
     return lines
 
 

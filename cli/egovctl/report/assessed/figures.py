@@ -131,7 +131,10 @@ def narrowing(found: Assessed) -> Section:
     for name, items in found.wanting:
         check = found.past.checks.get(name)
         if not name:
-            what = tr("由人说明：egovctl assess answer 编号", "statements: egovctl assess answer ITEM")
+            city = found.past.inventory.name
+            what = tr(
+                f"由人说明：egovctl assess answer 编号 -i {city}", f"statements: egovctl assess answer ITEM -i {city}"
+            )
         else:
             what = tr("未测得的检查", "a check that did not measure") + f": {check.title if check else name} ({name})"
         rows.append((what, float(items)))

@@ -289,10 +289,12 @@ def records(found: Assessed) -> Section:
         tr("没有。", "none"),
         anchors=tuple(f"record-{record.seq}" for record in chosen),
     )
+    city = found.past.inventory.name
     how = tr(
-        "核对一条记录：egovctl evidence show --seq 序号；核对整条链：egovctl evidence verify --head 数量:散列。",
-        "To look at a record: egovctl evidence show --seq NUMBER; at the chain: "
-        "egovctl evidence verify --head COUNT:HASH.",
+        f"核对一条记录：egovctl evidence show --seq 序号 -i {city}；"
+        f"核对整条链：egovctl evidence verify --head 数量:散列 -i {city}。",
+        f"To look at a record: egovctl evidence show --seq NUMBER -i {city}; at the chain: "
+        f"egovctl evidence verify --head COUNT:HASH -i {city}.",
     )
     return Section(tr("证据", "Evidence"), (Paragraph(how), table))
 
