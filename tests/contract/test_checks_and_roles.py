@@ -51,7 +51,8 @@ def test_what_programs_tell_node_exporter_goes_with_them() -> None:
     """If this fails, a service that leaves a host leaves its last words, and alerts on them stand for ever."""
     root = project_root()
     folders = ("playbooks/roles", "exporters", "cli/egovctl/checks")
-    files = [path for folder in folders for path in (root / folder).rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    found = [path for folder in folders for path in (root / folder).rglob("*")]
+    files = [path for path in found if path.is_file() and path.suffix != ".pyc"]
     named = {name for path in files for name in TEXTFILE.findall(path.read_text("utf-8", "replace"))}
     listed = {
         item["name"].replace("{item}", "{service}")

@@ -21,6 +21,7 @@ import pytest
 from conftest import CityLab
 
 from egovctl.apply.enrolment import read_record
+from egovctl.assess.statements import read_statement, state
 from egovctl.evidence import open_chain
 from egovctl.plan import load_city
 from egovctl.prometheus import prometheus_url, query
@@ -100,9 +101,10 @@ def lose(lab: CityLab, disk: Path) -> None:
 
 def put_back(lab: CityLab, files: Path) -> None:
     """The rest of step 3."""
-    for name in ("control", "secrets", "evidence"):
-        shutil.copytree(files / name, lab.inventory.state / name, symlinks=True)
-        (lab.inventory.state / name).chmod(0o700)
+    for source in files.iterdir():
+        if source.name != "inventory":
+            shutil.copytree(source, lab.inventory.state / source.name, symlinks=True)
+            (lab.inventory.state / source.name).chmod(0o700)
     shutil.copytree(files / "inventory", lab.inventory.root, symlinks=True)
 
 
@@ -123,6 +125,9 @@ def test_the_noc_is_lost_and_is_built_anew_from_plan_and_backup(city_lab: CityLa
         lab.on(NOC, "systemctl start egov-backup@monitoring.service")
         listed = json.loads(lab.on(NOC, LISTED).stdout)[0]["archives"]
         last = [item["name"] for item in listed if item["name"].startswith("monitoring-")][-1]
+        policy = tmp_path / "policy.pdf"
+        policy.write_bytes(b"no. 12, signed")
+        stated = state(inventory, open_chain(inventory), "L3-6.1a", "met", "issued as no. 12", "Li Ming", [policy], 1)
         head, secret_names = open_chain(inventory).head(), {path.name for path in inventory.secrets.iterdir()}
         lab.egovctl("evidence", "seal", *where)
     with timed("loss"):
@@ -131,6 +136,7 @@ def test_the_noc_is_lost_and_is_built_anew_from_plan_and_backup(city_lab: CityLa
         put_back(lab, unseal(tmp_path, passphrase))
         assert {path.name for path in inventory.secrets.iterdir()} == secret_names
         lab.egovctl("evidence", "verify", "--head", str(head), *where)
+        assert read_statement(inventory, stated).lost == "", "a statement has its attachment"
         lab.egovctl("render", *where)
     with timed("enrol"):
         lab.playbook("playbooks/enrol.yml", "--limit", NOC)

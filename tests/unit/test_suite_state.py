@@ -5,6 +5,8 @@ A failure here means that a NOC that burnt down is rebuilt without its evidence,
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import os
 import shutil
@@ -16,6 +18,8 @@ import pytest
 from click.testing import CliRunner
 
 from egovctl.apply.enrolment import ensure_control
+from egovctl.assess.run import folder_of, results_of
+from egovctl.assess.statements import attachments_dir, read_statement, state
 from egovctl.backups import own_state, witness
 from egovctl.checks.context import Context, open_context
 from egovctl.commands.evidence import evidence
@@ -24,8 +28,8 @@ from egovctl.drill.borg import Repository
 from egovctl.drill.causes import Cause
 from egovctl.drill.model import Item, Outcome, Verdict, Work
 from egovctl.errors import CannotMeasure, UsageError
+from egovctl.evidence import Record, keys, open_chain
 from egovctl.evidence import chain as chain_module
-from egovctl.evidence import keys, open_chain
 from egovctl.evidence.record import now
 from egovctl.paths import Inventory
 from egovctl.render.engine import secret_names
@@ -60,6 +64,21 @@ class Control:
 
     def seal(self) -> dict[str, object]:
         return own_state.seal(self.context, open_chain(self.inventory, "0")).body
+
+    def state(self) -> Record:
+        """A statement with an attachment."""
+        proof = self.folder / "policy.pdf"
+        proof.write_bytes(b"no. 12, signed")
+        chain = open_chain(self.inventory, "0")
+        return state(self.inventory, chain, "L3-6.1a", "met", "issued as no. 12", "Li Ming", [proof], 30)
+
+    def assess(self, run: str = "run1") -> Record:
+        """A self-assessment on record, with its file of results."""
+        data = json.dumps({"run": run, "results": [], "judged": []}).encode()
+        folder_of(self.inventory).mkdir(exist_ok=True)
+        (folder_of(self.inventory) / f"{run}.json").write_bytes(data)
+        body = {"run": run, "standard": "mlps-level-3", "results_sha256": hashlib.sha256(data).hexdigest()}
+        return open_chain(self.inventory, "0").append("assess.standard", body)
 
     def drill(self) -> Item:
         work = Work(self.context, self.folder / "scratch", lambda text: None)
@@ -133,6 +152,108 @@ def test_what_a_rebuilding_would_lack_is_named(control: Control, fault: str) -> 
     item = control.drill()
     assert (item.verdict, item.causes) == (Verdict.NOT_MET, (cause,)), item.reasons
     assert words in item.reasons[0]["en"] and item.reasons[0]["zh"]
+
+
+def put_back(control: Control, archive: object) -> None:
+    """Step 3 of docs/loss-of-noc.md, after all that control had is gone."""
+    shutil.move(control.inventory.secrets / own_state.PASSPHRASE, control.folder / "envelope")
+    passphrase = (control.folder / "envelope").read_text().strip()
+    shutil.rmtree(control.inventory.state)
+    into = control.folder / "opened"
+    into.mkdir()
+    repository = Repository(str(control.folder / "repository"), passphrase, control.folder / "another-base")
+    subprocess.run(
+        ["borg", "extract", f"{repository.location}::{archive}"],
+        env={**os.environ, "BORG_PASSPHRASE": passphrase, "BORG_BASE_DIR": str(repository.base)},
+        cwd=into,
+        check=True,
+    )
+    (files,) = into.rglob("seal/files")
+    for source in files.iterdir():
+        if source.name != "inventory":
+            shutil.copytree(source, control.inventory.state / source.name)
+
+
+def test_what_the_evidence_names_is_there_after_a_loss_and_caches_are_not(control: Control) -> None:
+    stated, assessed = control.state(), control.assess()
+    for cache in ("looks", "answers"):
+        (control.inventory.state / cache).mkdir()
+        (control.inventory.state / cache / "core1.json").write_text("{}")
+    (control.inventory.state / "rulings.json").write_text("{}")
+    body = control.seal()
+    item = control.drill()
+    assert item.verdict is Verdict.MET, item.reasons
+    put_back(control, body["archive"])
+    assert {path.name for path in control.inventory.state.iterdir()} == set(own_state.KEPT)
+    assert read_statement(control.inventory, stated).lost == ""
+    assert results_of(control.inventory, assessed)[0] == {"run": "run1", "results": [], "judged": []}
+
+
+def test_a_state_that_was_sealed_without_them_comes_back_and_what_it_lacks_is_said_while_control_has_it(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stated = control.state()
+    control.assess()
+    with monkeypatch.context() as before:
+        before.setattr(own_state, "KEPT", ("control", "secrets", "evidence"))
+        body = control.seal()
+    item = control.drill()
+    assert (item.verdict, item.causes) == (Verdict.NOT_MET, (Cause.FILES_MISSING,))
+    said = "2 files that the evidence names are not sealed: L3-6.1a policy.pdf "
+    assert said in item.reasons[0]["en"] and "mlps-level-3 run1; run egovctl evidence seal" in item.reasons[0]["en"]
+    put_back(control, body["archive"])
+    assert read_statement(control.inventory, stated).lost == "policy.pdf"
+    control.assess("run2")
+    control.seal()
+    item = control.drill()
+    assert item.verdict is Verdict.MET, ("what nobody has any more is no fault of the archive", item.reasons)
+
+
+ALTERED: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "an attachment": (lambda state: next((state / "attachments").iterdir()), "L3-6.1a policy.pdf "),
+    "results": (lambda state: state / "assessments" / "run1.json", "mlps-level-3 run1"),
+}
+
+
+@pytest.mark.parametrize("which", ALTERED)
+def test_what_was_altered_before_it_was_sealed_is_named(control: Control, which: str) -> None:
+    """The manifest is of the altered file, too: the evidence alone knows better."""
+    find, named = ALTERED[which]
+    control.state()
+    control.assess()
+    path = find(control.inventory.state)
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with own_state.staged(control.inventory) as still:
+        (found,) = restore_state.faults(still.files, control.inventory)
+    assert found.cause is Cause.CONTENT_CHANGED and named in found.text["zh"]
+    assert f"1 files are not what the evidence says: {named}" in found.text["en"]
+
+
+def test_an_attachment_that_is_altered_in_the_archive_is_named(control: Control) -> None:
+    control.state()
+    (kept,) = attachments_dir(control.inventory).iterdir()
+    with own_state.staged(control.inventory) as still:
+        (still.files / "attachments" / kept.name).write_bytes(b"no. 13, signed")
+        borg(control, "init", "-e", "repokey", str(control.folder / "repository"))
+        archive = f"{control.folder / 'repository'}::suite-state-2026-01-01T00:00:00"
+        borg(control, "create", archive, str(still.files), str(still.proof))
+    item = control.drill()
+    assert (item.verdict, item.causes) == (Verdict.NOT_MET, (Cause.CONTENT_CHANGED,))
+    assert f"attachments/{kept.name} (content)" in item.reasons[0]["en"]
+
+
+def test_a_state_that_cannot_be_copied_is_not_sealed_and_nothing_of_it_stays(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(source: Path, target: Path, **_: object) -> None:
+        raise shutil.Error([(str(source), str(target), f"[Errno {errno.ENOSPC}] No space left on device")])
+
+    with monkeypatch.context() as disk:
+        disk.setattr(shutil, "copytree", full)
+        with pytest.raises(CannotMeasure, match=r"seal for sealing: \[Errno 28\] No space left on device; nothing was"):
+            control.seal()
+    assert not (control.inventory.state / "seal").exists() and not (control.folder / "repository").exists()
+    control.seal()
 
 
 def test_what_is_sealed_tells_its_heads_and_lets_old_evidence_go(

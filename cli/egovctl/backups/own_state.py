@@ -1,8 +1,8 @@
 """The suite's own state, sealed: what control alone holds goes into a repository of its own on the backup node.
 
-Keys, secrets, evidence, the plan and the public keys: with these, the suite's code and one passphrase a NOC is rebuilt
-(docs/backup-history.md). The repository's key lies in it, under the escrow passphrase: the one thing that is kept on
-paper.
+Keys, secrets, evidence with the files that it names by hash, the plan and the public keys: with these, the suite's code
+and one passphrase a NOC is rebuilt (docs/backup-history.md). The repository's key lies in it, under the escrow
+passphrase: the one thing that is kept on paper.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ from egovctl.paths import Inventory
 
 SEALED = "backup.sealed"
 SECONDS = 3600.0
-# Below the inventory's private folder; what else is there (scratch, sockets, borg's caches) can be made anew.
-KEPT = ("control", "secrets", "evidence")
+# Below the inventory's private folder, as far as they are there. What else is there can be made anew: scratch, sockets,
+# borg's caches, what hosts and collectors said last, rulings. The order is that of copying: heads that control noted
+# before the evidence that has them, and evidence before the files that it names, which are written before their record.
+KEPT = ("control", "secrets", "evidence", "attachments", "assessments")
 PASSPHRASE = f"borg_passphrase_{CONTROL}"
 
 
@@ -67,20 +69,41 @@ def seal(context: Context, chain: Chain) -> Record:
 
 @contextmanager
 def staged(inventory: Inventory) -> Iterator[Staged]:
-    """A copy that nobody writes to while it is archived; as private as what it was made from, and gone at the end."""
+    """A copy that nobody writes to while it is archived; as private as what it was made from, and gone at the end.
+
+    CannotMeasure when it cannot be made, as on a full disk.
+    """
     root = inventory.state / "seal"
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(mode=0o700)
     try:
         still = Staged(root / "files", root / "proof")
-        for name in KEPT:
-            if (source := inventory.state / name).is_dir():
-                shutil.copytree(source, still.files / name, symlinks=True, ignore=_only_files)
-        shutil.copytree(inventory.root, still.files / "inventory", symlinks=True, ignore=_only_files)
-        _prove(still)
+        try:
+            _copy(inventory, still.files)
+            _prove(still)
+        except OSError as error:
+            raise _no_copy(root, error) from None
         yield still
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+def _copy(inventory: Inventory, files: Path) -> None:
+    for name in KEPT:
+        if (source := inventory.state / name).is_dir():
+            shutil.copytree(source, files / name, symlinks=True, ignore=_only_files)
+    shutil.copytree(inventory.root, files / "inventory", symlinks=True, ignore=_only_files)
+
+
+def _no_copy(root: Path, error: OSError) -> CannotMeasure:
+    """The error for a copy that failed, with the first reason why."""
+    why = error.args[0][0][2] if isinstance(error, shutil.Error) else error
+    return CannotMeasure(
+        told(
+            f"无法在 {root} 中复制要封存的状态：{why}；什么也没有封存",
+            f"the state could not be copied to {root} for sealing: {why}; nothing was sealed",
+        )
+    )
 
 
 def _only_files(folder: str, names: list[str]) -> set[str]:

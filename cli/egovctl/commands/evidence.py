@@ -197,7 +197,7 @@ def backups(inventory: Inventory, output: str, accept: str | None) -> None:
 def seal(inventory: Inventory) -> None:
     """Sign the evidence, then seal what control alone holds into its repository on the backup node.
 
-    Keys, secrets, evidence and plan. Exit 3 when it is sealed and could not be signed.
+    Keys, secrets, evidence with its files, and plan. Exit 3 when it is sealed and could not be signed.
     """
     from egovctl.backups.own_state import seal as sealed
     from egovctl.checks import open_context, require_network

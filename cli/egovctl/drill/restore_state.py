@@ -1,7 +1,8 @@
 """The method restore-state: control is gone; what it sealed opens with the escrow passphrase, and a NOC can be rebuilt.
 
-Restored and compared like any files; then asked what a rebuilding needs of it: the evidence chains are whole, the keys
-are those that the hosts know, and no secret is missing that the rendered city refers to.
+Restored and compared like any files; then asked what a rebuilding needs of it: the evidence chains are whole, the files
+that they name by hash came back with that hash, the keys are those that the hosts know, and no secret is missing that
+the rendered city refers to.
 """
 
 from __future__ import annotations
@@ -9,20 +10,23 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from egovctl.assess.run import ASSESSED, results_of
+from egovctl.assess.statements import STATED, attachments_dir
 from egovctl.checks.context import Context
 from egovctl.drill.borg import Repository
 from egovctl.drill.call import Deadline
 from egovctl.drill.causes import Cause
+from egovctl.drill.compare import digest_of
 from egovctl.drill.judging import Finding, Promise, failed, finding
 from egovctl.drill.model import Item, Target, Verdict, Work
 from egovctl.drill.phases import Timer
 from egovctl.drill.restore_files import latest, restore_files
 from egovctl.drill.ways import CONTROL, STATE_SERVICE, way_to
 from egovctl.errors import CannotMeasure, UsageError
-from egovctl.evidence import Chain
+from egovctl.evidence import Chain, Record
 from egovctl.i18n import tr
 from egovctl.paths import Inventory
 from egovctl.render.engine import secret_names
@@ -39,6 +43,17 @@ KEYS = {
     "borg_ed25519": "borg_ed25519",
     "evidence_ed25519": "evidence_ed25519",
 }
+
+
+@dataclass(frozen=True)
+class Restored(Inventory):
+    """A city whose private folder is `files`: the one that came back."""
+
+    files: Path
+
+    @property
+    def state(self) -> Path:
+        return self.files
 
 
 class RestoreState:
@@ -65,8 +80,9 @@ class RestoreState:
             },
             {"zh": "恢复到临时目录，逐个文件核对", "en": "restore it into the scratch, compare every file"},
             {
-                "zh": "查验证据链、控制机密钥，以及重建所需的每个密钥是否都在",
-                "en": "verify the evidence, control's keys, and that no secret is missing that a rebuilding needs",
+                "zh": "查验证据链及其记载的附件和自查结果、控制机密钥，以及重建所需的每个密钥是否都在",
+                "en": "verify the evidence, the attachments and results that it names, control's keys, and that no "
+                "secret is missing that a rebuilding needs",
             },
             {"zh": "删除临时目录", "en": "remove the scratch"},
         ]
@@ -113,6 +129,8 @@ def faults(state: Path, inventory: Inventory) -> Iterator[Finding]:
         if not (verdict := Chain(path).verify()).ok:
             zh, en = f"证据链 {path.name} 不完整：{verdict.reason}", f"chain {path.name} is not whole: {verdict.reason}"
             yield finding(Cause.CONTENT_CHANGED, zh, en)
+        else:
+            yield from _not_as_recorded(Chain(path), Restored(inventory.root, state), inventory)
     record = read_enrolled(inventory).get(CONTROL, {})
     for name, known_as in KEYS.items():
         if known_as in record and _public(state / "control" / name) != record[known_as]:
@@ -123,10 +141,50 @@ def faults(state: Path, inventory: Inventory) -> Iterator[Finding]:
             yield finding(Cause.KEY_LOST, zh, en)
     there = {path.name for path in (state / "secrets").glob("*")}
     if lost := [name for name in secret_names(inventory) if name not in there]:
-        shown = ", ".join(lost[:3]) + (" …" if len(lost) > 3 else "")
+        shown = _some(lost)
         yield finding(
             Cause.FILES_MISSING, f"缺少 {len(lost)} 个密钥：{shown}", f"{len(lost)} secrets are missing: {shown}"
         )
+
+
+def _not_as_recorded(chain: Chain, restored: Restored, inventory: Inventory) -> Iterator[Finding]:
+    """Files that a chain names and that came back altered, or not at all though control still has them.
+
+    What control itself has no more was lost before it was sealed, as after a rebuilding from a state sealed without
+    them: no newer archive can bring it back, and assessments and reports name it.
+    """
+    missing, altered = [], []
+    for record in chain.records(STATED, ASSESSED):
+        for what, wanted, found in _named(restored, record):
+            if found and found != wanted:
+                altered.append(what)
+            elif not found and (what, wanted, wanted) in _named(inventory, record):
+                missing.append(what)
+    if altered:
+        zh = f"证据记载的 {len(altered)} 个文件与记录的哈希不符：{_some(altered)}"
+        en = f"{len(altered)} files are not what the evidence says: {_some(altered)}"
+        yield finding(Cause.CONTENT_CHANGED, zh, en)
+    if missing:
+        zh = f"证据记载的 {len(missing)} 个文件没有封存：{_some(missing)}；请运行 egovctl evidence seal"
+        en = f"{len(missing)} files that the evidence names are not sealed: {_some(missing)}; run egovctl evidence seal"
+        yield finding(Cause.FILES_MISSING, zh, en)
+
+
+def _named(inventory: Inventory, record: Record) -> list[tuple[str, str, str]]:
+    """Files that a record names: what it is, the hash on record, and that of the file as it is ("": it is gone)."""
+    body = record.body
+    if record.kind == ASSESSED:
+        return [(f"{body['standard']} {body['run']}", body["results_sha256"], results_of(inventory, record)[1])]
+    named = ((one["name"], one["sha256"]) for one in body["attachments"])
+    kept = ((name, wanted, attachments_dir(inventory) / Path(wanted).name) for name, wanted in named)
+    return [
+        (f"{body['item']} {name} {wanted[:12]}", wanted, digest_of(path) if path.is_file() else "")
+        for name, wanted, path in kept
+    ]
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
 
 
 def _public(private: Path) -> str:

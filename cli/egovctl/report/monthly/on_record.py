@@ -97,9 +97,7 @@ def rehearsed(context: Context, month: Month) -> Rehearsed:
         for item in record.body["items"]
     )
     titles = {name: drill.title.model_dump() for name, drill in drills(context).entries.items()}
-    return Rehearsed(
-        verified(context.inventory, chain), items, tuple(_unproven(context, results, month)), titles
-    )
+    return Rehearsed(verified(context.inventory, chain), items, tuple(_unproven(context, results, month)), titles)
 
 
 def assessed(context: Context, month: Month) -> Assessed:
