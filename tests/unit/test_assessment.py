@@ -390,6 +390,13 @@ def test_the_commands_from_a_run_to_its_explanation(
     worse = invoke("diff", "commercial-cryptography")
     assert worse.exit_code == 1 and "worse  SM-R1" in worse.output and "no rules yet" in worse.output
     assert invoke("status", "commercial-cryptography").output.count("0.0") == 3
+    told_runs = json.loads(invoke("status", "commercial-cryptography", "--format", "json").stdout)
+    assert [set(one) for one in told_runs] == [{"run", "standard", "score", "record", "at"}] * 3
+    told_worse = invoke("diff", "commercial-cryptography", "--format", "json")
+    found = json.loads(told_worse.stdout)
+    assert told_worse.exit_code == 1 and (found["before"], found["after"]) == tuple(one["run"] for one in told_runs[1:])
+    (change,) = found["changes"]
+    assert (change["item"], change["after"], change["worse"]) == ("SM-R1", "not_met", True) and change["reason"]["zh"]
     for path in assessing.folder_of(town).iterdir():
         path.write_text("{}")
     lost = invoke("explain", "L3-4.1a")

@@ -19,6 +19,7 @@ from egovctl.evidence import Chain
 from egovctl.i18n import tr
 from egovctl.paths import Inventory
 from egovctl.report import objects as report
+from egovctl.report.assessment import past_as_json
 
 
 def asked(context: Context, name: str) -> list[Standard]:
@@ -59,7 +60,7 @@ def list_objects(inventory: Inventory, output: str) -> None:
     Console().print(report.graded_table(found, left))
 
 
-def status_of_objects(inventory: Inventory, chain: Chain) -> None:
+def status_of_objects(inventory: Inventory, chain: Chain, output: str) -> None:
     """The last assessment of each object, with the grades that it had then."""
     context = open_context(inventory)
     last = {}
@@ -68,6 +69,9 @@ def status_of_objects(inventory: Inventory, chain: Chain) -> None:
             last[one.service] = records[-1]
     if not last:
         raise UsageError(tr(f"还没有按 {OBJECTS} 测评过", f"nothing was assessed against {OBJECTS} yet"))
+    if output == "json":
+        click.echo(json.dumps([past_as_json(record) for record in last.values()], ensure_ascii=False))
+        return
     rows = []
     for record in last.values():
         standard = of_record(context, record)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from datetime import timedelta
 
 import click
@@ -232,25 +233,30 @@ def explain(item: str, service: str | None, inventory: Inventory, output: str) -
 @click.command()
 @click.argument("name")
 @inventory_option
-def status(name: str, inventory: Inventory) -> None:
+@format_option
+def status(name: str, inventory: Inventory, output: str) -> None:
     """List the assessments against a standard, with what each came to. Asks no host.
 
     mlps: the last one of each grading object.
     """
     if name == OBJECTS:
-        status_of_objects(inventory, _chain(inventory))
+        status_of_objects(inventory, _chain(inventory), output)
         return
     standard = named(open_context(inventory), name)
     records = history(_chain(inventory), standard)
     if not records:
         raise UsageError(tr(f"还没有按 {name} 测评过", f"nothing was assessed against {name} yet"))
+    if output == "json":
+        click.echo(json.dumps([report.past_as_json(record) for record in records], ensure_ascii=False))
+        return
     Console().print(report.history_table(records, standard))
 
 
 @click.command()
 @click.argument("name")
 @inventory_option
-def diff(name: str, inventory: Inventory) -> None:
+@format_option
+def diff(name: str, inventory: Inventory, output: str) -> None:
     """Say what the last assessment judges differently from the one before. Exit 1 when something became worse."""
     shelf = standards(inventory)
     context, chain = open_context(inventory), _chain(inventory)
@@ -260,19 +266,26 @@ def diff(name: str, inventory: Inventory) -> None:
         raise UsageError(tr(f"按 {name} 至少要测评过两次", f"it takes two assessments against {name}"))
     found = last_run(inventory, chain, standard)
     changed = changes(records[-2], records[-1], None if found is None else found[1])
-    if grades := regraded(records[-2], records[-1]):
-        old, new = grades
-        click.echo(
-            tr(
-                f"定级由 {old} 改为 {new}：只比较两次都有的要求",
-                f"graded {new} now and {old} before: only requirements of both are compared",
+    grades = regraded(records[-2], records[-1])
+    if output == "json":
+        before, after = (record.body["run"] for record in records[-2:])
+        listed = [{**asdict(one), "worse": one.worse} for one in changed]
+        body = {"standard": standard.id, "before": before, "after": after, "regraded": grades, "changes": listed}
+        click.echo(json.dumps(body, ensure_ascii=False))
+    else:
+        if grades:
+            old, new = grades
+            click.echo(
+                tr(
+                    f"定级由 {old} 改为 {new}：只比较两次都有的要求",
+                    f"graded {new} now and {old} before: only requirements of both are compared",
+                )
             )
-        )
-    titles = standard.by_id | (shelf.get(standard.hazards).by_id if standard.hazards else {})
-    for line in report.change_lines(changed, titles):
-        click.echo(line)
-    if not changed:
-        click.echo(tr("判定没有变化", "no verdict has changed"))
+        titles = standard.by_id | (shelf.get(standard.hazards).by_id if standard.hazards else {})
+        for line in report.change_lines(changed, titles):
+            click.echo(line)
+        if not changed:
+            click.echo(tr("判定没有变化", "no verdict has changed"))
     sys.exit(1 if any(one.worse for one in changed) else 0)
 
 

@@ -168,7 +168,7 @@ def _construct_scalar(source: Source, node: Any) -> Any:
             return value
         case "int" | "float" | "bool" as kind:
             sentence = tr(
-                f"{value!r} 有两种读法；请写{'true 或 false' if kind == 'bool' else '普通十进制数'}，若是文字请加引号",
+                f"{value!r} 有两种读法；请写{' true 或 false' if kind == 'bool' else '普通十进制数'}，若是文字请加引号",
                 f"{value!r} can be read in two ways; write {'true or false' if kind == 'bool' else 'plain decimal'}, "
                 "or put it in quotes as a word",
             )

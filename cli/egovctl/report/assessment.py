@@ -182,7 +182,13 @@ def score_lines(assessment: Assessment, standard: Standard, city: str) -> list[s
 
 def history_table(records: list[Record], standard: Standard) -> Table:
     """One row an assessment: when, what was met and what not, the rate, the hazards."""
-    columns = [tr("时间", "time"), tr("测评", "run"), tr("符合", "met"), tr("部分", "partly"), tr("不符合", "not met")]
+    columns = [
+        tr("时间 (UTC+8)", "time (UTC+8)"),
+        tr("测评", "run"),
+        tr("符合", "met"),
+        tr("部分", "partly"),
+        tr("不符合", "not met"),
+    ]
     columns += [tr("待定", "open"), tr("符合率", "rate"), tr("隐患", "hazards")]
     table = plain_table(*columns, title=title(standard))
     for record in records:
@@ -197,6 +203,11 @@ def history_table(records: list[Record], standard: Standard) -> Table:
             hazards,
         )
     return table
+
+
+def past_as_json(record: Record) -> dict[str, Any]:
+    """The same of one assessment, for programs."""
+    return {name: record.body[name] for name in ("run", "standard", "score")} | {"record": record.seq, "at": record.at}
 
 
 def change_lines(changed: list[Change], titles: dict[str, Item]) -> list[str]:
