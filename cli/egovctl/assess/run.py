@@ -280,11 +280,16 @@ def _file(run: str, standard: str) -> str:
     return Path(f"{run}-{service}.json" if service else f"{run}.json").name
 
 
+def results_file(inventory: Inventory, record: Record) -> Path:
+    """Where the whole results of an assessment lie, as long as they are there."""
+    return folder_of(inventory) / _file(record.body["run"], record.body["standard"])
+
+
 def results_of(inventory: Inventory, record: Record) -> tuple[dict[str, Any] | None, str]:
     """The whole results of an assessment, and the hash of their file as it is now ("" when it cannot be read). None
     in place of the results when that hash is not the record's."""
     try:
-        data = (folder_of(inventory) / _file(record.body["run"], record.body["standard"])).read_bytes()
+        data = results_file(inventory, record).read_bytes()
     except OSError:
         return None, ""
     found = hashlib.sha256(data).hexdigest()

@@ -124,8 +124,13 @@ def digest_(name: str, writer: str, inventory: Inventory) -> None:
 @inventory_option
 @click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The ZIP file.")
 @click.option("--writer", help="Only this writer's chain. / 写入者。")
+@click.option(
+    "--files",
+    is_flag=True,
+    help="And the attachments and results that records name by hash. / 附上记录所载的附件与结果。",
+)
 @click.option("--force", is_flag=True, help="Replace the file when it is there. / 替换已有文件。")
-def export(inventory: Inventory, out: Path, writer: str | None, force: bool) -> None:
+def export(inventory: Inventory, out: Path, writer: str | None, files: bool, force: bool) -> None:
     """Write the evidence with what verifies it away from here: chains, key, heads, program, instructions."""
     from egovctl.evidence.export import export as exported
     from egovctl.report.document.write import refuse_existing
@@ -133,13 +138,31 @@ def export(inventory: Inventory, out: Path, writer: str | None, force: bool) -> 
     refuse_existing(out, force=force)
     chosen = [chain_of(inventory, writer)] if writer else chains_of(inventory)
     enrolled = enrolled_key(inventory)
-    heads = exported(chosen, enrolled, out)
+    named = _named(inventory, chosen) if files else {}
+    heads = exported(chosen, enrolled, out, named)
     click.echo(tr(f"已写入 {out}", f"written to {out}"))
+    if files:
+        count = len(named)
+        click.echo(tr(f"  附有 {count} 个附件与结果文件", f"  attachments and results in it: {count}"))
     for name, head in heads.items():
         click.echo(tr(f"  {name} 链头 {head}", f"  {name} head {head}"))
     if enrolled:
         click.echo(tr(f"  密钥 {enrolled}", f"  key {enrolled}"))
     click.echo(tr("请另行把密钥与链头交给核验人", "give the key and the heads to whoever verifies by another way, too"))
+
+
+def _named(inventory: Inventory, chains: list[Chain]) -> dict[str, Path]:
+    """The files that chains name, by hash; those that are not as recorded are left out, and named."""
+    from egovctl.assess.named import all_named
+
+    found = {}
+    for one in all_named(inventory, chains):
+        if (now := one.digest()) == one.sha256:
+            found[one.sha256] = one.path
+            continue
+        why = tr("不在了", "it is gone") if not now else tr("与记录的散列不符", "it is not what the record says")
+        click.echo(tr(f"注意：没有附上 {one.what}：{why}", f"note: left out {one.what}: {why}"), err=True)
+    return found
 
 
 @click.command()

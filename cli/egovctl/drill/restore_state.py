@@ -13,20 +13,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from egovctl.assess.run import ASSESSED, results_of
-from egovctl.assess.statements import STATED, attachments_dir
+from egovctl.assess.named import named_by
+from egovctl.assess.run import ASSESSED
+from egovctl.assess.statements import STATED
 from egovctl.checks.context import Context
 from egovctl.drill.borg import Repository
 from egovctl.drill.call import Deadline
 from egovctl.drill.causes import Cause
-from egovctl.drill.compare import digest_of
 from egovctl.drill.judging import Finding, Promise, failed, finding
 from egovctl.drill.model import Item, Target, Verdict, Work
 from egovctl.drill.phases import Timer
 from egovctl.drill.restore_files import latest, restore_files
 from egovctl.drill.ways import CONTROL, STATE_SERVICE, way_to
 from egovctl.errors import CannotMeasure, UsageError
-from egovctl.evidence import Chain, Record
+from egovctl.evidence import Chain
 from egovctl.i18n import tr
 from egovctl.paths import Inventory
 from egovctl.render.engine import secret_names
@@ -155,11 +155,12 @@ def _not_as_recorded(chain: Chain, restored: Restored, inventory: Inventory) -> 
     """
     missing, altered = [], []
     for record in chain.records(STATED, ASSESSED):
-        for what, wanted, found in _named(restored, record):
-            if found and found != wanted:
-                altered.append(what)
-            elif not found and (what, wanted, wanted) in _named(inventory, record):
-                missing.append(what)
+        for came, kept in zip(named_by(restored, record), named_by(inventory, record), strict=True):
+            found = came.digest()
+            if found and found != came.sha256:
+                altered.append(came.what)
+            elif not found and kept.digest() == kept.sha256:
+                missing.append(came.what)
     if altered:
         zh = f"证据记载的 {len(altered)} 个文件与记录的哈希不符：{_some(altered)}"
         en = f"{len(altered)} files are not what the evidence says: {_some(altered)}"
@@ -168,19 +169,6 @@ def _not_as_recorded(chain: Chain, restored: Restored, inventory: Inventory) -> 
         zh = f"证据记载的 {len(missing)} 个文件没有封存：{_some(missing)}；请运行 egovctl evidence seal"
         en = f"{len(missing)} files that the evidence names are not sealed: {_some(missing)}; run egovctl evidence seal"
         yield finding(Cause.FILES_MISSING, zh, en)
-
-
-def _named(inventory: Inventory, record: Record) -> list[tuple[str, str, str]]:
-    """Files that a record names: what it is, the hash on record, and that of the file as it is ("": it is gone)."""
-    body = record.body
-    if record.kind == ASSESSED:
-        return [(f"{body['standard']} {body['run']}", body["results_sha256"], results_of(inventory, record)[1])]
-    named = ((one["name"], one["sha256"]) for one in body["attachments"])
-    kept = ((name, wanted, attachments_dir(inventory) / Path(wanted).name) for name, wanted in named)
-    return [
-        (f"{body['item']} {name} {wanted[:12]}", wanted, digest_of(path) if path.is_file() else "")
-        for name, wanted, path in kept
-    ]
 
 
 def _some(names: list[str]) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import os
+import shutil
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 
@@ -21,9 +22,13 @@ from egovctl.i18n import tr
 OLDEST = (1980, 1, 1, 0, 0, 0)  # of every file in it: the same evidence gives the same bundle
 
 
-def export(chains: Iterable[Chain], key: str, target: Path) -> dict[str, Head]:
-    """Write the bundle, whole or not at all; the heads of the chains in it. CannotMeasure when there is no room."""
+def export(chains: Iterable[Chain], key: str, target: Path, named: Mapping[str, Path] | None = None) -> dict[str, Head]:
+    """Write the bundle, whole or not at all; the heads of the chains in it. CannotMeasure when there is no room.
+
+    `named`: files that records name, by their SHA-256; they are called by it in the bundle's folder `named`.
+    """
     files: dict[str, bytes] = {}
+    more = {f"named/{sha256}": path for sha256, path in (named or {}).items()}
     heads: dict[str, Head] = {}
     for chain in chains:
         lines = read_lines(chain.path)[0]
@@ -38,8 +43,9 @@ def export(chains: Iterable[Chain], key: str, target: Path) -> dict[str, Head]:
         )
     folder = resources.files("egovctl.content").joinpath("evidence")
     files |= {name: folder.joinpath(name).read_bytes() for name in ("README.txt", "verify.py")}
-    sums = "".join(f"{digest(data)}  {name}\n" for name, data in sorted(files.items()))
-    _write(target, files | {"SHA256SUMS": sums.encode()})
+    known = {name: digest(data) for name, data in files.items()} | {name: name.partition("/")[2] for name in more}
+    sums = "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(known.items()))
+    _write(target, {**files, "SHA256SUMS": sums.encode(), **more})
     return heads
 
 
@@ -57,14 +63,18 @@ def _checkpoint(writer: str, lines: list[bytes]) -> dict[str, bytes]:
     return {}
 
 
-def _write(target: Path, files: dict[str, bytes]) -> None:
+def _write(target: Path, files: Mapping[str, bytes | Path]) -> None:
     beside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         with zipfile.ZipFile(beside, "x", zipfile.ZIP_DEFLATED) as bundle:
             for name, data in sorted(files.items()):
                 entry = zipfile.ZipInfo(name, OLDEST)
                 entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
-                bundle.writestr(entry, data)
+                if isinstance(data, bytes):
+                    bundle.writestr(entry, data)
+                    continue
+                with data.open("rb") as source, bundle.open(entry, "w", force_zip64=True) as copy:
+                    shutil.copyfileobj(source, copy)
         beside.chmod(0o600)
         beside.replace(target)
     except OSError as error:
