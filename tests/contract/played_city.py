@@ -173,10 +173,35 @@ class Played:
         yield "egov_clock_stratum 9"
         yield f"egov_watch_timestamp_seconds {now - 20:.3f}"
 
+    @staticmethod
+    def _websites(now: float) -> Iterator[str]:
+        """Two that open; the second has something to mend of everything that is no alert."""
+        for name, good in (("portal", True), ("health", False)):
+            site = f'website="{name}"'
+            for family, opens in (("4", True), ("6", good)):
+                yield f'egov_website_open{{{site},family="{family}"}} {opens:d}'
+            yield f"egov_website_https_open{{{site}}} {good:d}"
+            yield f"egov_website_open_seconds{{{site}}} {0.4 if good else 6.5}"
+            yield f"egov_website_look_timestamp_seconds{{{site}}} {now - 900:.0f}"
+            yield f"egov_website_certificate_ends_timestamp_seconds{{{site}}} {now + 86400 * 60:.0f}"
+            for result, count in (("opened", 330), ("failed", 6 if good else 12)):
+                yield f'egov_website_week_visits{{{site},result="{result}"}} {count}'
+            yield f"egov_website_walk_timestamp_seconds{{{site}}} {now - 3600 * 9:.0f}"
+            yield f"egov_website_newest_timestamp_seconds{{{site}}} {now - 86400 * 2:.0f}"
+            for side in ("inside", "outside"):
+                for state, count in (("good", 240), ("dead", 0 if good else 3)):
+                    yield f'egov_website_links{{{site},page="home",side="{side}",state="{state}"}} {count}'
+            for column, days in (("news", 2), ("notices", 2 if good else 40)):
+                labels = f'{site},column="{column}"'
+                yield f"egov_website_column_promised_seconds{{{labels}}} {86400 * 14}"
+                yield f"egov_website_column_newest_timestamp_seconds{{{labels}}} {now - 86400 * days:.0f}"
+                yield f"egov_website_column_articles{{{labels}}} {12 if good or days == 2 else 0}"
+
     def _noc(self, now: float) -> Iterator[str]:
         for name in self.city.hosts:
             yield f'egov_drift_items{{host="{name}"}} 0'
             yield f'egov_log_last_timestamp_seconds{{source="{name}"}} {now - 5:.0f}'
+        yield from self._websites(now)
         for number, check in enumerate(("time-in-step", "targets-up", "backups-fresh")):
             labels = f'{{check="{check}",subject="city"}}'
             yield f"egov_check_ok{labels} {0 if number == 2 else 1}"

@@ -55,7 +55,7 @@ each_dashboard = pytest.mark.parametrize(("board", "lang", "data"), list(made())
 
 
 def test_all_pages_are_there() -> None:
-    pages = ["wall", "map", "changes", "county", "site", "link", "backups", "services"]
+    pages = ["wall", "map", "changes", "county", "site", "link", "backups", "services", "websites"]
     assert list(BOARDS) == [*pages, "checks", "assessment", "exporters"]
     assert len(BOARDS["wall"].panels) <= WALL_PANELS
 

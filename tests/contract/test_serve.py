@@ -86,7 +86,8 @@ def page(browser: Browser) -> Iterator[Page]:
 PAGES = {
     "wall": "wall", "map": "map", "changes": "changes", "county": "county/minqin", "city": "county/_city",
     "hub": "site/hub-minqin", "leaf": "site/minqin-health", "link": "link/hub-minqin:up0", "backups": "backups",
-    "services": "services", "checks": "checks", "assessment": "assessment", "exporters": "exporters",
+    "services": "services", "websites": "websites", "checks": "checks", "assessment": "assessment",
+    "exporters": "exporters",
 }  # fmt: skip
 
 

@@ -14,7 +14,10 @@ from egovctl.plan.source import KeyPath, PlanError, read_source
 from egovctl.signals.model import Signal
 
 # Pages that people go through, in this order; whatever else there is follows by name.
-ORDER = ("wall", "map", "changes", "county", "site", "link", "backups", "services", "checks", "assessment", "exporters")
+ORDER = (
+    *("wall", "map", "changes", "county", "site", "link"),
+    *("backups", "services", "websites", "checks", "assessment", "exporters"),
+)
 
 
 def read_boards(dashboards: Path, catalogue: Mapping[str, Signal]) -> dict[str, Board]:

@@ -342,7 +342,7 @@ class Studio:
 HEADS = {
     "host": ("主机", "Host"), "link": ("链路", "Link"), "site": ("站点", "Site"), "service": ("服务", "Service"),
     "drill": ("演练", "Drill"), "source": ("来源", "Source"), "check": ("检查", "Check"),
-    "period": ("时段", "Period"), "part": ("部件", "Part"),
+    "period": ("时段", "Period"), "part": ("部件", "Part"), "website": ("网站", "Website"),
     "standard": ("标准", "Standard"), "verdict": ("判定", "Verdict"), "item": ("要求", "Requirement"),
     "subject": ("对象", "Subject"), "job": ("任务", "Job"), "module": ("模块", "Module"),
     "source_site": ("来自", "From"), "destination_site": ("去往", "To"),
