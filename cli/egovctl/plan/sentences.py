@@ -135,7 +135,8 @@ def in_words(item: Any) -> Told:
     """What is wrong by one of pydantic's faults, in a file that is no plan: English as pydantic says it."""
     if item["type"] == "value_error":
         said = both(item["ctx"]["error"])
-        return told(said["zh"], f"Value error, {said['en']}")
+        zh, en = said["zh"], f"Value error, {said['en']}"
+        return told(zh, en)
     return _worded(item, CHINESE.get(item["type"]) or EXPECTED.get(item["type"], (None,))[0], None)
 
 
