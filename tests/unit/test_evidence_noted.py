@@ -51,6 +51,23 @@ def test_a_chain_that_lost_all_its_signatures_shows_and_is_not_signed_again(town
     assert keys.checkpoint(chain, signer).kind == CHECKPOINT
 
 
+def test_a_new_key_does_not_sign_for_a_chain_that_was_rewritten_since(town: Inventory) -> None:
+    call("key")
+    chain, signer = chain_of(town, 3), keys.signer(town)
+    keys.checkpoint(chain, signer)
+    early = chain.path.read_bytes()
+    chain.append("test", {"number": 9})
+    keys.checkpoint(chain, signer)
+    good = chain.path.read_bytes()
+    chain.path.write_bytes(early)
+    chain.append("test", {"number": -9})
+    with pytest.raises(CannotMeasure, match="is not the chain that was signed last"):
+        keys.rotate(town)
+    chain.path.write_bytes(good)
+    keys.rotate(town)
+    assert "the chain is whole" in call("verify")
+
+
 def test_what_was_signed_last_is_no_head_from_elsewhere(town: Inventory) -> None:
     call("key")
     chain = chain_of(town)

@@ -153,6 +153,7 @@ def rotate(inventory: Inventory, *, lost: bool = False) -> str:
                 continue
             if old is not None:
                 _refuse_other(chain, old)
+                _refuse_another(chain, old)
             chain.append(KEY, rotated(old, new, before))
         fresh.replace(path)
         fresh.with_name(f"{fresh.name}.pub").replace(path.with_name(f"{path.name}.pub"))
