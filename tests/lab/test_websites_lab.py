@@ -18,19 +18,23 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import CityLab
+from conftest import REPOSITORY, CityLab
 
 from egovctl.assess.run import folder_of
+from egovctl.boards import read_boards
 from egovctl.lab.users import ensure_user_namespace
 from egovctl.plan import load
 from egovctl.prometheus import prometheus_url, query
+from egovctl.signals import read_catalogue
 
 pytestmark = pytest.mark.lab
 SITE, NAME = "shared-services", "town"
 TOLD = "/var/lib/prometheus/node-exporter/egov_websites.prom"
 OPEN = f'egov_website_open{{website="{NAME}",family="4"}}'
 WALKED = f'egov_website_walk_read{{website="{NAME}"}} == 1'
-PATIENCE = 60.0
+# What the board shows of a website once a whole day is over, or of one with a certificate.
+LATER = {"website:week_failed:ratio", "website:certificate_left:min"}
+PATIENCE = 120.0
 SERVE = """
 import http.server, sys
 http.server.ThreadingHTTPServer.daemon_threads = True
@@ -97,6 +101,11 @@ def test_a_website_of_the_plan_is_visited_walked_through_and_judged(city_lab: Ci
             # What the walk wrote last: a scrape between the two has the visit alone.
             while not query(url, WALKED):
                 assert time.monotonic() < limit, "nobody scrapes what the walk wrote"
+                time.sleep(1)
+            board = read_boards(REPOSITORY / "dashboards", read_catalogue(REPOSITORY / "dashboards"))["websites"]
+            shown = {one.signal for panel in board.panels for one in panel.show} - LATER
+            while missing := [name for name in sorted(shown) if not query(url, f'{name}{{website="{NAME}"}}')]:
+                assert time.monotonic() < limit, f"the board has nothing of {missing}"
                 time.sleep(1)
             city_lab.on("noc", "systemctl start egov-watch.service")  # as each minute: it knows now whose that is
             seen = judged(city_lab)
