@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import time
 import urllib.error
@@ -11,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ports import free_port
 from promtool import program, promtool
 
 # name with labels, and (second, value) in order
@@ -36,9 +36,7 @@ def backfill(folder: Path, samples: Samples, evaluation: str) -> Path:
 @contextmanager
 def prometheus(folder: Path) -> Iterator[str]:
     """Its address, while it runs over what was written there."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     files = [f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
     kept = "--storage.tsdb.retention.time=100y"
     with (folder / "log").open("ab") as log:

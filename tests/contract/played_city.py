@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import socket
 import subprocess
 import threading
 import time
@@ -239,12 +238,6 @@ def faster(text: str, interval: int) -> str:
 
     text = re.sub(r"^( *(?:for|keep_firing_for|interval): )([0-9]+)([smh])$", shorter, text, flags=re.M)
     return text.replace("[2m]", f"[{interval * 4}s]").replace("[5m]", f"[{interval * 10}s]")
-
-
-def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import threading
 import time
@@ -21,6 +20,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ports import free_port
 from promtool import PROJECT, program
 
 from egovctl.paths import Inventory
@@ -112,9 +112,7 @@ def alertmanager(tmp_path: Path, inbox: tuple[str, list[dict[str, Any]]]) -> Ite
     quick = {"alertmanager_group_wait": "1s", "alertmanager_group_interval": "1s"}
     text = rendered("wuwei", alertmanager_webhook=inbox[0], **quick)
     (tmp_path / "alertmanager.yml").write_text(text, encoding="utf-8")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     arguments = [
         f"--config.file={tmp_path}/alertmanager.yml",
         f"--storage.path={tmp_path}",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import subprocess
 import threading
 import time
@@ -22,6 +21,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ports import free_port
 from promtool import PROJECT, program
 
 from egovctl.paths import Inventory
@@ -83,9 +83,7 @@ def configure(folder: Path, city: City, address: str) -> None:
 @contextmanager
 def prometheus(folder: Path) -> Iterator[Callable[[], list[dict[str, Any]]]]:
     """Prometheus over the folder's data; gives a way to ask for its alerts, the dead-man left out."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     files = [f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
     with (folder / "log").open("ab") as log:
         command = [program("prometheus"), *files, f"--web.listen-address={address}"]

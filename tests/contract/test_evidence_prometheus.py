@@ -5,7 +5,6 @@ If this fails, `egovctl evidence verify --anchor metric:` compares with less tha
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import threading
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ports import free_port
 from promtool import program
 
 from egovctl.backups.witness import known
@@ -48,9 +48,7 @@ def page() -> Iterator[tuple[str, list[str]]]:
 
 @pytest.fixture
 def url(tmp_path: Path, page: tuple[str, list[str]]) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     job = {"job_name": "node", "scrape_interval": "1s", "scrape_timeout": "1s"}
     config = tmp_path / "prometheus.yml"
     config.write_text(yaml.safe_dump({"scrape_configs": [job | {"static_configs": [{"targets": [page[0]]}]}]}))

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from played_city import Played, answers, asked, configure, hosts_of, port, prometheus, until
+from played_city import Played, answers, asked, configure, hosts_of, prometheus, until
 from playwright.sync_api import Browser, Page, sync_playwright
+from ports import free_port
 from promtool import PROJECT, program
 
 INTERVAL = 2
@@ -41,7 +42,7 @@ class Town:
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     folder = tmp_path_factory.mktemp("town")
-    played, number, ours = Played.of("lab"), port(), port()
+    played, number, ours = Played.of("lab"), free_port(), free_port()
     played.down.add("education:up1")
     with hosts_of(played) as address:
         configure(folder, played, address, number, INTERVAL)

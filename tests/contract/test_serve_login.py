@@ -25,8 +25,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from played_city import port, until
+from played_city import until
 from playwright.sync_api import sync_playwright
+from ports import free_port
 from promtool import PROJECT, program
 
 PASSWORD = "canary-of-the-wall"
@@ -83,8 +84,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     found = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(10)).decode()
     tls = "tls_server_config: {cert_file: web.crt, key_file: web.key}"
     (folder / "web.yml").write_text(f"{tls}\nbasic_auth_users: {{wall: {found}, duty: {found}}}\n")
-    number = port()
-    command = [sys.executable, "-m", "egovctl", "serve", "-i", "lab", "--prometheus", f"http://127.0.0.1:{port()}"]
+    number = free_port()
+    command = [sys.executable, "-m", "egovctl", "serve", "-i", "lab", "--prometheus", f"http://127.0.0.1:{free_port()}"]
     command += ["--listen", f"0.0.0.0:{number}", "--web-config", str(folder / "web.yml")]
     with (folder / "log").open("ab") as log:
         server = subprocess.Popen(

@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from played_city import answers, port, until
+from played_city import answers, until
 from playwright.sync_api import sync_playwright
+from ports import free_port
 from promtool import PROJECT, program
 
 from egovctl.paths import Inventory
@@ -75,7 +76,7 @@ def states() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def base(states: str) -> Iterator[str]:
     """Our server for the whole city."""
-    number = port()
+    number = free_port()
     command = [sys.executable, "-m", "egovctl", "serve", "-i", "wuwei", "--prometheus", states]
     environment = {**os.environ, "EGOV_PROJECT": str(PROJECT)}
     server = subprocess.Popen([*command, "--listen", f"127.0.0.1:{number}"], env=environment)

@@ -6,7 +6,6 @@ If this fails, what the program writes is not what the checks ask for: every web
 from __future__ import annotations
 
 import asyncio
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ports import free_port
 from promtool import program
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
@@ -65,9 +65,7 @@ def week(failed: int) -> Iterator[Visit]:
 @contextmanager
 def prometheus(folder: Path, target: str) -> Iterator[str]:
     """A Prometheus that scrapes one page each second."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     job = {"job_name": "node", "scrape_interval": "1s", "scrape_timeout": "1s"}
     config = folder / "prometheus.yml"
     config.write_text(yaml.safe_dump({"scrape_configs": [job | {"static_configs": [{"targets": [target]}]}]}))

@@ -154,7 +154,7 @@ def gateway(port: int = 0) -> Iterator[Gateway]:
         server.server_close()
 
 
-def until(true: Callable[[], bool], what: str, seconds: float = 15) -> None:
+def until(true: Callable[[], bool], what: str, seconds: float = 60) -> None:
     limit = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < limit, what

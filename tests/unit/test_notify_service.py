@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from typing import Any
 
 import pytest
 from notify_peers import CITY, Gateway, Relay, alert, gateway, person, posted, relay, until
+from ports import free_port
 
 from egov_notify import deadman, service
 from egov_notify.config import read_config
@@ -30,12 +30,6 @@ from egov_notify.store import STATE, Store
 
 PROGRAM = Path(__file__).resolve().parents[2] / "exporters"
 SECRET = "do-not-show-me"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

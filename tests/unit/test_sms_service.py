@@ -29,6 +29,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ports import free_port
 
 from egov_sms import admin, metrics
 from egov_sms.answers import SENTENCES
@@ -303,12 +304,6 @@ def test_metrics_say_what_was_sent_refused_and_used(service: Service) -> None:
 
 
 # The program as it lies on a host.
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

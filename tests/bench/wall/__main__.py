@@ -33,7 +33,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "contract"))
 import history
 import wall_tables
 from growth import MISSED, RULES, first, grown, memory
-from played_city import Played, asked, configure, hosts_of, port, prometheus, until
+from played_city import Played, asked, configure, hosts_of, prometheus, until
+from ports import free_port
 from promtool import program
 from wall_times import cpu, pages, paints, queries, served
 
@@ -87,7 +88,7 @@ def prepare(options: argparse.Namespace, played: Played) -> None:
 @contextmanager
 def on_history(folder: Path, played: Played) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A Prometheus over a copy of the history (its blocks linked, not copied), scraping the played city."""
-    number = port()
+    number = free_port()
     with tempfile.TemporaryDirectory(dir=folder) as name, hosts_of(played) as address:
         here = Path(name)
         shutil.copytree(folder / "data", here / "data", copy_function=os.link)

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from played_city import Played, asked, configure, port, prometheus, until
+from played_city import Played, asked, configure, prometheus, until
+from ports import free_port
 from wall_times import cpu, queries
 
 from egovctl.prometheus import ask
@@ -158,7 +159,7 @@ MEMORY = (("resident", "VmRSS"), ("peak", "VmHWM"))
 
 def grown(folder: Path, played: Played, count: int, seconds: float, rounds: int) -> dict[str, Any]:
     """One size measured: series, processor time, rules, memory, and the wall's queries."""
-    copies, number = Copies(played, count), port()
+    copies, number = Copies(played, count), free_port()
     folder.mkdir(parents=True)
     with told(copies) as address:
         arrange(folder, copies, address, number)

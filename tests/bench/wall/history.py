@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from played_city import Played, asked, configure, hosts_of, port, prometheus, until
+from played_city import Played, asked, configure, hosts_of, prometheus, until
+from ports import free_port
 from promtool import PROJECT, program
 
 from egovctl.boards import read_boards
@@ -83,7 +84,7 @@ def seen(played: Played, folder: Path, seconds: float) -> list[Series]:
     """What Prometheus holds of the played city once its rules have been evaluated for so long."""
     folder.mkdir(parents=True, exist_ok=True)
     everything = '{__name__=~".+",__name__!~"ALERTS.*"}'
-    number = port()
+    number = free_port()
     with hosts_of(played) as address:
         configure(folder, played, address, number)
         with prometheus(folder, number) as (url, _):

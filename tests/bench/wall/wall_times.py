@@ -16,8 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from played_city import Played, answers, port, until
+from played_city import Played, answers, until
 from playwright.sync_api import sync_playwright
+from ports import free_port
 from promtool import PROJECT, program
 
 from egovctl.boards import read_boards
@@ -87,7 +88,7 @@ def cpu(process: subprocess.Popen[bytes]) -> float:
 @contextmanager
 def served(inventory: str, url: str) -> Iterator[str]:
     """Our server on this Prometheus; gives its address."""
-    number = port()
+    number = free_port()
     command = [sys.executable, "-m", "egovctl", "serve", "-i", inventory, "--prometheus", url]
     environment = {**os.environ, "EGOV_PROJECT": str(PROJECT)}
     server = subprocess.Popen([*command, "--listen", f"127.0.0.1:{number}"], env=environment, stdout=subprocess.DEVNULL)
