@@ -220,10 +220,11 @@ def explain(item: str, service: str | None, inventory: Inventory, output: str) -
     out = Console()
     lines = report.explained(standard, asks, one, counted)
     if record is not None:
+        at = short_time(record.at)
         lines.append(
             tr(
-                f"  测评 {record.body['run']}，证据记录 {record.seq}，{record.at}",
-                f"  assessment {record.body['run']}, evidence record {record.seq}, {record.at}",
+                f"  测评 {record.body['run']}，证据记录 {record.seq}，{at} (UTC+8)",
+                f"  assessment {record.body['run']}, evidence record {record.seq}, {at} (UTC+8)",
             )
         )
     for line in (*lines, *report.check_lines(results, checks, item, fixes)):
