@@ -5,6 +5,7 @@ If these fail, who writes the evidence anew leaves out the signatures, and the n
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -90,6 +91,23 @@ def test_a_chain_that_was_pruned_since_is_signed(tmp_path: Path) -> None:
     assert noted.holds(chain.path, early), "before what is kept: nobody can tell from it"
     chain.path.unlink()
     assert not noted.holds(chain.path, early)
+
+
+def test_a_full_disk_is_said_and_leaves_the_note_before(town: Inventory, monkeypatch: pytest.MonkeyPatch) -> None:
+    call("key")
+    chain, signer = chain_of(town), keys.signer(town)
+    keys.checkpoint(chain, signer)
+    before = noted.noted(keys.key_file(town), "control")
+
+    def full(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_text", full)
+        with pytest.raises(CannotMeasure, match=r"could not be noted in .*/evidence_signed/control: No space left"):
+            keys.checkpoint(chain, signer)
+    assert noted.noted(keys.key_file(town), "control") == before and "the chain is whole" in call("verify")
+    assert keys.checkpoint(chain, signer).seq == 5
 
 
 def test_evidence_that_is_gone_is_not_begun_anew(town: Inventory, tmp_path: Path) -> None:

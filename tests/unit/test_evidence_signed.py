@@ -15,7 +15,6 @@ import shutil
 import subprocess
 import sys
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -710,97 +709,6 @@ def test_who_waited_while_it_was_pruned_writes_to_the_new_file(
     assert not failed and verdict.ok and verdict.first == 10
     seqs = [record.seq for record in chain.records()]
     assert seqs == list(range(10, 10 + len(seqs)))
-
-
-# --- for an inspector -----------------------------------------------------------------------------------------------
-
-
-def inspected(folder: Path, *arguments: str) -> tuple[int, str]:
-    """As an inspector has it: the bundle's own program, with a Python that knows nothing of the suite."""
-    argv = ["/usr/bin/python3", "-I", str(folder / "verify.py"), str(folder / "control.jsonl"), *arguments]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, env={"PATH": os.environ["PATH"]})
-    assert done.stderr == "", done.stderr
-    return done.returncode, done.stdout
-
-
-def test_an_inspector_verifies_the_bundle_without_the_suite(town: Inventory, tmp_path: Path) -> None:
-    call("key")
-    chain = chain_of(town)
-    keys.checkpoint(chain, keys.signer(town))
-    call("digest", "sm3")
-    call("rotate-key")
-    keys.checkpoint(chain, keys.signer(town))
-    target, folder = tmp_path / "evidence.zip", tmp_path / "bundle"
-    said = call("export", "-o", str(target))
-    public, head = keys.enrolled_key(town), str(chain.head())
-    assert public in said and head in said
-    again = tmp_path / "again.zip"
-    call("export", "-o", str(again))
-    assert again.read_bytes() == target.read_bytes()
-    with zipfile.ZipFile(target) as bundle:
-        bundle.extractall(folder)
-    assert inspected(folder, public, head) == (
-        0,
-        f"whole / 完整: head {head}, signed up to record 6 with {public}\nnothing was changed / 没有改动\n",
-    )
-    openssl = "openssl pkeyutl -verify -pubin -inkey key.pem -rawin -in control.checkpoint -sigfile control.sig"
-    by_hand = f"sha256sum -c SHA256SUMS && {openssl}"
-    assert openssl in (folder / "README.txt").read_text()
-    done = subprocess.run(by_hand, shell=True, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and "Signature Verified Successfully" in done.stdout, done.stderr
-    code, out = inspected(folder, new_signer().public)
-    assert code == 1 and "not with the known one" in out
-    assert inspected(folder, public, f"3:{'a' * 64}")[0] == 1
-    code, out = inspected(folder, public, f"30:{'a' * 64}")
-    assert (code, out) == (1, "NOT WHOLE / 不完整: the tail was cut: 30 records were known, 7 are here\n")
-    text = (folder / "control.jsonl").read_bytes().splitlines()
-    theirs = Forger(text, new_signer())
-    for edit in (
-        text[1:],
-        [*text[:2], canonical(json.loads(text[2]) | {"kind": "x"}), *text[3:]],
-        [text[1], text[0], *text[2:]],
-        [*text[:2], b"rubbish", *text[2:]],
-        [*text[:2], *text[3:]],
-        theirs.relinked(text[:4], 0),
-    ):
-        (folder / "control.jsonl").write_bytes(b"\n".join(edit) + b"\n")
-        assert inspected(folder, public, head)[0] == 1
-    assert len((folder / "verify.py").read_text().splitlines()) < 100
-
-
-def test_an_inspector_verifies_what_is_left_after_pruning(
-    tmp_path: Path, mine: Signer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from egovctl.evidence.export import export
-
-    chain = aged(tmp_path / "control.jsonl", mine, monkeypatch)
-    found = plan(chain, sealed(chain, 12))
-    assert found is not None
-    pruning.prune(chain, found, mine)
-    heads = export([chain], mine.public, tmp_path / "e.zip")
-    with zipfile.ZipFile(tmp_path / "e.zip") as bundle:
-        bundle.extractall(tmp_path / "e")
-    assert inspected(tmp_path / "e", mine.public, str(heads["control"]))[0] == 0
-    code, out = inspected(tmp_path / "e", mine.public, str(heads["control"]), f"3:{'a' * 64}")
-    assert code == 0 and "未核对: [3]" in out, "what was let go lawfully is no fault"
-    assert inspected(tmp_path / "e", mine.public, f"{found.first}:{'a' * 64}")[0] == 1
-    assert inspected(tmp_path / "e", mine.public, f"{found.first}:{found.before}")[0] == 0
-    lines = chain.path.read_bytes().splitlines()
-    (tmp_path / "e" / "control.jsonl").write_bytes(b"\n".join(lines[:-1]) + b"\n")
-    assert inspected(tmp_path / "e", mine.public)[0] == 1
-
-
-def test_a_bundle_that_cannot_be_written_leaves_nothing(town: Inventory, tmp_path: Path) -> None:
-    chain_of(town)
-    assert "there is no folder" in call("export", "-o", str(tmp_path / "none" / "e.zip"), code=2)
-    there = tmp_path / "there.zip"
-    there.touch()
-    assert "--force replaces it" in call("export", "-o", str(there), code=2) and there.read_bytes() == b""
-    call("export", "-o", str(there), "--force")
-    assert zipfile.is_zipfile(there)
-    there.unlink()
-    assert "no evidence by writer nobody" in call("export", "-o", str(tmp_path / "e.zip"), "--writer", "nobody", code=2)
-    assert not list(tmp_path.glob("*.zip"))
 
 
 def test_what_is_signed_is_the_record_without_its_marks(lines: list[bytes]) -> None:

@@ -40,12 +40,20 @@ def all_noted(key: Path) -> dict[str, Head]:
 
 
 def note(key: Path, writer: str, head: Head) -> None:
-    """Keep it, whole or not at all."""
+    """Keep it, whole or not at all: CannotMeasure when that cannot be; the one before stays, and is good still."""
     path = file_of(key, writer)
-    path.parent.mkdir(mode=0o700, exist_ok=True)
     beside = path.with_name(f".{writer}")
-    beside.write_text(f"{head}\n", encoding="ascii")
-    beside.replace(path)
+    try:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        beside.write_text(f"{head}\n", encoding="ascii")
+        beside.replace(path)
+    except OSError as error:
+        raise CannotMeasure(
+            tr(
+                f"已签名，但链头无法记于 {path}：{error.strerror}",
+                f"it is signed, and its head could not be noted in {path}: {error.strerror}",
+            )
+        ) from None
 
 
 def holds(chain: Path, head: Head) -> bool:
