@@ -119,11 +119,14 @@ def test_what_is_logged_while_the_noc_is_away_comes_later_even_if_the_host_resta
 
 
 def test_a_closed_day_is_sealed_verified_and_a_change_of_it_found(city_lab) -> None:
-    """On a copy of the store and with a date of its own: the lab's real days are not over."""
+    """On a copy of the store and with a date of its own: today is not over."""
     place = "/root/rehearsal"
+    # With the seals: midnight may have passed since the lab's start, and what is packed must be in a seal.
+    city_lab.on("noc", "systemctl start egov-seal-logs.service")
     city_lab.on(
         "noc",
-        f"rm -rf {place} && mkdir -p {place}/seals && cp -r /var/log/egov {place}/logs &&"
+        f"rm -rf {place} && mkdir {place} &&"
+        f" cp -rp /var/log/egov {place}/logs && cp -rp /var/log/egov-seals {place}/seals &&"
         f" sed 's,/var/log/egov-seals,{place}/seals,; s,/var/log/egov,{place}/logs,;"
         f" s,/var/lib/prometheus/[^\"]*,{place},' /etc/egov/seal-logs.json > {place}/config.json",
     )
