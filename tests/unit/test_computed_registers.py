@@ -156,21 +156,29 @@ def test_every_threat_names_control_points_that_there_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("folder", "name", "model", "change", "said"),
+    ("folder", "name", "model", "change", "zh", "en"),
     [
-        ("risk", "gbt-20984", risk.Tables, {"risk": [[2, 1, 1, 1, 1]] * 5}, "gives less for more"),
-        ("risk", "gbt-20984", risk.Tables, {"frequency": [0, 1, 1, 2, 3]}, "must rise"),
-        ("risk", "gbt-20984", risk.Tables, {"loss": [[1, 2, 3, 4, 6]] * 5}, "loss"),
-        ("recovery", "gbt-20988", recovery.Levels, {"elements": {}}, "is no element"),
-        ("recovery", "gbt-20988", recovery.Levels, {"levels": []}, "levels"),
+        (
+            "risk",
+            "gbt-20984",
+            risk.Tables,
+            {"risk": [[2, 1, 1, 1, 1]] * 5},
+            "输入变大而结果变小",
+            "gives less for more",
+        ),
+        ("risk", "gbt-20984", risk.Tables, {"frequency": [0, 1, 1, 2, 3]}, "应逐级增大", "must rise"),
+        ("risk", "gbt-20984", risk.Tables, {"loss": [[1, 2, 3, 4, 6]] * 5}, "应不大于 5", "loss"),
+        ("recovery", "gbt-20988", recovery.Levels, {"elements": {}}, "没有要素", "is no element"),
+        ("recovery", "gbt-20988", recovery.Levels, {"levels": []}, "至少", "levels"),
     ],
 )
 def test_wrong_tables_are_refused(
-    tmp_path: Path, folder: str, name: str, model: Any, change: dict[str, Any], said: str
+    tmp_path: Path, folder: str, name: str, model: Any, change: dict[str, Any], zh: str, en: str
 ) -> None:
     data = yaml.safe_load((CONTENT / folder / f"{name}.yml").read_text("utf-8")) | change
     (tmp_path / f"{name}.yml").write_text(yaml.safe_dump(data), encoding="utf-8")
-    assert said in read_shelf(folder, model, (tmp_path,)).broken[name]["en"]
+    told = read_shelf(folder, model, (tmp_path,)).broken[name]
+    assert en in told["en"] and zh in told["zh"]
 
 
 def drilled(service: str, host: str, drill: str, rto: float, rpo: float, verdict: str = "met") -> Covered:

@@ -22,6 +22,7 @@ from egovctl.checks.facts import READERS, decode, logins, system
 from egovctl.checks.facts.answers import Answers
 from egovctl.checks.facts.answers import settings as key_values
 from egovctl.errors import CannotMeasure
+from egovctl.i18n import both
 from egovctl.paths import Inventory
 from egovctl.transport import HostSilent, with_params
 
@@ -299,6 +300,15 @@ def test_what_the_program_would_never_say_cannot_be_evidence(answer: Any) -> Non
     """Evidence from the future too: a host whose clock is off cannot be dated."""
     with pytest.raises(CannotMeasure, match="h: the collecting program's answer is no use"):
         collector.as_look("h", ["journal"], answer)
+
+
+def test_a_clock_that_is_off_is_said_in_both_languages() -> None:
+    group = {"at": time.time() - 2 * collector.CLOCK_SECONDS, "answers": {}}
+    answer = {"protocol": onhost_facts.PROTOCOL, "groups": {"journal": group}, "cpu": 0.1}
+    with pytest.raises(CannotMeasure) as caught:
+        collector.as_look("h", ["journal"], answer)
+    said = both(caught.value)
+    assert "clock is more than" in said["en"] and "主机时钟相差超过" in said["zh"] and "clock" not in said["zh"]
 
 
 def test_one_host_is_asked_once_and_a_silent_one_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

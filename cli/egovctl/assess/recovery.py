@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from egovctl.checks.collect.registers import Given
 from egovctl.checks.content import CONTENT, Shelf, read_shelf
 from egovctl.checks.model import Model, Name, Text
+from egovctl.i18n import told
 from egovctl.plan.models import Service
 from egovctl.plan.rules_offsite import pull_seconds
 from egovctl.plan.rules_services import interval
@@ -44,13 +45,18 @@ class Levels(Model):
     @model_validator(mode="after")
     def _rising(self) -> Self:
         if [one.level for one in self.levels] != list(range(1, len(self.levels) + 1)):
-            raise ValueError("levels must be 1, 2, 3, ...")
+            raise ValueError(told("等级应依次为 1、2、3……", "levels must be 1, 2, 3, ..."))
         for low, high in zip(self.levels, self.levels[1:], strict=False):
             if high.rto > low.rto or high.rpo > low.rpo:
-                raise ValueError(f"level {high.level} allows longer times than level {low.level}")
+                raise ValueError(
+                    told(
+                        f"第 {high.level} 级允许的时间比第 {low.level} 级长",
+                        f"level {high.level} allows longer times than level {low.level}",
+                    )
+                )
         unknown = {name for one in self.levels for name in one.elements} - set(self.elements)
         if unknown:
-            raise ValueError(f"{min(unknown)} is no element")
+            raise ValueError(told(f"没有要素 {min(unknown)}", f"{min(unknown)} is no element"))
         return self
 
 

@@ -18,7 +18,7 @@ from egovctl.checks.context import Context
 from egovctl.checks.engine import NO_SUBJECT
 from egovctl.checks.model import JUDGED, Check, Model, Name, Status, Text
 from egovctl.checks.registers.entries import Incident
-from egovctl.i18n import pick
+from egovctl.i18n import pick, told
 
 Level = Annotated[int, Field(ge=1, le=5)]
 Row = Annotated[tuple[Level, ...], Field(min_length=5, max_length=5)]
@@ -65,9 +65,9 @@ class Tables(Model):
             rows = getattr(self, name)
             columns = tuple(zip(*rows, strict=True))
             if any(list(line) != sorted(line) for line in (*rows, *columns)):
-                raise ValueError(f"{name} gives less for more")
+                raise ValueError(told(f"{name} 中输入变大而结果变小", f"{name} gives less for more"))
         if list(self.frequency) != sorted(set(self.frequency)):
-            raise ValueError("frequency must rise")
+            raise ValueError(told("frequency 应逐级增大", "frequency must rise"))
         return self
 
 

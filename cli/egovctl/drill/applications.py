@@ -12,6 +12,7 @@ from egovctl.checks.context import Context
 from egovctl.checks.model import Model, Name, Text
 from egovctl.drill.causes import Cause
 from egovctl.drill.judging import Finding, finding
+from egovctl.i18n import told
 
 
 class Question(Model):
@@ -25,7 +26,7 @@ class Question(Model):
     @model_validator(mode="after")
     def _one_expectation(self) -> Question:
         if (self.equals is None) == (self.at_least is None):
-            raise ValueError("say either equals or at_least")
+            raise ValueError(told("equals 与 at_least 应写且只写一个", "say either equals or at_least"))
         return self
 
     def satisfied(self, answer: str) -> bool:

@@ -19,7 +19,7 @@ from egovctl.checks.context import Context
 from egovctl.checks.facts import decode
 from egovctl.errors import CannotMeasure
 from egovctl.evidence.record import now
-from egovctl.i18n import told
+from egovctl.i18n import both, told
 
 COMMAND_SECONDS = 60  # an upgrade is simulated without apt's caches: 3 s of CPU, more on a busy host
 HOST_SECONDS = 180
@@ -102,20 +102,20 @@ def as_look(host: str, groups: list[str], answer: Any) -> Look:
     at = now()
     try:
         if answer["protocol"] != onhost_facts.PROTOCOL:
-            raise ValueError("it speaks another protocol")
+            raise ValueError(told("协议版本不同", "it speaks another protocol"))
         found = {name: answer["groups"][name] for name in groups}
         for name, group in found.items():
             _dated(name, group["at"], at)
             rfc8785.dumps(group["answers"])
         cpu = float(answer["cpu"])
         if not 0 <= cpu < 1e6:
-            raise ValueError("its CPU time is none")
+            raise ValueError(told("所报 CPU 时间无效", "its CPU time is none"))
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError, UnicodeError) as error:
-        reason = re.sub(r"\s+", " ", str(error))[:120] or type(error).__name__
+        reason = {name: re.sub(r"\s+", " ", text)[:120] or type(error).__name__ for name, text in both(error).items()}
         raise CannotMeasure(
             told(
-                f"{host}：采集程序的应答不可用：{reason}",
-                f"{host}: the collecting program's answer is no use: {reason}",
+                f"{host}：采集程序的应答不可用：{reason['zh']}",
+                f"{host}: the collecting program's answer is no use: {reason['en']}",
             )
         ) from None
     return Look(host, at, hashlib.sha256(program().encode()).hexdigest(), cpu, found)
@@ -123,9 +123,9 @@ def as_look(host: str, groups: list[str], answer: Any) -> Look:
 
 def _dated(name: str, at: Any, here: str) -> None:
     if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at < 1e11:
-        raise ValueError(f"the time of {name} is none")
+        raise ValueError(told(f"{name} 的时刻无效", f"the time of {name} is none"))
     if abs(at - datetime.fromisoformat(here).timestamp()) > CLOCK_SECONDS:
-        raise ValueError(f"its clock is more than {CLOCK_SECONDS} s off")
+        raise ValueError(told(f"主机时钟相差超过 {CLOCK_SECONDS} 秒", f"its clock is more than {CLOCK_SECONDS} s off"))
 
 
 def planned(context: Context, host: str) -> dict[str, Any]:
