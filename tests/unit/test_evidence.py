@@ -173,8 +173,19 @@ def test_a_full_disk_leaves_the_chain_whole(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(os, "write", lambda fd, data: real(fd, data[: len(data) // 2]))
     with pytest.raises(CannotMeasure, match="could not be written"):
         chain.append("test", {})
+    with pytest.raises(CannotMeasure, match="could not be written"):
+        chain.append_all("test", [{"number": number} for number in range(5)])  # half of it would hold whole records
     monkeypatch.undo()
     assert chain.verify().ok and chain.head().count == 2
+
+
+def test_records_that_belong_together_follow_each_other(tmp_path: Path) -> None:
+    chain = filled(tmp_path / "control.jsonl", 2)
+    with chain.path.open("ab") as stream:
+        stream.write(b'{"half')
+    added = chain.append_all("test", [{"number": number} for number in range(3)])
+    assert [record.seq for record in added] == [3, 4, 5] and added == list(chain.records("test"))[-3:]
+    assert chain.verify().ok and chain.append_all("test", []) == []
 
 
 def test_a_long_record_is_found_from_the_end(tmp_path: Path) -> None:

@@ -116,6 +116,16 @@ def test_all_faults_of_a_file_are_told_at_once(town: Inventory, tmp_path: Path) 
     assert [re.search(r"yml:(\d+): ", line)[1] for line in str(done.exception).splitlines()] == ["7", "6", "8"]  # type: ignore[index]
 
 
+def test_a_disk_that_fills_up_leaves_no_statement(
+    town: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: real(fd, data[: len(data) - 1]))
+    done = invoke(town, "answer", "--from", written(tmp_path, GOOD))
+    monkeypatch.undo()
+    assert isinstance(done.exception, CannotMeasure) and "is stated" not in done.stdout and kinds(town) == []
+
+
 def test_a_copy_that_cannot_be_kept_leaves_no_record(
     town: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

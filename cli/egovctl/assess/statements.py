@@ -90,7 +90,7 @@ def state(
     _told(text)
     _within(days, STATEMENT_DAYS)
     kept = [keep(inventory, path) for path in files]
-    return _put(chain, item, status, text, by, kept, days)
+    return chain.append(STATED, _body(item, status, text, by, kept, days))
 
 
 def read_file(path: Path, inventory: Inventory) -> tuple[Entry, ...]:
@@ -136,17 +136,22 @@ def read_file(path: Path, inventory: Inventory) -> tuple[Entry, ...]:
     return found
 
 
-def state_all(inventory: Inventory, chain: Chain, entries: Sequence[Entry], folder: Path) -> Iterator[Record]:
-    """Put statements that were read from a file in `folder` on record, one after the other. Copies of all their files
+def state_all(inventory: Inventory, chain: Chain, entries: Sequence[Entry], folder: Path) -> list[Record]:
+    """Put statements that were read from a file in `folder` on record, all at once or none. Copies of all their files
     are kept first: when one of them cannot be, nothing is on record."""
     kept = [[keep(inventory, folder / name) for name in entry.attachments] for entry in entries]
-    for one, files in zip(entries, kept, strict=True):
-        yield _put(chain, one.item, one.status, one.text, one.by, files, one.days)
+    return chain.append_all(
+        STATED,
+        [
+            _body(one.item, one.status, one.text, one.by, files, one.days)
+            for one, files in zip(entries, kept, strict=True)
+        ],
+    )
 
 
-def _put(chain: Chain, item: str, status: str, text: str, by: str, kept: Sequence[dict[str, Any]], days: int) -> Record:
+def _body(item: str, status: str, text: str, by: str, kept: Sequence[dict[str, Any]], days: int) -> dict[str, Any]:
     body = {"item": item, "status": status, "text": text.strip(), "by": by.strip(), "until": _until(days)}
-    return chain.append(STATED, {**body, "attachments": list(kept)})
+    return {**body, "attachments": list(kept)}
 
 
 def accept(chain: Chain, item: str, reason: str, owner: str, approver: str, days: int) -> Record:

@@ -75,9 +75,8 @@ def answer(
                 )
             )
         entries = statements.read_file(source, inventory)
-        effects, records = _Effects(inventory, chain), []
-        for record in statements.state_all(inventory, chain, entries, source.parent):
-            records.append(record)
+        effects, records = _Effects(inventory, chain), statements.state_all(inventory, chain, entries, source.parent)
+        for record in records:
             _stated(record, effects)
         click.echo(tr(f"共记入 {len(records)} 条说明", f"{len(records)} statements are recorded"))
         _say_when(inventory, chain, [entry.item for entry in entries])

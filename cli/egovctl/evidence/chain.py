@@ -47,15 +47,22 @@ class Chain:
         is the record's own hash; not given: that of the record before. Raises CannotMeasure when the disk is full or
         the end of the chain is damaged; nothing is added then.
         """
+        return self.append_all(kind, [body], digest_name=digest_name)[0]
+
+    def append_all(self, kind: str, bodies: Iterable[dict[str, Any] | Body], *, digest_name: str = "") -> list[Record]:
+        """As `append`, for records that belong together: they are written at once, and a full disk takes none."""
         with self._locked() as descriptor:
             good, torn, unterminated = _tail(descriptor, self.path)
             text = b"\n" if unterminated else b""
             if torn:
                 good = self._follow(good, TORN, {"lines": [_describe(line) for line in torn]})
                 text += good.line + b"\n"
-            record = self._follow(good, kind, body, digest_name)
-            self._write(descriptor, text + record.line + b"\n")
-            return record
+            records: list[Record] = []
+            for body in bodies:
+                good = self._follow(good, kind, body, digest_name)
+                records.append(good)
+            self._write(descriptor, text + b"".join(record.line + b"\n" for record in records))
+            return records
 
     def records(self, *kinds: str) -> Iterator[Record]:
         """All records that can be read, or those of some kinds, oldest first; torn lines are passed over.
