@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -160,6 +161,25 @@ def test_a_lock_is_exclusive_and_leaves_no_file(tmp_path: Path) -> None:
     assert not path.exists()
     other()
     assert seen[1] == "in"
+
+
+def test_who_waits_for_a_lock_is_told_once(tmp_path: Path) -> None:
+    path, told = tmp_path / "x.lock", list[str]()
+    with state.locked(path, say=told.append):
+        held = threading.Event()
+
+        def wait() -> None:
+            with state.locked(path, wait=30, busy="somebody is at work", say=told.append):
+                held.set()
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        limit = time.monotonic() + 20
+        while not told and time.monotonic() < limit:
+            time.sleep(0.05)
+        assert not held.is_set() and told == [f"somebody is at work (process {os.getpid()}); wait until it ends"]
+    thread.join()
+    assert held.is_set() and len(told) == 1
 
 
 def test_the_last_lab_puts_the_machine_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,7 @@ def grow(inventory: Inventory, report: Reporter, anew: Sequence[str] = ()) -> Gr
     names = LabNames.of(inventory)
     plan, city = load(inventory)
     wiring = wiring_of(city)
-    with exclusive(names), readable_by_all():
+    with exclusive(names, report), readable_by_all():
         owner.need_own(inventory, names)
         before, (sure, maybe) = _recorded(names)
         _need_guests(wiring, anew)

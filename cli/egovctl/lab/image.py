@@ -79,7 +79,7 @@ def ensure(say: Say) -> Image:
     image = defined()
     if not image.exists:
         busy = tr("另一个 egovctl 正在制作镜像", "another egovctl is building the image")
-        with state.locked(IMAGES / ".lock", wait=BUILD_SECONDS, busy=busy):
+        with state.locked(IMAGES / ".lock", wait=BUILD_SECONDS, busy=busy, say=say):
             if not image.exists:
                 with readable_by_all():
                     _build(image, say)

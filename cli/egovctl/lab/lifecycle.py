@@ -68,7 +68,7 @@ def up(inventory: Inventory, report: Reporter, *, fresh: bool = False) -> Up:
     names = LabNames.of(inventory)
     plan, city = load(inventory)
     wiring = wiring_of(city)
-    with exclusive(names), readable_by_all():
+    with exclusive(names, report), readable_by_all():
         lab = state.load(names)
         if not fresh:
             owner.need_own(inventory, names)
@@ -141,16 +141,16 @@ def down_all(report: Reporter) -> list[str]:
 
 
 def _take_down(names: LabNames, report: Reporter, *, keep_disks: bool) -> bool:
-    with exclusive(names):
+    with exclusive(names, report):
         there = _clear(names, report, keep_disks=keep_disks)
     machine.tidy()
     return there
 
 
-def exclusive(names: LabNames) -> contextlib.AbstractContextManager[None]:
-    """Nobody else is at work on this lab meanwhile; EgovError when somebody is."""
+def exclusive(names: LabNames, report: Reporter) -> contextlib.AbstractContextManager[None]:
+    """Nobody else is at work on this lab meanwhile; EgovError when somebody is for half a minute."""
     text = tr("另一个 egovctl lab 正在处理这个实验环境", "another egovctl lab is at work on this lab")
-    return state.locked(names.lock_file, wait=30, busy=text)
+    return state.locked(names.lock_file, wait=30, busy=text, say=report.step)
 
 
 def _preflight(wiring: Wiring) -> None:

@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -100,15 +100,20 @@ def load(names: LabNames) -> LabState | None:
 
 
 @contextlib.contextmanager
-def locked(path: Path, wait: float = 60.0, busy: str = "") -> Iterator[None]:
+def locked(path: Path, wait: float = 60.0, busy: str = "", say: Callable[[str], None] | None = None) -> Iterator[None]:
     """Hold an exclusive lock on `path`; the file is removed again at the end. No child inherits the lock.
 
     Raises EgovError when another process holds it for longer than `wait` seconds; `busy` says what that one is doing.
+    `say` is told once when that takes more than a second.
     """
-    deadline = time.monotonic() + wait
+    begun = time.monotonic()
+    deadline, quiet = begun + wait, begun + 1
     while (descriptor := _try_lock(path)) is None:
         if time.monotonic() >= deadline:
             raise EgovError(f"{busy or path}{_holder(path)}")
+        if say is not None and time.monotonic() >= quiet:
+            say(f"{busy or path}{_holder(path)}")
+            say = None
         time.sleep(0.05)
     try:
         yield
