@@ -70,7 +70,7 @@ def reboot(city_lab: Any) -> None:
     pytest.fail(f"{HOST} did not boot again")
 
 
-@pytest.mark.parametrize("wanted", ["swapping", "swapped"])
+@pytest.mark.parametrize("wanted", [pytest.param("swapping", marks=pytest.mark.long), "swapped"])
 def test_power_lost_in_the_middle_is_undone_or_finished_at_boot(city_lab: Any, tmp_path: Path, wanted: str) -> None:
     build = changed_build(city_lab, tmp_path)
     old = city_lab.on(HOST, f"cat {CHANGED}").stdout

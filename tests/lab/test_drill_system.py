@@ -233,6 +233,7 @@ def test_one_that_does_not_boot_is_not_met(node: Node, tmp_path: Path) -> None:
     assert Cause.NOT_STARTED in item.causes
 
 
+@pytest.mark.long
 def test_a_lost_subtree_is_named(node: Node, tmp_path: Path) -> None:
     manifest = json.loads((node.tree / "var/lib/egov/backup/systems/manifest.json").read_text())
     assert manifest["system"]["packages"] and "ssh.service" in manifest["system"]["units"]

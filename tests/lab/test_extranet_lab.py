@@ -346,7 +346,7 @@ def test_a_stream_goes_on_when_a_core_or_an_uplink_falls_silent(
     """
     ends = user(context, SCHOOL), user(context, PUPILS)
     seen, again = [], 0
-    for number in range(10 if os.environ.get("EGOV_LONG") else 4):
+    for number in range(10 if os.environ.get("EGOV_LONG") else 2):
         for _ in range(3):  # a stall of the machine is over the next time; that nobody notices the fault is not
             eventually("all sessions", lambda: settled(context))
             one = one_loss(context.inventory, *ends, *LOSSES[kind][number % 2])
@@ -360,6 +360,7 @@ def test_a_stream_goes_on_when_a_core_or_an_uplink_falls_silent(
     eventually("all sessions", lambda: settled(context))
 
 
+@pytest.mark.long  # another lab, for this alone
 def test_two_planes_have_no_path_between_them(city_lab: Any, private_lab: Any, context: Context) -> None:
     """Both up at the same time: each whole in itself, and nobody of one reaches an address of the other."""
     other = open_context(private_lab.inventory)
