@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,10 +42,15 @@ TIMED = "systemctl start egov-backup-documents.timer"
 def context(city_lab) -> Context:
     """The city, with at least one backup of each service: the timers may not have come round yet."""
     found = open_context(city_lab.inventory)
-    for service in found.plan.services:
-        # PostgreSQL's first backup was made with the city, and its WAL comes by itself.
-        for host in service.hosts if service.backup and service.backup.engine != "postgresql" else ():
-            city_lab.on(host, f"systemctl start egov-backup@{service.name}.service")
+    # PostgreSQL's first backup was made with the city, and its WAL comes by itself.
+    due = [
+        (host, f"systemctl start egov-backup@{service.name}.service")
+        for service in found.plan.services
+        if service.backup and service.backup.engine != "postgresql"
+        for host in service.hosts
+    ]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda one: city_lab.on(*one), due))
     return found
 
 
