@@ -5,13 +5,14 @@ If these fail, what an inspector reads rests on made-up hosts.
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
 import pytest
 from conftest import CityLab
 
-from egovctl.assess.run import folder_of
+from egovctl.assess.kept_results import folder_of
 from egovctl.plan import load_city
 
 pytestmark = pytest.mark.lab
@@ -32,7 +33,8 @@ def assess(lab: CityLab) -> dict[str, Any]:
     done = lab.egovctl("assess", "run", STANDARD, "-i", str(lab.inventory.root), "--format", "json", check=False)
     assert done.returncode in (1, 3), done.stdout[-2000:] + done.stderr[-2000:]
     told: dict[str, Any] = json.loads(done.stdout)
-    told["results"] = json.loads((folder_of(lab.inventory) / f"{told['run']}.json").read_text("utf-8"))["results"]
+    file = folder_of(lab.inventory) / f"{told['run']}.json.gz"
+    told["results"] = json.loads(gzip.decompress(file.read_bytes()))["results"]
     return told
 
 

@@ -6,6 +6,7 @@ through the city's firewalls, or nobody scrapes what it writes.
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import pytest
 import yaml
 from conftest import REPOSITORY, CityLab
 
-from egovctl.assess.run import folder_of
+from egovctl.assess.kept_results import folder_of
 from egovctl.boards import read_boards
 from egovctl.lab.users import ensure_user_namespace
 from egovctl.plan import load
@@ -69,7 +70,7 @@ def judged(lab: CityLab) -> dict[str, dict[str, Any]]:
     done = lab.egovctl("assess", "run", "websites-2019", *where, check=False)
     assert done.returncode in (1, 3), done.stdout[-2000:] + done.stderr[-2000:]
     run = json.loads(done.stdout)["run"]
-    results = json.loads((folder_of(lab.inventory) / f"{run}.json").read_text("utf-8"))["results"]
+    results = json.loads(gzip.decompress((folder_of(lab.inventory) / f"{run}.json.gz").read_bytes()))["results"]
     return {result["check"]: result for result in results if result["subject"] == NAME}
 
 

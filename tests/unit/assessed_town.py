@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from egovctl.assess.run import folder_of
+from egovctl.assess import kept_results
 from egovctl.assess.score import score
 from egovctl.assess.standards import Standard, standards
 from egovctl.assess.statements import acceptances, keep, statements
@@ -156,9 +156,7 @@ def record(
         "results": [asdict(one) for one in found],
         "judged": [asdict(one) for one in every],
     }
-    data = json.dumps(whole, ensure_ascii=False, sort_keys=True).encode()
-    folder_of(inventory).mkdir(parents=True, exist_ok=True)
-    (folder_of(inventory) / f"{run}.json").write_bytes(data)
+    sha256 = kept_results.keep(inventory, run, standard.id, whole)
     body = {
         "run": run,
         "standard": standard.id,
@@ -168,7 +166,7 @@ def record(
         "score": asdict(score(judged[0], areas, judged[1] if len(judged) > 1 else [])),
         "verdicts": {one.item: one.verdict.value for one in every},
         **more,
-        "results_sha256": hashlib.sha256(data).hexdigest(),
+        "results_sha256": sha256,
     }
     return chain.append("assess.standard", json.loads(json.dumps(body)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from good_hosts import town as town
 from hypothesis import given
 from hypothesis import strategies as st
 
+from egovctl.assess import kept_results
 from egovctl.assess import run as assessing
 from egovctl.assess import statements as stated
 from egovctl.assess.score import conclude, mark, older, rate, score
@@ -339,13 +341,18 @@ def test_two_assessments_at_once_and_a_full_disk(town: Inventory, hosts: Any, mo
     with assessing._alone(town), pytest.raises(CannotMeasure, match="another assessment"):
         assessing.run_standard(open_context(town), "commercial-cryptography", open_chain(town))
 
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
+    real = os.fsync
 
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(CannotMeasure, match="No space left"):
+    def full(descriptor: int) -> None:
+        if "/assessments/" in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
+            raise OSError(28, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(CannotMeasure, match=r"assessments/\w+\.json\.gz cannot be written: No space left"):
         assessing.run_standard(open_context(town), "commercial-cryptography", open_chain(town))
     assert [record.kind for record in open_chain(town).records()][-1] != "assess.standard"
+    assert not list(kept_results.folder_of(town).iterdir()), "no half of a file stays"
 
 
 def invoke(*words: str) -> Any:
@@ -397,7 +404,7 @@ def test_the_commands_from_a_run_to_its_explanation(
     assert told_worse.exit_code == 1 and (found["before"], found["after"]) == tuple(one["run"] for one in told_runs[1:])
     (change,) = found["changes"]
     assert (change["item"], change["after"], change["worse"]) == ("SM-R1", "not_met", True) and change["reason"]["zh"]
-    for path in assessing.folder_of(town).iterdir():
+    for path in kept_results.folder_of(town).iterdir():
         path.write_text("{}")
     lost = invoke("explain", "L3-4.1a")
     assert isinstance(lost.exception, UsageError) and "assess again" in str(lost.exception)

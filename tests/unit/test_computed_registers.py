@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import replace
@@ -16,7 +15,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egovctl.assess import recovery, risk
+from egovctl.assess import kept_results, recovery, risk
 from egovctl.assess.standards import standards
 from egovctl.checks import content
 from egovctl.checks.content import CONTENT, read_shelf
@@ -241,10 +240,8 @@ def asked_prometheus(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def assessed(state: Path, *results: dict[str, Any], run: str = "r1") -> None:
     """The lab was assessed with these results; its state is in this folder."""
-    (state / "assessments").mkdir(exist_ok=True)
-    data = json.dumps({"results": results, "judged": []}).encode()
-    (state / "assessments" / f"{run}.json").write_bytes(data)
-    body = {"run": run, "standard": "mlps-level-3", "verdicts": {}, "results_sha256": hashlib.sha256(data).hexdigest()}
+    sha256 = kept_results.keep(Inventory(cases.LAB), run, "mlps-level-3", {"results": results, "judged": []})
+    body = {"run": run, "standard": "mlps-level-3", "verdicts": {}, "results_sha256": sha256}
     open_chain(Inventory(cases.LAB)).append("assess.standard", body)
 
 

@@ -6,18 +6,21 @@ on record.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
 import subprocess
 import zipfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from test_evidence_signed import Forger, aged, call, canonical, chain_of, mine, new_signer, plan, sealed, town
 
-from egovctl.assess.named import all_named
-from egovctl.assess.run import ASSESSED, folder_of
+from egovctl.assess.kept_results import folder_of, keep
+from egovctl.assess.named import all_named, unnamed
+from egovctl.assess.run import ASSESSED
 from egovctl.assess.statements import attachments_dir, state
 from egovctl.backups import pruning
 from egovctl.evidence import Chain, keys
@@ -25,7 +28,7 @@ from egovctl.evidence.signing import Signer
 from egovctl.paths import Inventory
 
 __all__ = ["mine", "town"]
-POLICY, RESULTS = b"%PDF no. 12", b'{"results": []}'
+POLICY, RESULTS = b"%PDF no. 12", {"results": []}
 
 
 @pytest.fixture
@@ -35,9 +38,7 @@ def chain(town: Inventory, tmp_path: Path) -> Chain:
     policy.write_bytes(POLICY)
     for item in ("L3-6.1a", "L3-6.2a"):
         state(town, found, item, "met", "issued", "Li Ming", [policy], 30)
-    folder_of(town).mkdir()
-    (folder_of(town) / "run1.json").write_bytes(RESULTS)
-    sha256 = hashlib.sha256(RESULTS).hexdigest()
+    sha256 = keep(town, "run1", "mlps-level-3", RESULTS)
     found.append(ASSESSED, {"run": "run1", "standard": "mlps-level-3", "results_sha256": sha256})
     return found
 
@@ -54,7 +55,8 @@ def test_a_bundle_has_the_files_that_its_records_name_when_asked(town: Inventory
     assert not (bundle / "named").exists(), "attachments are not for everybody who may have the chain"
     bundle, said = unpacked(tmp_path, "--files")
     assert "attachments and results in it: 2" in said
-    assert {path.read_bytes() for path in (bundle / "named").iterdir()} == {POLICY, RESULTS}
+    files = [path.read_bytes() for path in (bundle / "named").iterdir()]
+    assert POLICY in files and [json.loads(gzip.decompress(data)) for data in files if data != POLICY] == [RESULTS]
     assert all(hashlib.sha256(path.read_bytes()).hexdigest() == path.name for path in (bundle / "named").iterdir())
     text = (bundle / "control.jsonl").read_text("utf-8")
     assert all(path.name in text for path in (bundle / "named").iterdir())
@@ -69,11 +71,24 @@ def test_a_file_that_is_not_the_recorded_one_is_left_out_and_named(
     town: Inventory, chain: Chain, tmp_path: Path
 ) -> None:
     next(attachments_dir(town).iterdir()).write_bytes(b"forged")
-    (folder_of(town) / "run1.json").unlink()
+    (folder_of(town) / "run1.json.gz").unlink()
     bundle, said = unpacked(tmp_path, "--files")
     assert "left out L3-6.1a policy.pdf" in said and "it is not what the record says" in said
     assert "left out mlps-level-3 run1: it is gone" in said and "attachments and results in it: 0" in said
     assert not (bundle / "named").exists()
+
+
+def test_what_a_record_names_or_what_is_new_is_not_let_go(town: Inventory, chain: Chain) -> None:
+    """Two statements share an attachment: it stays with the younger one."""
+    first, second, assessed = chain.records()
+    (attachment,), (results,) = attachments_dir(town).iterdir(), folder_of(town).iterdir()
+    stray = folder_of(town) / "stray.json.gz"
+    stray.write_bytes(b"")
+    soon, earlier = datetime.now(UTC) + timedelta(hours=1), datetime.now(UTC) - timedelta(hours=1)
+    assert unnamed(town, [first, second, assessed], soon) == [stray]
+    assert unnamed(town, [second], soon) == [results, stray]
+    assert unnamed(town, [assessed], soon) == [attachment, stray]
+    assert unnamed(town, [], earlier) == []
 
 
 def test_a_record_cannot_name_a_file_elsewhere(town: Inventory, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ If these fail, an inspector gets a report that claims what is not on record, or 
 from __future__ import annotations
 
 import csv
+import gzip
 import hashlib
 import io
 import json
@@ -24,7 +25,7 @@ import pytest
 from docx.oxml.ns import qn
 from docx.shared import Mm, Pt
 
-from egovctl.assess.run import folder_of
+from egovctl.assess.kept_results import folder_of
 from egovctl.assess.scope import scope_of
 from egovctl.assess.standards import standards
 from egovctl.checks.context import open_context
@@ -230,9 +231,9 @@ def test_an_accepted_risk_that_has_run_out_since_is_said(town: Inventory, chain:
 def test_a_changed_file_of_results_is_said_and_no_part_is_reported(
     town: Inventory, chain: Chain, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    path = folder_of(town) / "run2.json"
+    path = folder_of(town) / "run2.json.gz"
     whole = path.read_bytes()
-    path.write_bytes(whole.replace(b'"fail"', b'"pass"'))
+    path.write_bytes(gzip.compress(gzip.decompress(whole).replace(b'"fail"', b'"pass"')))
     out = tmp_path / "city.html"
     assert run(town, "--out", str(out)) == 3
     text = out.read_text(encoding="utf-8")
@@ -403,7 +404,7 @@ def test_oscal_is_what_others_take(town: Inventory, chain: Chain, language: str)
     }
     assert states["TR-1.2a"] == ("satisfied", "pass") and states["TR-1.1a"] == ("not-satisfied", "fail")
     assert states["TR-2.1b"] == ("not-satisfied", "other") and states["TR-2.1c"] == ("satisfied", "other")
-    (folder_of(town) / "run2.json").unlink()
+    (folder_of(town) / "run2.json.gz").unlink()
     Model.model_validate(oscal(context, found(town), NOW))
     data["assessment-results"]["results"][0]["findings"][0]["target"]["status"]["state"] = "perhaps"
     with pytest.raises(ValidationError, match="perhaps"):

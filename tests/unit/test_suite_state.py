@@ -6,7 +6,6 @@ A failure here means that a NOC that burnt down is rebuilt without its evidence,
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -18,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from egovctl.apply.enrolment import ensure_control
-from egovctl.assess.run import folder_of, results_of
+from egovctl.assess.kept_results import folder_of, keep, read
 from egovctl.assess.statements import attachments_dir, read_statement, state
 from egovctl.backups import own_state, witness
 from egovctl.checks.context import Context, open_context
@@ -74,10 +73,8 @@ class Control:
 
     def assess(self, run: str = "run1") -> Record:
         """A self-assessment on record, with its file of results."""
-        data = json.dumps({"run": run, "results": [], "judged": []}).encode()
-        folder_of(self.inventory).mkdir(exist_ok=True)
-        (folder_of(self.inventory) / f"{run}.json").write_bytes(data)
-        body = {"run": run, "standard": "mlps-level-3", "results_sha256": hashlib.sha256(data).hexdigest()}
+        sha256 = keep(self.inventory, run, "mlps-level-3", {"run": run, "results": [], "judged": []})
+        body = {"run": run, "standard": "mlps-level-3", "results_sha256": sha256}
         return open_chain(self.inventory, "0").append("assess.standard", body)
 
     def drill(self) -> Item:
@@ -186,7 +183,7 @@ def test_what_the_evidence_names_is_there_after_a_loss_and_caches_are_not(contro
     put_back(control, body["archive"])
     assert {path.name for path in control.inventory.state.iterdir()} == set(own_state.KEPT)
     assert read_statement(control.inventory, stated).lost == ""
-    assert results_of(control.inventory, assessed)[0] == {"run": "run1", "results": [], "judged": []}
+    assert read(control.inventory, assessed)[0] == {"run": "run1", "results": [], "judged": []}
 
 
 def test_a_state_that_was_sealed_without_them_comes_back_and_what_it_lacks_is_said_while_control_has_it(
@@ -211,7 +208,7 @@ def test_a_state_that_was_sealed_without_them_comes_back_and_what_it_lacks_is_sa
 
 ALTERED: dict[str, tuple[Callable[[Path], Path], str]] = {
     "an attachment": (lambda state: next((state / "attachments").iterdir()), "L3-6.1a policy.pdf "),
-    "results": (lambda state: state / "assessments" / "run1.json", "mlps-level-3 run1"),
+    "results": (lambda state: state / "assessments" / "run1.json.gz", "mlps-level-3 run1"),
 }
 
 
@@ -263,8 +260,12 @@ def test_what_is_sealed_tells_its_heads_and_lets_old_evidence_go(
     chain = open_chain(control.inventory, "0")
     chain.path.unlink()
     monkeypatch.setattr(chain_module, "now", lambda: "2020-01-01T00:00:00.000Z")
-    for number in range(3):
-        chain.append("test", {"number": number})
+    control.state()
+    control.assess("old")
+    chain.append("test", {})
+    old = [*attachments_dir(control.inventory).iterdir(), *folder_of(control.inventory).iterdir()]
+    for path in old:
+        os.utime(path, (1577836800, 1577836800))
     monkeypatch.setattr(chain_module, "now", now)
     heads = []
     for _ in range(2):
@@ -282,8 +283,13 @@ def test_what_is_sealed_tells_its_heads_and_lets_old_evidence_go(
         assert done.exit_code == 0, (done.output, done.exception)
         return done.output
 
-    assert "3 records before 3 may go, sealed in suite-state-" in call("prune") and len(list(chain.records())) == 7
-    assert "3 records went, the chain begins at 3, head 8:" in call("prune", "--yes")
+    would = call("prune")
+    assert "3 records before 3 may go, sealed in suite-state-" in would and len(list(chain.records())) == 7
+    assert "2 attachments and results that no record names then (0.0 MB) go with them" in would
+    assert all(path.exists() for path in old)
+    went = call("prune", "--yes")
+    assert "3 records went, the chain begins at 3, head 8:" in went and "2 attachments and results" in went
+    assert not any(path.exists() for path in old)
     said = call("verify", "--anchor", f"repository:{path}")
     assert "those before record 3 were let go" in said and "heads from elsewhere that agree: 2" in said
     assert "no record may go" in call("prune", "--yes")

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
-from egovctl.assess.run import ASSESSED, results_file
+from egovctl.assess import kept_results
+from egovctl.assess.run import ASSESSED
 from egovctl.assess.statements import STATED, attachments_dir
 from egovctl.evidence import Chain, Record
 from egovctl.paths import Inventory
+
+NAMING = (STATED, ASSESSED)  # the kinds of records that name files
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ def named_by(inventory: Inventory, record: Record) -> list[NamedFile]:
     body = record.body
     if record.kind == ASSESSED:
         what = f"{body['standard']} {body['run']}"
-        return [NamedFile(what, body["results_sha256"], results_file(inventory, record))]
+        return [NamedFile(what, body["results_sha256"], kept_results.file_of(inventory, record))]
     if record.kind != STATED:
         return []
     folder = attachments_dir(inventory)
@@ -47,7 +52,20 @@ def all_named(inventory: Inventory, chains: Iterable[Chain]) -> list[NamedFile]:
     """All files that chains name, each hash once."""
     found: dict[str, NamedFile] = {}
     for chain in chains:
-        for record in chain.records(STATED, ASSESSED):
+        for record in chain.records(*NAMING):
             for one in named_by(inventory, record):
                 found.setdefault(one.sha256, one)
     return list(found.values())
+
+
+def unnamed(inventory: Inventory, records: Iterable[Record], before: datetime) -> list[Path]:
+    """The attachments and results that none of `records` names; those written since `before` are left out: a record
+    that names one comes after its file."""
+    named = {one.path for record in records for one in named_by(inventory, record)}
+    found = []
+    for folder in (attachments_dir(inventory), kept_results.folder_of(inventory)):
+        for path in sorted(set(folder.glob("*")) - named):
+            with suppress(FileNotFoundError):  # one that is being written is called otherwise in the end
+                if path.lstat().st_mtime < before.timestamp():
+                    found.append(path)
+    return found

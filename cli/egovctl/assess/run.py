@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import time
@@ -12,12 +11,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from egovctl.assess import cache
-from egovctl.assess.objects import OBJECTS, Graded, is_object, service_of
+from egovctl.assess import cache, kept_results
+from egovctl.assess.objects import OBJECTS, Graded, is_object
 from egovctl.assess.scope import Scope, scope_of
 from egovctl.assess.score import Score, score
 from egovctl.assess.standards import Standard, standards
@@ -219,11 +217,6 @@ def wanting(judged: list[Judged], results: list[Result]) -> tuple[tuple[str, int
     return tuple(counts.most_common(MISSING_MOST))
 
 
-def folder_of(inventory: Inventory) -> Path:
-    """Where the whole results of assessments are, a file a run; the chain holds their hashes."""
-    return inventory.state / "assessments"
-
-
 def _recorded(inventory: Inventory, chain: Chain, assessment: Assessment) -> Assessment:
     """Write the whole results to a file, and the verdicts with that file's hash into the chain."""
     whole = {
@@ -232,18 +225,7 @@ def _recorded(inventory: Inventory, chain: Chain, assessment: Assessment) -> Ass
         "results": [vars(result) for result in assessment.results],
         "judged": [asdict(one) for one in (*assessment.judged, *assessment.hazards)],
     }
-    data = json.dumps(whole, ensure_ascii=False, sort_keys=True).encode()
-    folder = folder_of(inventory)
-    target = folder / _file(assessment.run, assessment.standard)
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        target.write_bytes(data)
-        target.chmod(0o600)
-    except OSError as error:
-        target.unlink(missing_ok=True)
-        raise CannotMeasure(
-            tr(f"{target} 无法写入：{error.strerror}", f"{target} cannot be written: {error.strerror}")
-        ) from None
+    sha256 = kept_results.keep(inventory, assessment.run, assessment.standard, whole)
     body = {
         "run": assessment.run,
         "standard": assessment.standard,
@@ -255,7 +237,7 @@ def _recorded(inventory: Inventory, chain: Chain, assessment: Assessment) -> Ass
         **({"graded": assessment.graded} if assessment.graded else {}),
         **({"reused": assessment.reused} if assessment.reused else {}),
         **({"recalled": assessment.recalled} if assessment.recalled else {}),
-        "results_sha256": hashlib.sha256(data).hexdigest(),
+        "results_sha256": sha256,
     }
     chain.append(ASSESSED, json.loads(json.dumps(body)))
     return Assessment(**{**_fields(assessment), "head": chain.head()})
@@ -271,29 +253,7 @@ def last_run(inventory: Inventory, chain: Chain, standard: Standard) -> tuple[Re
     records = [record for record in chain.records(ASSESSED) if judges(record, standard)]
     if not records:
         return None
-    return records[-1], results_of(inventory, records[-1])[0]
-
-
-def _file(run: str, standard: str) -> str:
-    """The name of the file of results: objects that were assessed together have one each."""
-    service = service_of(standard)
-    return Path(f"{run}-{service}.json" if service else f"{run}.json").name
-
-
-def results_file(inventory: Inventory, record: Record) -> Path:
-    """Where the whole results of an assessment lie, as long as they are there."""
-    return folder_of(inventory) / _file(record.body["run"], record.body["standard"])
-
-
-def results_of(inventory: Inventory, record: Record) -> tuple[dict[str, Any] | None, str]:
-    """The whole results of an assessment, and the hash of their file as it is now ("" when it cannot be read). None
-    in place of the results when that hash is not the record's."""
-    try:
-        data = results_file(inventory, record).read_bytes()
-    except OSError:
-        return None, ""
-    found = hashlib.sha256(data).hexdigest()
-    return (json.loads(data) if found == record.body["results_sha256"] else None), found
+    return records[-1], kept_results.read(inventory, records[-1])[0]
 
 
 def judges(record: Record, standard: Standard) -> bool:

@@ -177,7 +177,11 @@ def _named(inventory: Inventory, chains: list[Chain]) -> dict[str, Path]:
 )
 @click.option("--yes", is_flag=True, help="Let them go; else only say what would go. / 真正删除；否则只列出。")
 def prune(inventory: Inventory, writer: str, keep_days: int, yes: bool) -> None:
-    """Let go of records that are older than --keep-days and sealed on the backup node; the chain stays provable."""
+    """Let go of records that are older than --keep-days and sealed on the backup node; the chain stays provable.
+
+    Attachments and results that no record names any more go with them. / 不再被任何记录指明的附件和结果一并删除。
+    """
+    from egovctl.assess.named import NAMING, unnamed
     from egovctl.backups import pruning
     from egovctl.backups.witness import sealed_heads
     from egovctl.checks import open_context, require_network
@@ -198,6 +202,15 @@ def prune(inventory: Inventory, writer: str, keep_days: int, yes: bool) -> None:
                 f"from record {found.first} on they are kept: the register of backups rests on them",
             )
         )
+    staying = [
+        record
+        for one in chains_of(inventory)
+        for record in one.records(*NAMING)
+        if one.writer != writer or record.seq >= found.first
+    ]
+    # Another writer's chain may be gone or damaged; what control's own names is known, it was verified just now.
+    files = unnamed(inventory, staying, now - timedelta(days=keep_days)) if writer == CONTROL else []
+    size = sum(path.lstat().st_size for path in files) / 1e6
     if not yes:
         click.echo(
             tr(
@@ -206,14 +219,30 @@ def prune(inventory: Inventory, writer: str, keep_days: int, yes: bool) -> None:
                 "--yes lets them go",
             )
         )
+        if files:
+            click.echo(
+                tr(
+                    f"此后没有记录指明的附件和结果 {len(files)} 个（{size:.1f} MB），一并删除",
+                    f"{len(files)} attachments and results that no record names then ({size:.1f} MB) go with them",
+                )
+            )
         return
     pruning.prune(chain, found, by)
+    for path in files:
+        path.unlink(missing_ok=True)
     click.echo(
         tr(
             f"{writer}：已删除 {found.count} 条，链从记录 {found.first} 开始，链头 {chain.head()}",
             f"{writer}: {found.count} records went, the chain begins at {found.first}, head {chain.head()}",
         )
     )
+    if files:
+        click.echo(
+            tr(
+                f"已不再有记录指明的附件和结果 {len(files)} 个（{size:.1f} MB）已删除",
+                f"{len(files)} attachments and results that no record names any more ({size:.1f} MB) went, too",
+            )
+        )
 
 
 COMMANDS = (key, rotate_key, checkpoint_, digest_, export, prune)

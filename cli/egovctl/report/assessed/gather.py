@@ -8,9 +8,10 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from egovctl.assess import kept_results
 from egovctl.assess.cache import ANSWERED, LOOKED
 from egovctl.assess.objects import Graded, named, of_record
-from egovctl.assess.run import ASSESSED, results_of, wanting
+from egovctl.assess.run import ASSESSED, wanting
 from egovctl.assess.scope import Scope
 from egovctl.assess.score import Interval, Score, score
 from egovctl.assess.standards import Standard, standards
@@ -292,7 +293,7 @@ def _trend(past: Past, scope: Scope) -> Iterable[Point]:
 
 
 def _run(inventory: Inventory, record: Record) -> Run:
-    whole, found = results_of(inventory, record)
+    whole, found = kept_results.read(inventory, record)
     if whole is None:
         verdicts = record.body["verdicts"].items()
         return Run(record, None, {name: Judged(name, Verdict(word), NO_REASON) for name, word in verdicts}, found)
