@@ -84,6 +84,7 @@ def test_what_a_record_names_or_what_is_new_is_not_let_go(town: Inventory, chain
     (attachment,), (results,) = attachments_dir(town).iterdir(), folder_of(town).iterdir()
     stray = folder_of(town) / "stray.json.gz"
     stray.write_bytes(b"")
+    (folder_of(town) / "of-somebody").mkdir()
     soon, earlier = datetime.now(UTC) + timedelta(hours=1), datetime.now(UTC) - timedelta(hours=1)
     assert unnamed(town, [first, second, assessed], soon) == [stray]
     assert unnamed(town, [second], soon) == [results, stray]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -66,6 +67,7 @@ def unnamed(inventory: Inventory, records: Iterable[Record], before: datetime) -
     for folder in (attachments_dir(inventory), kept_results.folder_of(inventory)):
         for path in sorted(set(folder.glob("*")) - named):
             with suppress(FileNotFoundError):  # one that is being written is called otherwise in the end
-                if path.lstat().st_mtime < before.timestamp():
+                told = path.lstat()
+                if stat.S_ISREG(told.st_mode) and told.st_mtime < before.timestamp():
                     found.append(path)
     return found

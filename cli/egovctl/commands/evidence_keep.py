@@ -202,15 +202,19 @@ def prune(inventory: Inventory, writer: str, keep_days: int, yes: bool) -> None:
                 f"from record {found.first} on they are kept: the register of backups rests on them",
             )
         )
-    staying = [
-        record
-        for one in chains_of(inventory)
-        for record in one.records(*NAMING)
-        if one.writer != writer or record.seq >= found.first
-    ]
-    # Another writer's chain may be gone or damaged; what control's own names is known, it was verified just now.
-    files = unnamed(inventory, staying, now - timedelta(days=keep_days)) if writer == CONTROL else []
-    size = sum(path.lstat().st_size for path in files) / 1e6
+
+    def leaving() -> list[Path]:
+        """Other writers name no files, and control's chain may be gone or damaged when it is not the one to prune."""
+        if writer != CONTROL:
+            return []
+        staying = [
+            record
+            for one in chains_of(inventory)
+            for record in one.records(*NAMING)
+            if one.writer != writer or record.seq >= found.first
+        ]
+        return unnamed(inventory, staying, now - timedelta(days=keep_days))
+
     if not yes:
         click.echo(
             tr(
@@ -219,16 +223,16 @@ def prune(inventory: Inventory, writer: str, keep_days: int, yes: bool) -> None:
                 "--yes lets them go",
             )
         )
-        if files:
+        if files := leaving():
             click.echo(
                 tr(
-                    f"此后没有记录指明的附件和结果 {len(files)} 个（{size:.1f} MB），一并删除",
-                    f"{len(files)} attachments and results that no record names then ({size:.1f} MB) go with them",
+                    f"此后没有记录指明的附件和结果 {len(files)} 个，一并删除",
+                    f"{len(files)} attachments and results that no record names then go with them",
                 )
             )
         return
     pruning.prune(chain, found, by)
-    for path in files:
+    for path in (files := leaving()):
         path.unlink(missing_ok=True)
     click.echo(
         tr(
@@ -239,8 +243,8 @@ def prune(inventory: Inventory, writer: str, keep_days: int, yes: bool) -> None:
     if files:
         click.echo(
             tr(
-                f"已不再有记录指明的附件和结果 {len(files)} 个（{size:.1f} MB）已删除",
-                f"{len(files)} attachments and results that no record names any more ({size:.1f} MB) went, too",
+                f"不再有记录指明的附件和结果 {len(files)} 个也已删除",
+                f"{len(files)} attachments and results that no record names any more went, too",
             )
         )
 
