@@ -191,16 +191,17 @@ def _explain(console: Console, step: Step, code: int, said: str, log: Path) -> N
     console.print(tr(f"怎么办：{step.hint[0]}。全部输出：{log}", f"What to do: {step.hint[1]}. All output: {log}"))
 
 
+# Of the last minute: a NOC that was built anew has measurements from before.
+BACKED_UP = "last_over_time(egov_backup_last_success_timestamp_seconds[1m])"
+
+
 def waiting_for(url: str, plan: Plan, city: City) -> list[str]:
     """The planned targets that are not up, else the backups whose first success Prometheus has not seen yet."""
     up = {f"{sample['metric'].get('job')} {sample['metric'].get('host')}" for sample in query(url, "up == 1")}
     silent = [name for name in targets(city) if name not in up]
     if silent:
         return silent
-    seen = {
-        (sample["metric"].get("service"), sample["metric"].get("host"))
-        for sample in query(url, "egov_backup_last_success_timestamp_seconds")
-    }
+    seen = {(sample["metric"].get("service"), sample["metric"].get("host")) for sample in query(url, BACKED_UP)}
     planned = [
         (service.name, host)
         for service in plan.services
@@ -211,7 +212,7 @@ def waiting_for(url: str, plan: Plan, city: City) -> list[str]:
 
 
 def settle(inventory: Inventory) -> None:
-    """Wait until every planned target answers Prometheus and every backup has been seen once.
+    """Wait until every planned target answers Prometheus and every backup has been seen.
 
     Raises CannotMeasure with what is still missing after SETTLE_SECONDS.
     """

@@ -145,6 +145,8 @@ def test_the_noc_is_lost_and_is_built_anew_from_plan_and_backup(city_lab: CityLa
         lab.playbook("playbooks/site.yml")
     with timed("measurements"):
         lab.on(NOC, MEASURED.replace("ARCHIVE", last))
+        for service in ("monitoring", "network-configuration"):
+            lab.on(NOC, f"systemctl start egov-backup@{service}.service")
     with timed("settle"):
         lab.settle()
     with timed("assess"):
